@@ -1,0 +1,1 @@
+"""The Weightlock operator: turns policies and checkpoints into verification Jobs and verdicts."""

@@ -1,0 +1,1 @@
+"""The Weightlock admission webhook: decides from recorded verdicts which pods may mount what."""
