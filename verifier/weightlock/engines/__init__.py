@@ -1,0 +1,1 @@
+"""Engines: the same segment roots, computed by whatever hardware there is."""

@@ -1,0 +1,1 @@
+"""The formats, pure: bytes in, values out, one error tree."""

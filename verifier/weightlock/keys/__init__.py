@@ -1,0 +1,1 @@
+"""Keys: every PEM form that OpenSSL and the RFCs produce, read and written."""

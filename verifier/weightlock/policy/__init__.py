@@ -1,0 +1,1 @@
+"""Policies as frozen values: parsed once, composed by intersection."""

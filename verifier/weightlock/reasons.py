@@ -1,0 +1,89 @@
+"""The words of a verdict: one enum of reasons, the same strings everywhere.
+
+CLI JSON, status, events, metrics and denials all use these strings verbatim, so a person can search
+for one and find the same thing in each place.
+"""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What is known about a checkpoint. Only VERIFIED ever lets anything load."""
+
+    VERIFIED = "Verified"
+    CLASSICAL_ONLY = "ClassicalOnly"
+    FAILED = "Failed"
+    ERROR = "Error"
+    PENDING = "Pending"
+    VERIFYING = "Verifying"
+    STALE = "Stale"
+
+
+class Reason(StrEnum):
+    """Why a verdict is what it is. Each reason belongs to exactly one verdict, see verdict_of."""
+
+    VERIFIED = "Verified"
+    CLASSICAL_ONLY = "ClassicalOnly"
+
+    # What was found is wrong: Failed. Trying again without a change gives the same answer.
+    CONTENT_MISMATCH = "ContentMismatch"
+    EXTRA_FILE = "ExtraFile"
+    MISSING_FILE = "MissingFile"
+    UNSIGNED = "Unsigned"
+    SIGNATURE_INVALID = "SignatureInvalid"
+    SIGNER_UNTRUSTED = "SignerUntrusted"
+    SIGNER_MISSING = "SignerMissing"
+    ALGORITHM_FORBIDDEN = "AlgorithmForbidden"
+    KEY_EXPIRED = "KeyExpired"
+    KEY_REVOKED = "KeyRevoked"
+    DIGEST_DENIED = "DigestDenied"
+    ROLLBACK = "Rollback"
+    IDENTITY_MISMATCH = "IdentityMismatch"
+    MALFORMED = "Malformed"
+    UNSAFE_ENTRY = "UnsafeEntry"
+    UNSAFE_NAME = "UnsafeName"
+    EMPTY_MODEL = "EmptyModel"
+    LIMIT_EXCEEDED = "LimitExceeded"
+
+    # The question could not be answered: Error. Never a pass.
+    UNREADABLE = "Unreadable"
+    CHANGED_WHILE_READING = "ChangedWhileReading"
+    NETWORK_REQUIRED = "NetworkRequired"
+    ENGINE_UNAVAILABLE = "EngineUnavailable"
+    ENGINE_FAULT = "EngineFault"
+    KEY_UNUSABLE = "KeyUnusable"
+    POLICY_INVALID = "PolicyInvalid"
+    INTERNAL_ERROR = "InternalError"
+
+
+_CONTENT_IS_BAD = frozenset(
+    {
+        Reason.CONTENT_MISMATCH,
+        Reason.EXTRA_FILE,
+        Reason.MISSING_FILE,
+        Reason.UNSIGNED,
+        Reason.SIGNATURE_INVALID,
+        Reason.SIGNER_UNTRUSTED,
+        Reason.SIGNER_MISSING,
+        Reason.ALGORITHM_FORBIDDEN,
+        Reason.KEY_EXPIRED,
+        Reason.KEY_REVOKED,
+        Reason.DIGEST_DENIED,
+        Reason.ROLLBACK,
+        Reason.IDENTITY_MISMATCH,
+        Reason.MALFORMED,
+        Reason.UNSAFE_ENTRY,
+        Reason.UNSAFE_NAME,
+        Reason.EMPTY_MODEL,
+        Reason.LIMIT_EXCEEDED,
+    }
+)
+
+
+def verdict_of(reason: Reason) -> Verdict:
+    """The one verdict that a verification's reason stands for; whatever is not listed is Error."""
+    if reason is Reason.VERIFIED:
+        return Verdict.VERIFIED
+    if reason is Reason.CLASSICAL_ONLY:
+        return Verdict.CLASSICAL_ONLY
+    return Verdict.FAILED if reason in _CONTENT_IS_BAD else Verdict.ERROR

@@ -1,0 +1,1 @@
+"""Signing and checking signatures, whichever library or device does it."""
