@@ -1,8 +1,9 @@
 """What a verification found, before anybody judged it. Plain values, no opinion."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from weightlock.algorithms import SignatureAlgorithm
+from weightlock.digests import Digest
 from weightlock.reasons import Reason
 
 
@@ -10,14 +11,24 @@ from weightlock.reasons import Reason
 class SignatureFact:
     """One signature that a document carries, and what trying the trusted keys showed.
 
-    `valid` is None when no trusted key matched, so nothing could be checked. `algorithm` is that of
-    the trusted key if there was one, else what the (unauthenticated) document claims, else None.
+    When a trusted key matched, `keyid` and `algorithm` are those of that key and `trusted` is true.
+    Otherwise they are what the document claims (unauthenticated, may be empty or None), `valid` is
+    None because nothing could be checked. `valid` False with `trusted` true means that the document
+    names a trusted key and its signature is wrong.
     """
 
     keyid: str
     algorithm: SignatureAlgorithm | None
     valid: bool | None
     trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """One of the signers that the signed payload says must all be present (A11)."""
+
+    algorithm: SignatureAlgorithm
+    keyid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +47,21 @@ class ModelIdentity:
 
     name: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that was gathered about one checkpoint.
+
+    `signers`, `model` and `digest` come from a payload under at least one valid trusted signature;
+    they are empty or None if there was none. `findings` are about content (and about documents that
+    could not be read); an empty tuple says that content was compared and is as signed, which only
+    `content_compared` makes true: no comparison is never a pass (A31).
+    """
+
+    signatures: tuple[SignatureFact, ...] = ()
+    signers: tuple[Signer, ...] = ()
+    model: ModelIdentity | None = None
+    digest: Digest | None = None
+    findings: tuple[Finding, ...] = field(default=())
+    content_compared: bool = False
