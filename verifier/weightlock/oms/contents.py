@@ -12,7 +12,6 @@ from typing import Final, Protocol
 
 from weightlock.digests import Digest
 from weightlock.engines.engine import Files
-from weightlock.formats.filenames import printable
 from weightlock.names import UNSIGNED_FILES
 from weightlock.oms.hashing import Stretch
 from weightlock.oms.manifest import OmsManifest, SignedFile
@@ -123,7 +122,7 @@ def _is_below(name: str, paths: Collection[str]) -> bool:
 
 def _missing(name: str) -> Finding:
     return Finding(
-        Reason.MISSING_FILE, name, f"{printable(name)} is signed and not there", "copy it again"
+        Reason.MISSING_FILE, name, "is signed and not there", "copy it again from its source"
     )
 
 
@@ -131,7 +130,7 @@ def _extra(file: PresentFile, manifest: OmsManifest) -> Finding:
     return Finding(
         Reason.EXTRA_FILE,
         file.name,
-        f"{printable(file.name)} is there and nobody signed it",
+        "is there and nobody signed it",
         _extra_hint(file, manifest),
     )
 
@@ -148,7 +147,7 @@ def _mismatch(name: str) -> Finding:
     return Finding(
         Reason.CONTENT_MISMATCH,
         name,
-        f"the content of {printable(name)} is not what was signed",
+        "its content is not what was signed",
         "copy it again from its source",
     )
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from weightlock.digests import Digest
-from weightlock.errors import Malformed
+from weightlock.errors import Malformed, UnsafeName
 from weightlock.formats import filenames
 from weightlock.formats.filenames import printable
 from weightlock.oms.manifest import Piece, SignedFile
@@ -93,9 +93,11 @@ def _tiling(name: str, unordered: Sequence[Piece], shard_bytes: int) -> tuple[Pi
 
 def _with_single_file_named(found: list[SignedFile], subject: str) -> list[SignedFile]:
     # A model that is one file is called "."; the only signed name that it has is the subject's.
-    if len(found) == 1 and found[0].name == SINGLE_FILE:
-        return [SignedFile(subject, found[0].pieces)]
-    return found
+    if len(found) != 1 or found[0].name != SINGLE_FILE:
+        return found
+    if "/" in subject:
+        raise UnsafeName(f"the model is one file named {printable(subject)}; expected no folder")
+    return [SignedFile(subject, found[0].pieces)]
 
 
 def _ascending(keys: "Sequence[SupportsDunderLT[Any]]") -> bool:
