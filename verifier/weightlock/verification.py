@@ -40,7 +40,7 @@ from weightlock.reasons import Reason, Verdict
 from weightlock.signatures.trying import signature_facts
 from weightlock.signatures.verifying import verifying_key
 from weightlock.verdict.comparison import content_finding, structure_findings
-from weightlock.verdict.evidence import Evidence, Finding
+from weightlock.verdict.evidence import Evidence, Finding, SignatureFact, Signer
 from weightlock.verdict.judge import judge
 from weightlock.verdict.judgement import Judgement
 
@@ -130,11 +130,25 @@ def _gather(
     del parsed
     case.manifest = manifest
     case.evidence = Evidence(
-        signatures=facts, signers=manifest.signers, model=manifest.model, digest=manifest.digest
+        signatures=_with_algorithms(facts, manifest.signers),
+        signers=manifest.signers,
+        model=manifest.model,
+        digest=manifest.digest,
     )
     # Step 5.
     if _signatures_suffice(case.evidence, options):
         _compare(folder, manifest, options, watcher, case)
+
+
+def _with_algorithms(
+    facts: Sequence[SignatureFact], signers: Sequence[Signer]
+) -> tuple[SignatureFact, ...]:
+    """Say of untrusted signatures what the signed payload says of their signers; to be shown."""
+    algorithms = {signer.keyid: signer.algorithm for signer in signers}
+    return tuple(
+        fact if fact.trusted else replace(fact, algorithm=algorithms.get(fact.keyid))
+        for fact in facts
+    )
 
 
 def _signatures_suffice(evidence: Evidence, options: VerificationOptions) -> bool:

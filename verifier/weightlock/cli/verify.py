@@ -123,7 +123,9 @@ def _signature_document(fact: SignatureFact) -> dict[str, object]:
 def _print(verification: Verification, selection: Selection) -> None:
     judgement, evidence = verification.judgement, verification.evidence
     verdict = judgement.verdict
-    title = verdict.value if verdict is Verdict.VERIFIED else f"{verdict}: {judgement.reason}"
+    title = verdict.value
+    if judgement.reason.value != verdict.value:
+        title += f": {judgement.reason}"
     if evidence.model:
         title += f": {evidence.model.name} version {evidence.model.version}"
     rows = {} if verdict is Verdict.VERIFIED else {"why": judgement.message, "do": judgement.hint}
