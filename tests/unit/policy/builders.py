@@ -76,7 +76,7 @@ def step_into(target: object, step: str) -> object:
     return target.setdefault(step, {})
 
 
-def policy_object(name: str = "post-quantum", namespace: str = "", **more: object) -> Json:
+def policy_object(name: str = "post-quantum", namespace: str = "", /, **more: object) -> Json:
     metadata: Json = {"name": name}
     if namespace:
         metadata["namespace"] = namespace
@@ -88,7 +88,7 @@ def policy_object(name: str = "post-quantum", namespace: str = "", **more: objec
     }
 
 
-def policy(name: str = "post-quantum", namespace: str = "", **more: object) -> Policy:
+def policy(name: str = "post-quantum", namespace: str = "", /, **more: object) -> Policy:
     return Policy.from_object(policy_object(name, namespace, **more))
 
 

@@ -41,12 +41,12 @@ def test_what_others_write_into_metadata_is_skipped() -> None:
             id="a cluster policy in a namespace",
         ),
         pytest.param(
-            replaced(policy_object(namespace="x"), "metadata.namespace", ""),
+            replaced(policy_object("p", "x"), "metadata.namespace", ""),
             "ModelPolicy.metadata.namespace: missing",
             id="a namespaced policy in none",
         ),
         pytest.param(
-            replaced(policy_object(namespace="x"), "spec.namespaceSelector.matchLabels.a", "b"),
+            replaced(policy_object("p", "x"), "spec.namespaceSelector.matchLabels.a", "b"),
             "ModelPolicy.spec.namespaceSelector: found a selector, expected none",
             id="a namespaced policy that selects namespaces",
         ),
@@ -72,7 +72,7 @@ def test_objects_that_are_no_policy(value: object, message: str) -> None:
 
 
 def test_a_namespaced_policy_takes_the_default_namespace_of_a_file() -> None:
-    value = replaced(policy_object(namespace="x"), "metadata.namespace", "")
+    value = replaced(policy_object("p", "x"), "metadata.namespace", "")
     assert Policy.from_object(value, "team-a").metadata.namespace == "team-a"
 
 
