@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -194,12 +193,7 @@ def _classical(algorithm: SignatureAlgorithm, content: bytes) -> PrivateKey:
         raise KeyUnusable(
             f"the library does not take the {algorithm} private key: it is damaged or not valid"
         ) from error
-    public = key.public_key()
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        scalar = key.private_numbers().private_value
-        if ec.derive_private_key(scalar, key.curve).public_key() != public:
-            raise Malformed("an elliptic-curve private key with the public key of another one")
-    spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     pkcs8 = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return PrivateKey(public_key_info_of_der(spki), pkcs8)
 
