@@ -2,7 +2,6 @@
 #include "words.cuh"
 #include "window.cuh"
 
-#define DIGEST_BYTES 32
 #ifndef RESIDENT_BLOCKS
 #define RESIDENT_BLOCKS 5
 #endif
