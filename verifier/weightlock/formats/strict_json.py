@@ -13,7 +13,8 @@ from weightlock.errors import LimitExceeded, Malformed
 
 MAX_DEPTH: Final = 32
 _MAX_INTEGER_DIGITS: Final = 20  # every 64-bit number fits; int() of millions of digits is slow
-_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# A string that nobody closed reaches to the end, or else each of its quotes would be tried again.
+_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NOT_A_BRACKET: Final = re.compile(r"[^\[\]{}]++")
 
 

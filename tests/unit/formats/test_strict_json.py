@@ -1,0 +1,31 @@
+"""JSON with one meaning: each leniency of a parser is a row here, beside what is fine (A24)."""
+
+import time
+
+import pytest
+
+from weightlock.errors import LimitExceeded, Malformed
+from weightlock.formats import strict_json
+
+MEGABYTE = 1024 * 1024
+
+
+def parse(data: bytes) -> object:
+    return strict_json.parse(data, max_bytes=MEGABYTE)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b'"' + b'\\"' * 400_000, id="a string of quotes that nobody closes"),
+        pytest.param(b'"' * 800_001, id="strings without anything between them"),
+        pytest.param(b'"' + b"\\" * 800_000, id="a string of backslashes that nobody closes"),
+        pytest.param(b"[" * 800_000, id="lists that nobody closes"),
+        pytest.param(b"[" + b"9" * 800_000 + b"]", id="a number of 800,000 digits"),
+    ],
+)
+def test_a_hostile_document_is_refused_in_linear_time(data: bytes) -> None:
+    started = time.perf_counter()
+    with pytest.raises((Malformed, LimitExceeded)):
+        parse(data)
+    assert time.perf_counter() - started < 2
