@@ -50,13 +50,15 @@ def check_all(names: Iterable[str]) -> None:
     owners: dict[str, str] = {folded(name): name for name in UNSIGNED_FILES}
     for name in names:
         check(name)
-        other = owners.setdefault(folded(name), name)
-        if other is not name:
+        key = folded(name)
+        other = owners.get(key)
+        if other is not None:
             raise UnsafeName(
                 f"the file names {printable(other)} and {printable(name)} are the same on storage"
                 " that ignores case or normalisation",
                 hint="rename one of them and sign again",
             )
+        owners[key] = name
 
 
 def folded(name: str) -> str:
