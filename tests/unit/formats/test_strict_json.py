@@ -29,3 +29,17 @@ def test_a_hostile_document_is_refused_in_linear_time(data: bytes) -> None:
     with pytest.raises((Malformed, LimitExceeded)):
         parse(data)
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(rb'"\ud800"', id="half of a surrogate pair"),
+        pytest.param(rb'{"\uDFFF": 1}', id="half of a surrogate pair in a key"),
+        pytest.param(rb'[["\ude00\ud83d"]]', id="a surrogate pair the wrong way round"),
+        pytest.param(b"-0", id="minus zero, which other parsers keep apart from zero"),
+    ],
+)
+def test_what_parsers_read_differently_is_refused(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse(data)
