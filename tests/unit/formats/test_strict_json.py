@@ -43,3 +43,26 @@ def test_a_hostile_document_is_refused_in_linear_time(data: bytes) -> None:
 def test_what_parsers_read_differently_is_refused(data: bytes) -> None:
     with pytest.raises(Malformed):
         parse(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"[" + b"{}," * 100 + b"{}]", id="objects"),
+        pytest.param(b"[" + b"[]," * 100 + b"[]]", id="lists"),
+        pytest.param(b"[" + b"0," * 100 + b"0]", id="numbers"),
+        pytest.param(b"[" + b'"",' * 100 + b'""]', id="strings"),
+        pytest.param(b'"' + b"," * 101 + b'"', id="commas inside a string, which count too"),
+    ],
+)
+def test_more_values_than_allowed_are_refused_before_any_is_made(data: bytes) -> None:
+    with pytest.raises(LimitExceeded, match="values"):
+        strict_json.parse(data, max_bytes=MEGABYTE, max_values=100)
+
+
+def test_as_many_values_as_allowed_are_read() -> None:
+    assert strict_json.parse(b"[0,[],{}]", max_bytes=9, max_values=5) == [0, [], {}]
+    with pytest.raises(LimitExceeded):
+        strict_json.parse(b"[0,[],{}]", max_bytes=9, max_values=4)
+    with pytest.raises(LimitExceeded):
+        strict_json.parse(b"[0,[],{}]", max_bytes=8, max_values=5)

@@ -12,6 +12,9 @@ from typing import Final, NoReturn
 from weightlock.errors import LimitExceeded, Malformed
 
 MAX_DEPTH: Final = 32
+MAX_VALUES: Final = 4 * 1024 * 1024
+"""More than a manifest of 64 MiB can need; `{}` takes 3 bytes of a document and 72 of memory."""
+
 _MAX_INTEGER_DIGITS: Final = 20  # every 64-bit number fits; int() of millions of digits is slow
 # A string that nobody closed reaches to the end, or else each of its quotes would be tried again.
 _STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -19,15 +22,22 @@ _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]", re.ASCII)  # UTF-8 itself h
 _NOT_A_BRACKET: Final = re.compile(r"[^\[\]{}]++")
 
 
-def parse(data: bytes, *, max_bytes: int, what: str = "the document") -> object:
+def parse(
+    data: bytes, *, max_bytes: int, what: str = "the document", max_values: int = MAX_VALUES
+) -> object:
     """The value of a JSON document.
 
+    `max_values` bounds how many commas and opening brackets it has, which no value can be without;
+    those inside strings count too, so that counting costs next to nothing.
+
     Raises:
-        LimitExceeded: if it is larger than max_bytes.
+        LimitExceeded: if it is larger, deeper or of more values than allowed.
         Malformed: if it is not JSON with exactly one meaning.
     """
     if len(data) > max_bytes:
         raise LimitExceeded(f"{what} has {len(data)} bytes; at most {max_bytes} are read")
+    if sum(data.count(mark) for mark in b",[{") > max_values:
+        raise LimitExceeded(f"{what} has more than {max_values} values")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
