@@ -15,7 +15,7 @@ from typing import Final
 
 from weightlock.algorithms import signature_algorithm
 from weightlock.digests import Digest, HashAlgorithm, hash_algorithm
-from weightlock.errors import LimitExceeded, Malformed
+from weightlock.errors import Malformed
 from weightlock.formats import filenames, strict_base64, strict_json, tree
 from weightlock.formats.envelope import MAX_ENVELOPE_BYTES, MAX_SIGNATURES
 from weightlock.formats.lthash import LtHash
@@ -162,8 +162,6 @@ def _files(algorithm: HashAlgorithm, items: Sequence[object]) -> tuple[FileEntry
     filenames.check_all(names)
     if any(before.encode() >= after.encode() for before, after in itertools.pairwise(names)):
         raise Malformed("files is not in the order of the bytes of their names")
-    if sum(len(file.segments) for file in files) > MAX_SEGMENTS:
-        raise LimitExceeded(f"files lists more than {MAX_SEGMENTS} segments")
     return files
 
 
