@@ -43,7 +43,7 @@ def key_files(
     files.private.write_bytes(
         signer.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
-    files.public.write_bytes(signer.public_key.pem)
+    files.public.write_bytes(signer.pem)
     if certificates:
         own, *middle, root = [item.public_bytes(Encoding.PEM) for item in certificates]
         files.certificate.write_bytes(own)

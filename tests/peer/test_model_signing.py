@@ -48,7 +48,7 @@ def root() -> authority.Authority:
 @pytest.fixture
 def certified(tmp_path: Path, root: authority.Authority) -> peer.KeyFiles:
     middle = authority.intermediate(root)
-    own = authority.leaf(middle, SIGNER.public_key.point)
+    own = authority.leaf(middle, SIGNER.point)
     chain = (own, middle.certificate, root.certificate)
     return peer.key_files(tmp_path / "keys", SIGNER, chain)
 
@@ -68,7 +68,7 @@ class TestWhatItSigns:
         signer = Signer.new(curve)
         data = peer.sign(model, Config(), peer.key_files(tmp_path / "keys", signer))
         assert is_accepted(verify(data, model, Trust((signer.public_key,))))
-        assert bundle.parse(data).material.hint == signer.public_key.hint
+        assert bundle.parse(data).material.hint == signer.hint
 
     def test_with_a_certificate_we_verify(
         self, model: Path, certified: peer.KeyFiles, root: authority.Authority

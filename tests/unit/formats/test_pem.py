@@ -55,6 +55,7 @@ def test_harmless_white_space_changes_nothing(change: "type[str]") -> None:
         pytest.param(pem.encode("A", b"1") + "note", id="text after"),
         pytest.param(" " + pem.encode("A", b"1"), id="indented"),
         pytest.param("-----BEGIN A-----\nMQ==\n", id="no end"),
+        pytest.param("-----BEGIN A-----\nMQ==", id="no end at all"),
         pytest.param("-----BEGIN A-----\nMQ==\n-----END B-----\n", id="another end"),
         pytest.param("-----BEGIN A-----\n\nMQ==\n-----END A-----\n", id="an empty line inside"),
         pytest.param("-----BEGIN A-----\n-----END A-----\n", id="nothing inside"),

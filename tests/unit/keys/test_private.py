@@ -1,5 +1,6 @@
 import os
 import stat
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +36,7 @@ from weightlock.algorithms import (
 )
 from weightlock.errors import KeyUnusable, Malformed
 from weightlock.formats import der, pem
-from weightlock.formats.spki import EC_KEY_OID, raw_public_key
+from weightlock.formats.spki import EC_KEY_OID, public_key_info, raw_public_key
 from weightlock.keys.ml_dsa_expansion import expanded_key
 from weightlock.keys.pkcs8 import (
     PrivateKey,
@@ -460,6 +461,33 @@ def test_no_representation_shows_the_secret(keys: Keys, algorithm: SignatureAlgo
     shown = repr(keys[algorithm])
     assert "pkcs8" not in shown
     assert len(keys[algorithm].pkcs8) > 40
+
+
+@settings(deadline=timedelta(seconds=20))
+@given(
+    algorithm=st.sampled_from([ML_DSA_65, SLH_DSA[0], ED25519, ECDSA_P256]),
+    at=st.floats(0, 1, exclude_max=True),
+    damage=st.sampled_from(
+        ["", "\0", "\n", "\n\n", "=", "!", "\u00e4", "-----END PRIVATE KEY-----"]
+    ),
+    read=st.sampled_from([private_key, public_key_info]),
+)
+def test_no_error_repeats_a_damaged_key(
+    keys: Keys,
+    algorithm: SignatureAlgorithm,
+    at: float,
+    damage: str,
+    read: Callable[[bytes], object],
+) -> None:
+    text = private_key_text(keys[algorithm])
+    cut = int(at * len(text))
+    body = "".join(text.splitlines()[1:-1])
+    windows = {body[i : i + 8] for i in range(24, len(body) - 8)}  # after what is not secret
+    try:
+        read((text[:cut] + damage + text[cut + 1 :]).encode())
+    except (KeyUnusable, Malformed) as error:
+        shown = "".join(traceback.format_exception(error)) + error.hint
+        assert not any(window in shown for window in windows)
 
 
 @settings(deadline=timedelta(seconds=20), max_examples=300)

@@ -20,7 +20,7 @@ def test_a_bundle_of_the_key_form_shows_its_hint_and_files() -> None:
     assert (found.kind, found.family) == ("OpenSSF Model Signing bundle", "classical")
     assert found.version.startswith("signature/v1.0")
     assert (found.model, found.serialization, found.hash) == ("model", "files", "sha256")
-    assert (found.signer.method, found.signer.hint) == ("key", SIGNER.public_key.hint)
+    assert (found.signer.method, found.signer.hint) == ("key", SIGNER.hint)
     assert (found.files, found.size) == (tuple(forge.MODEL), None)
 
 
@@ -36,7 +36,7 @@ def test_the_first_version_is_called_so() -> None:
 
 
 def test_a_certificate_is_shown_with_its_names_and_validity() -> None:
-    leaf = authority.leaf(authority.root(), SIGNER.public_key.point)
+    leaf = authority.leaf(authority.root(), SIGNER.point)
     signer = description(forge.files_statement(), forge.chained(leaf)).signer
     assert (signer.method, signer.subject, signer.issuer) == ("certificate", "CN=signer", "CN=root")
     assert (signer.algorithm, signer.keyid) == ("ECDSA-P256-SHA256", SIGNER.public_key.keyid)

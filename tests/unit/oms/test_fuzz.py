@@ -18,7 +18,7 @@ from weightlock.oms.trust import Trust
 
 SIGNER = Signer.new()
 ROOT = authority.root()
-CHAIN = (authority.leaf(ROOT, SIGNER.public_key.point), ROOT.certificate)
+CHAIN = (authority.leaf(ROOT, SIGNER.point), ROOT.certificate)
 TRUST = Trust((SIGNER.public_key,), (ROOT.certificate,))
 SEEDS = [
     forge.signed(document, SIGNER, material)

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from tests.unit.oms.forge import Signer, is_accepted, reasons, verify
 
 from weightlock.errors import Malformed
-from weightlock.oms import ecdsa
+from weightlock.formats.spki import public_key_info
 from weightlock.oms.certificates import authorities_of
 from weightlock.oms.trust import Trust
 from weightlock.oms.vocabulary import Form
 from weightlock.reasons import Reason
+from weightlock.signatures.verifying import verifying_key
 
 ROOT = Path(__file__).parents[3]
 FOLDER = Path(os.getenv("WEIGHTLOCK_OMS_FIXTURES", str(ROOT.parent / "shared/oms")))
@@ -32,8 +32,10 @@ pytestmark = pytest.mark.skipif(
 
 
 def by_key() -> Trust:
-    public_key = load_pem_public_key((KEYS / "signing-key-pub.pem").read_bytes())
-    return Trust((ecdsa.ecdsa_key(public_key),))
+    text = (KEYS / "signing-key-pub.pem").read_text()
+    # The tool that made it wrote an explanation above the key.
+    info = public_key_info(text[text.index("-----BEGIN") :])
+    return Trust((verifying_key(info),))
 
 
 def by_root() -> Trust:

@@ -3,17 +3,21 @@
 from collections.abc import Callable
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.unit.oms import authority, forge
 from tests.unit.oms.forge import NOW, Json, Signer
 
 from weightlock.algorithms import ECDSA_P256, ECDSA_P384, ECDSA_P521, ED25519, SignatureAlgorithm
 from weightlock.errors import Malformed
+from weightlock.formats.spki import public_key_info_of_der
 from weightlock.oms import bundle, legacy, signature
-from weightlock.oms.ecdsa import EcdsaKey, ecdsa_key, ecdsa_key_of_spki
+from weightlock.oms.ecdsa import accepts_with_sha256, ecdsa_key
 from weightlock.oms.signature import SignatureOutcome
 from weightlock.oms.trust import Trust
 from weightlock.reasons import Reason
+from weightlock.signatures.schemes import VerifyingKey
+from weightlock.signatures.verifying import verifying_key
 
 OTHER = Signer.new()
 KEYLESS: Json = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{"logIndex": "1"}]}
@@ -24,7 +28,7 @@ def signer() -> Signer:
     return Signer.new()
 
 
-def outcome(data: bytes, *keys: EcdsaKey) -> SignatureOutcome:
+def outcome(data: bytes, *keys: VerifyingKey) -> SignatureOutcome:
     return signature.verified(bundle.parse(data), Trust(keys), NOW)
 
 
@@ -55,12 +59,10 @@ def test_a_trusted_key_is_found(
 @pytest.mark.parametrize(
     "material",
     [
-        pytest.param({"publicKey": {"hint": OTHER.public_key.hint}}, id="the hint of another key"),
+        pytest.param({"publicKey": {"hint": OTHER.hint}}, id="the hint of another key"),
         pytest.param({"publicKey": {}}, id="no hint"),
         pytest.param({"publicKey": {"hint": "nonsense"}}, id="a hint that is none"),
-        pytest.param(
-            {"publicKey": {"rawBytes": forge.encoded(OTHER.public_key.pem)}}, id="another key"
-        ),
+        pytest.param({"publicKey": {"rawBytes": forge.encoded(OTHER.pem)}}, id="another key"),
         pytest.param(
             {"x509CertificateChain": {"certificates": [{"rawBytes": "AAAA"}]}},
             id="a certificate that is none",
@@ -82,7 +84,7 @@ def test_what_a_bundle_says_of_its_signer_makes_no_key_be_skipped(
             lambda signer: {"publicKey": {"hint": signer.public_key.keyid}}, id="its keyid"
         ),
         pytest.param(
-            lambda signer: {"publicKey": {"rawBytes": forge.encoded(signer.public_key.pem)}},
+            lambda signer: {"publicKey": {"rawBytes": forge.encoded(signer.pem)}},
             id="the key itself",
         ),
     ],
@@ -102,7 +104,7 @@ def test_a_bundle_that_names_a_trusted_key_and_is_by_another_is_invalid(
 def test_a_bundle_by_a_stranger_is_untrusted_though_it_carries_its_key(
     signer: Signer, *, trusted: bool
 ) -> None:
-    material = {"publicKey": {"rawBytes": forge.encoded(signer.public_key.pem)}}
+    material = {"publicKey": {"rawBytes": forge.encoded(signer.pem)}}
     data = forge.signed(forge.files_statement(), signer, material)
     found = outcome(data, *([OTHER.public_key] if trusted else []))
     assert found.finding is not None
@@ -118,7 +120,7 @@ def test_a_keyless_bundle_needs_the_network_even_under_a_trusted_key(signer: Sig
 
 
 def test_keys_of_algorithms_that_bundles_do_not_know_are_not_tried(signer: Signer) -> None:
-    odd = EcdsaKey(ED25519, signer.private.public_key())
+    odd = forge.Renamed(signer.public_key, ED25519)
     found = outcome(forge.signed(forge.files_statement(), signer), odd)
     assert found.finding is not None
     assert found.finding.reason is Reason.SIGNER_UNTRUSTED
@@ -178,9 +180,7 @@ class TestCertificateForm:
         self, signer: Signer, document: Json
     ) -> None:
         ca = authority.root()
-        data = forge.signed(
-            document, signer, forge.chained(authority.leaf(ca, signer.public_key.point))
-        )
+        data = forge.signed(document, signer, forge.chained(authority.leaf(ca, signer.point)))
         found = signature.verified(bundle.parse(data), Trust((), (ca.certificate,)), NOW)
         assert found.finding is None
         assert found.signer is not None
@@ -190,9 +190,7 @@ class TestCertificateForm:
 
     def test_the_key_is_that_of_the_first_certificate_only(self, signer: Signer) -> None:
         ca = authority.root()
-        chain = forge.chained(
-            authority.leaf(ca, OTHER.public_key.point), authority.leaf(ca, signer.public_key.point)
-        )
+        chain = forge.chained(authority.leaf(ca, OTHER.point), authority.leaf(ca, signer.point))
         data = forge.signed(forge.files_statement(), signer, chain)
         found = signature.verified(bundle.parse(data), Trust((), (ca.certificate,)), NOW)
         assert found.finding is not None
@@ -202,7 +200,7 @@ class TestCertificateForm:
     def test_an_unknown_authority_is_untrusted_and_nothing_is_said_to_be_valid(
         self, signer: Signer
     ) -> None:
-        chain = forge.chained(authority.leaf(authority.root(), signer.public_key.point))
+        chain = forge.chained(authority.leaf(authority.root(), signer.point))
         data = forge.signed(forge.files_statement(), signer, chain)
         other = authority.root()
         found = signature.verified(bundle.parse(data), Trust((), (other.certificate,)), NOW)
@@ -214,9 +212,23 @@ class TestCertificateForm:
 @pytest.mark.parametrize("spki", [b"", b"junk", b"\x30\x00"])
 def test_bytes_that_are_no_key_are_refused(spki: bytes) -> None:
     with pytest.raises(Malformed):
-        ecdsa_key_of_spki(spki)
+        ecdsa_key(spki)
 
 
-def test_a_key_on_another_curve_is_refused() -> None:
-    with pytest.raises(Malformed, match="P-256"):
-        ecdsa_key(ec.generate_private_key(ec.SECP256K1()).public_key())
+@pytest.mark.parametrize(
+    "private", [ec.generate_private_key(ec.SECP256K1()), ed25519.Ed25519PrivateKey.generate()]
+)
+def test_a_key_on_another_curve_is_refused(
+    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
+) -> None:
+    spki = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(Malformed):
+        ecdsa_key(spki)
+
+
+def test_a_key_that_only_says_it_is_one_accepts_nothing(signer: Signer) -> None:
+    other = ed25519.Ed25519PrivateKey.generate().public_key()
+    spki = other.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    key = forge.Renamed(verifying_key(public_key_info_of_der(spki)), ECDSA_P256)
+    assert not accepts_with_sha256(key, signer.sign_with_sha256(b"m"), b"m")
+    assert accepts_with_sha256(signer.public_key, signer.sign_with_sha256(b"m"), b"m")

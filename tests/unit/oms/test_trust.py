@@ -26,7 +26,7 @@ from weightlock.oms.trust import Trust, distrust
 from weightlock.reasons import Reason
 from weightlock.verdict.evidence import Finding
 
-SIGNER = Signer.new().public_key.point
+SIGNER = Signer.new().point
 LONG_AGO = START - timedelta(days=900)
 ANY_PURPOSE = (x509.oid.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,)
 

@@ -53,7 +53,7 @@ def test_a_model_as_signed_is_accepted(
 def test_a_model_signed_with_a_certificate_is_accepted(model: Path, signer: Signer) -> None:
     root = authority.root()
     middle = authority.intermediate(root)
-    chain = forge.chained(authority.leaf(middle, signer.public_key.point), middle.certificate)
+    chain = forge.chained(authority.leaf(middle, signer.point), middle.certificate)
     data = forge.signed(forge.files_statement(), signer, chain)
     assert is_accepted(verify(data, model, Trust((), (root.certificate,))))
     assert not is_accepted(verify(data, model, Trust((), (authority.root().certificate,))))

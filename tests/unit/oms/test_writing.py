@@ -12,9 +12,9 @@ from tests.unit.oms.forge import MODEL, Signer, is_accepted, verify
 from weightlock.algorithms import ED25519
 from weightlock.errors import KeyUnusable, Malformed, UnsafeName
 from weightlock.oms import bundle, writing
-from weightlock.oms.ecdsa import EcdsaKey
 from weightlock.oms.trust import Trust
 from weightlock.oms.writing import FileDigest
+from weightlock.signatures.schemes import VerifyingKey
 
 SIGNER = Signer.new()
 FILES = (FileDigest("a", forge.digest_of(b"")),)
@@ -37,7 +37,7 @@ def test_what_is_written_verifies(tmp_path: Path, curve: ec.EllipticCurve) -> No
 
 def test_a_chain_makes_the_certificate_form(tmp_path: Path) -> None:
     root = authority.root()
-    chain = (authority.leaf(root, SIGNER.public_key.point), root.certificate)
+    chain = (authority.leaf(root, SIGNER.point), root.certificate)
     forge.write_model(tmp_path)
     data = writing.bundle("model", digests_of(tmp_path), SIGNER, chain)
     assert is_accepted(verify(data, tmp_path, Trust((), (root.certificate,))))
@@ -73,15 +73,15 @@ def test_whatever_is_written_is_read_again(names: set[str]) -> None:
 def test_a_key_that_bundles_do_not_know_is_refused() -> None:
     class Odd(Signer):
         @property
-        def public_key(self) -> EcdsaKey:
-            return EcdsaKey(ED25519, self.private.public_key())
+        def public_key(self) -> VerifyingKey:
+            return forge.Renamed(super().public_key, ED25519)
 
     with pytest.raises(KeyUnusable, match="Ed25519"):
         writing.bundle("model", FILES, Odd(SIGNER.private))
 
 
 def test_a_certificate_of_another_key_is_refused() -> None:
-    other = authority.leaf(authority.root(), Signer.new().public_key.point)
+    other = authority.leaf(authority.root(), Signer.new().point)
     with pytest.raises(Malformed, match="first certificate"):
         writing.bundle("model", FILES, SIGNER, (other,))
 

@@ -2,7 +2,6 @@
 
 import ast
 import ctypes.util
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,16 +18,20 @@ sys.stderr.write(f"{found is not None} {'oqs' in sys.modules}")
 """
 
 
-def _ask(folder: Path, *python_path: Path) -> tuple[str, str]:
-    """What is on stdout, and whether liboqs was found and `oqs` imported, in a fresh process."""
+def _ask(folder: Path, stub: Path, named: str | None = None) -> tuple[str, str]:
+    """What is on stdout, and whether liboqs was found and `oqs` imported, in a fresh process.
+
+    The process runs in the folder, and its home is there too.
+    """
     done = subprocess.run(  # noqa: S603 # the import under test happens once per process
         [sys.executable, "-c", _ASK],
         env={
             "PATH": "",
             "HOME": str(folder),
-            "OQS_INSTALL_PATH": str(folder),
-            "PYTHONPATH": os.pathsep.join(map(str, python_path)),
+            "OQS_INSTALL_PATH": str(folder) if named is None else named,
+            "PYTHONPATH": str(stub),
         },
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -72,6 +75,14 @@ def test_a_file_that_is_not_a_library_does_not_count(tmp_path: Path) -> None:
     _library(tmp_path, b"not a library")
     stub = _stub(tmp_path, "raise SystemExit('building')")
     assert _ask(tmp_path, stub) == ("", "False False")
+
+
+@needs_no_liboqs
+@pytest.mark.parametrize("named", ["", ".", "lib/.."])
+def test_a_library_of_the_folder_we_run_in_does_not_count(tmp_path: Path, named: str) -> None:
+    _library(tmp_path, _a_library_that_is_not_liboqs())
+    stub = _stub(tmp_path, "raise SystemExit('building')")
+    assert _ask(tmp_path, stub, named) == ("", "False False")
 
 
 @pytest.mark.parametrize(

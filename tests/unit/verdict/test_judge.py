@@ -379,6 +379,12 @@ BEFORE_SUNSET = SUNSET - timedelta(microseconds=1)
             False,
             id="only if every policy concerned tolerates it",
         ),
+        pytest.param(
+            [EITHER, requirements(LEGACY, enforcement="Audit", name="z")],
+            BEFORE_SUNSET,
+            False,
+            id="only if every policy concerned tolerates it, wherever it stands",
+        ),
     ],
 )
 def test_classical_signatures_alone(

@@ -105,7 +105,13 @@ def private_key_of_sec1(data: bytes) -> PrivateKey:
 
 
 def private_key_of_seed(algorithm: SignatureAlgorithm, seed: bytes) -> PrivateKey:
-    """The ML-DSA key of a 32-byte seed."""
+    """The ML-DSA key of a 32-byte seed.
+
+    Raises:
+        Malformed: for a seed of another size.
+    """
+    if len(seed) != SEED_BYTES:
+        raise Malformed(f"the seed of {algorithm} has {SEED_BYTES} bytes, found {len(seed)}")
     public = library_key(algorithm, seed).public_key().public_bytes_raw()
     content = der.element(_SEED, seed)
     return PrivateKey(public_key_info_of_raw(algorithm, public), _pkcs8(algorithm.oid, content))
@@ -115,6 +121,9 @@ def private_key_of_slh_dsa(algorithm: SignatureAlgorithm, secret: bytes) -> Priv
     """The SLH-DSA key of SK.seed || SK.prf || PK.seed || PK.root.
 
     Whether PK.root belongs to SK.seed shows when the key first signs: see CheckedSigningKey.
+
+    Raises:
+        Malformed: for a key of another size.
     """
     size = 2 * (algorithm.public_key_bytes or 0)
     if len(secret) != size:
@@ -170,8 +179,6 @@ def _seed(algorithm: SignatureAlgorithm, content: bytes) -> bytes:
     else:
         seed = reader.element(_SEED)
     reader.finish()
-    if len(seed) != SEED_BYTES:
-        raise Malformed(f"the seed of {algorithm} has {SEED_BYTES} bytes, found {len(seed)}")
     return seed
 
 
