@@ -166,6 +166,13 @@ def test_a_seed_with_the_expanded_key_of_another_is_refused(
         private_key(_text(_pkcs8(algorithm.oid, content)))
 
 
+def test_both_with_a_third_part_is_refused() -> None:
+    seed = bytes(range(32))
+    both = (der.octet_string(seed), der.octet_string(expanded_key(ML_DSA_65, seed)))
+    with pytest.raises(KeyUnusable, match="2 bytes follow"):
+        private_key(_text(_pkcs8(ML_DSA_65.oid, der.sequence(*both, der.null()))))
+
+
 @pytest.mark.parametrize(
     "content",
     [
