@@ -167,6 +167,16 @@ def test_only_uncompressed_points_of_the_curve_are_read(algorithm: SignatureAlgo
             public_key_info_of_der(_ec(curve, key))
 
 
+@pytest.mark.parametrize("first", [0, 66])
+def test_a_coordinate_plus_the_prime_is_a_second_encoding_and_malformed(first: int) -> None:
+    """P-521 has room for it: 521 bits in 66 bytes."""
+    point = bytearray(raw_public_key(public_key_info_of_der(_spki(ECDSA_P521)))[1:])
+    larger = int.from_bytes(point[first : first + 66]) + 2**521 - 1
+    point[first : first + 66] = larger.to_bytes(66)
+    with pytest.raises(Malformed, match="not a point of its curve"):
+        public_key_info_of_der(_ec("1.3.132.0.35", b"\x04" + bytes(point)))
+
+
 @pytest.mark.parametrize(
     ("modulus", "exponent", "found"),
     [
@@ -189,6 +199,8 @@ def test_an_rsa_key_within_bounds_is_read(bits: int) -> None:
     assert public_key_info_of_der(_rsa(2 ** (bits - 1) + 1)).algorithm is RSA_PSS
 
 
+_RSA_NUMBERS = (der.unsigned_integer(2**2047 + 1), der.unsigned_integer(65537))
+_RSA_OID = der.object_identifier(RSA_PSS.oid)
 _ED25519_OID = der.object_identifier(ED25519.oid)
 _KEY_32 = b"\x09" + bytes(31)
 
@@ -206,7 +218,15 @@ _KEY_32 = b"\x09" + bytes(31)
         pytest.param(
             der.sequence(der.sequence(_ED25519_OID), der.octet_string(_KEY_32)), id="OCTET STRING"
         ),
-        pytest.param(_named(der.object_identifier(RSA_PSS.oid), key=b""), id="RSA without NULL"),
+        pytest.param(_named(_RSA_OID, key=der.sequence(*_RSA_NUMBERS)), id="RSA without NULL"),
+        pytest.param(
+            _named(_RSA_OID, der.null(), key=der.sequence(*_RSA_NUMBERS, der.null())),
+            id="RSA with a third number",
+        ),
+        pytest.param(
+            _named(_RSA_OID, der.null(), key=der.sequence(*_RSA_NUMBERS) + b"\0"),
+            id="RSA with a trailing byte",
+        ),
         pytest.param(_named(der.object_identifier(EC_KEY_OID), key=b""), id="EC without a curve"),
         pytest.param(_ec("1.3.132.0.10", b""), id="secp256k1"),
         pytest.param(

@@ -155,10 +155,11 @@ def test_a_ciphertext_that_is_not_whole_blocks_is_malformed(ciphertext: bytes) -
         pbes2.decrypt(der.sequence(scheme, der.octet_string(ciphertext)), b"p")
 
 
-def test_good_padding_around_something_else_is_a_wrong_passphrase() -> None:
+@pytest.mark.parametrize("plain", [b"not a sequence", PLAIN + b"x"])
+def test_good_padding_around_something_else_is_a_wrong_passphrase(plain: bytes) -> None:
     key = hashlib.pbkdf2_hmac("sha1", b"p", SALT, 7, 32)
     with pytest.raises(KeyUnusable, match="does not open"):
-        pbes2.decrypt(_encrypted(_pbkdf2(7), key, plain=b"not a sequence"), b"p")
+        pbes2.decrypt(_encrypted(_pbkdf2(7), key, plain=plain), b"p")
 
 
 _VALID = _encrypted(_pbkdf2(7, _hmac(9)), hashlib.pbkdf2_hmac("sha256", b"p", SALT, 7, 32))

@@ -29,7 +29,7 @@ from weightlock.algorithms import (
     Family,
     SignatureAlgorithm,
 )
-from weightlock.errors import KeyUnusable
+from weightlock.errors import KeyUnusable, Malformed
 from weightlock.formats import der
 from weightlock.formats.spki import PublicKeyInfo, public_key_info_of_raw, raw_public_key
 from weightlock.keys.ml_dsa_expansion import expanded_key
@@ -181,6 +181,15 @@ def test_an_ecdsa_signature_has_exactly_one_encoding(
         encode_dss_signature(r, 2**521),
     ):
         assert not one.key.accepts(lax, one.message)
+
+
+def test_a_lax_ecdsa_signature_does_not_reach_the_library(signed: All) -> None:
+    one = signed[ECDSA_P256]
+    check = classical.check_of(one.private.public)
+    assert check(one.signature, one.message)
+    for lax in (one.signature + b"\0", b"\x30\x81" + one.signature[1:]):
+        with pytest.raises(Malformed, match="the ECDSA signature is not valid DER"):
+            check(lax, one.message)
 
 
 @pytest.mark.parametrize("algorithm", ECDSA, ids=str)

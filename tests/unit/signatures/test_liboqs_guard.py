@@ -17,6 +17,8 @@ found = installed_liboqs()
 sys.stderr.write(f"{found is not None} {'oqs' in sys.modules}")
 """
 
+BUILDS = "import sys; sys.stderr.write('building! '); raise SystemExit(1)"
+
 
 def _ask(folder: Path, stub: Path, named: str | None = None) -> tuple[str, str]:
     """What is on stdout, and whether liboqs was found and `oqs` imported, in a fresh process.
@@ -66,14 +68,14 @@ needs_no_liboqs = pytest.mark.skipif(
 
 @needs_no_liboqs
 def test_without_the_shared_library_oqs_is_not_even_imported(tmp_path: Path) -> None:
-    stub = _stub(tmp_path, "raise SystemExit('building')")
+    stub = _stub(tmp_path, BUILDS)
     assert _ask(tmp_path, stub) == ("", "False False")
 
 
 @needs_no_liboqs
 def test_a_file_that_is_not_a_library_does_not_count(tmp_path: Path) -> None:
     _library(tmp_path, b"not a library")
-    stub = _stub(tmp_path, "raise SystemExit('building')")
+    stub = _stub(tmp_path, BUILDS)
     assert _ask(tmp_path, stub) == ("", "False False")
 
 
@@ -81,7 +83,7 @@ def test_a_file_that_is_not_a_library_does_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize("named", ["", ".", "lib/.."])
 def test_a_library_of_the_folder_we_run_in_does_not_count(tmp_path: Path, named: str) -> None:
     _library(tmp_path, _a_library_that_is_not_liboqs())
-    stub = _stub(tmp_path, "raise SystemExit('building')")
+    stub = _stub(tmp_path, BUILDS)
     assert _ask(tmp_path, stub, named) == ("", "False False")
 
 

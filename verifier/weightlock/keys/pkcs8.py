@@ -68,8 +68,7 @@ def private_key_of_pkcs8(data: bytes) -> PrivateKey:
     outer = der.Reader(data, _WHAT)
     info = outer.sequence()
     outer.finish()
-    if info.unsigned_integer() > 1:
-        raise info.malformed("a version other than 0 and 1")
+    version = info.unsigned_integer()
     identifier = info.sequence()
     algorithm = read_algorithm(identifier)
     content = info.octet_string()
@@ -77,6 +76,8 @@ def private_key_of_pkcs8(data: bytes) -> PrivateKey:
         info.element(_ATTRIBUTES)
     claimed = info.element(_PUBLIC_KEY) if info.next_is(_PUBLIC_KEY) else None
     info.finish()
+    if version != (0 if claimed is None else 1):
+        raise info.malformed("a version other than 0, or 1 with a public key")
     key = _private_key(algorithm, content)
     if claimed is not None and claimed != b"\x00" + raw_public_key(key.public):
         raise Malformed("a private key with the public key of another one")

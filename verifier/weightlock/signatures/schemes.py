@@ -51,8 +51,15 @@ class SigningKey(Protocol):
 
 
 class MuSigner(Protocol):
-    """An ML-DSA key that signs message representatives: the seam for KMS and HSM."""
+    """An ML-DSA key that signs message representatives: the seam for KMS and HSM.
+
+    See weightlock.signatures.ml_dsa.mu_signing_key, which makes a SigningKey of one.
+    """
 
     def sign_mu(self, mu: bytes) -> bytes:
-        """The signature over a 64-byte mu."""
+        """The signature over a 64-byte mu.
+
+        Raises:
+            KeyUnusable: if the device will not sign.
+        """
         ...
