@@ -48,19 +48,19 @@ def digests(
 
     def work() -> None:
         buffer = bytearray(BUFFER_BYTES)
-        for index in pending:
-            stretch = stretches[index]
-            with files.open(stretch.file) as opened:
-                results[index] = _digest(opened, stretch, algorithm, buffer, progress)
+        try:
+            for index in pending:
+                stretch = stretches[index]
+                with files.open(stretch.file) as opened:
+                    results[index] = _digest(opened, stretch, algorithm, buffer, progress)
+        finally:
+            # After a failure the others need not finish; after the last stretch nothing is left.
+            pending.stop()
 
     threads = min(workers or len(os.sched_getaffinity(0)), max(len(stretches), 1))
     with ThreadPoolExecutor(threads) as pool:
-        running = [pool.submit(work) for _ in range(threads)]
-        try:
-            for future in running:
-                future.result()
-        finally:
-            pending.stop()
+        for future in [pool.submit(work) for _ in range(threads)]:
+            future.result()
     return [results[index] for index in range(len(stretches))]
 
 
