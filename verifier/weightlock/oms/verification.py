@@ -19,7 +19,7 @@ from weightlock.formats.manifest import UpstreamSigner
 from weightlock.oms import bundle as bundles
 from weightlock.oms import contents, hashing, signature
 from weightlock.oms.bundle import OmsBundle
-from weightlock.oms.contents import Contents
+from weightlock.oms.contents import Comparison, Contents
 from weightlock.oms.signature import SignatureOutcome
 from weightlock.oms.trust import Trust
 from weightlock.verdict.evidence import Evidence, Finding
@@ -74,17 +74,30 @@ def verify_bundle(
     findings, hashed = comparison.findings, not comparison.findings
     if hashed:
         # Step 4: every byte.
-        algorithm = bundle.manifest.algorithm
-        found = hashing.digests(
-            on_disk.files, comparison.stretches, algorithm, progress, workers=settings.workers
-        )
-        findings = contents.mismatches(comparison, found)
+        findings = _content_findings(bundle, comparison, on_disk, settings, progress)
     return OmsVerification(
         _evidence(bundle, signed, findings, content_compared=hashed),
         bundle,
         upstream=None if findings else signed.signer,
         unsigned=comparison.tolerated,
     )
+
+
+def _content_findings(
+    bundle: OmsBundle,
+    comparison: Comparison,
+    on_disk: Contents,
+    settings: Settings,
+    progress: Progress,
+) -> tuple[Finding, ...]:
+    found = hashing.digests(
+        on_disk.files,
+        comparison.stretches,
+        bundle.manifest.algorithm,
+        progress,
+        workers=settings.workers,
+    )
+    return contents.mismatches(comparison, found)
 
 
 def _evidence(
