@@ -40,7 +40,7 @@ def survive(data: bytes) -> None:
         found = signature.verified(parsed, TRUST, NOW)
     except WeightlockError:
         return
-    assert (found.finding is None) == (found.fact.valid is True)
+    assert (found.finding is None) == (found.fact is not None and found.fact.valid is True)
 
 
 def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

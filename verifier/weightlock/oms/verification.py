@@ -22,7 +22,7 @@ from weightlock.oms.bundle import OmsBundle
 from weightlock.oms.contents import Comparison, Contents
 from weightlock.oms.signature import SignatureOutcome
 from weightlock.oms.trust import Trust
-from weightlock.verdict.evidence import Evidence, Finding
+from weightlock.verdict.evidence import Evidence, Finding, SignatureFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def verify_bundle(
     # Step 2: the signature.
     signed = signature.verified(bundle, settings.trust, settings.now)
     if signed.finding is not None:
-        evidence = Evidence((signed.fact,), findings=(signed.finding,))
+        evidence = Evidence(_facts(signed), findings=(signed.finding,))
         return OmsVerification(evidence, bundle)
     # Step 3: names and sizes.
     comparison = contents.compared(bundle.manifest, on_disk.present, settings.tolerated)
@@ -109,8 +109,12 @@ def _evidence(
 ) -> Evidence:
     # The digest is that of the payload, not the subject's: that one binds no names (A36).
     return Evidence(
-        (signed.fact,),
+        _facts(signed),
         digest=Digest(HashAlgorithm.SHA256, HashAlgorithm.SHA256.digest(bundle.payload)),
         findings=findings,
         content_compared=content_compared,
     )
+
+
+def _facts(signed: SignatureOutcome) -> tuple[SignatureFact, ...]:
+    return () if signed.fact is None else (signed.fact,)
