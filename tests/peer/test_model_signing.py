@@ -23,7 +23,13 @@ from weightlock.oms.trust import Trust
 from weightlock.oms.verification import Settings, verify_bundle
 from weightlock.reasons import Reason
 
-MODEL = {"a.b": b"1", "a/b": b"2", "a/empty": b"", "weights.bin": bytes(range(256)) * 20}
+MODEL = {
+    "a.b": b"1",
+    "a/b": b"2",
+    "a/empty": b"",
+    "größe:1.bin": b"3",
+    "weights.bin": bytes(range(256)) * 20,
+}
 CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 SIGNER = Signer.new()
 

@@ -210,9 +210,10 @@ def reasons(found: OmsVerification) -> list[tuple[Reason, str]]:
 def is_accepted(found: OmsVerification) -> bool:
     """The one way in: a valid trusted signature and every byte compared."""
     evidence = found.evidence
-    [fact] = evidence.signatures
     accepted = (
-        fact.valid is True and fact.trusted and evidence.content_compared and not evidence.findings
+        [(fact.valid, fact.trusted) for fact in evidence.signatures] == [(True, True)]
+        and evidence.content_compared
+        and not evidence.findings
     )
     assert accepted == (found.upstream is not None)
     return accepted

@@ -40,7 +40,7 @@ def survive(data: bytes) -> None:
         found = signature.verified(parsed, TRUST, NOW)
     except WeightlockError:
         return
-    assert (found.finding is None) == (found.fact.valid is True)
+    assert (found.finding is None) == (found.fact is not None and found.fact.valid is True)
 
 
 def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -62,7 +62,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: object) -> Any:
 @example(b"")
 @example(b"[" * 100_000)
 @example(b'{"a":' * 5000)
-@example(b'"' * 1_001)
+@example(b'"' * 100_001)
 @example(b"1" * 100_000)
 def test_any_bytes(data: bytes) -> None:
     survive(data)
@@ -119,7 +119,7 @@ def test_one_byte_of_a_certificate_changed(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        pytest.param(b'"' + b'\\"' * 3_000, id="a string that never ends"),
+        pytest.param(b'"' + b'\\"' * 1_000_000, id="a string that never ends"),
         pytest.param(b'{"a":"' + b"1.0," * 500_000 + b'"}', id="doubles in a string"),
         pytest.param(b"[" + b"1.0," * 500_000 + b"1.0]", id="doubles in a list"),
         pytest.param(b"1" * 2_000_000, id="digits"),

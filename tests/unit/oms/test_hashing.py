@@ -111,10 +111,25 @@ def test_a_folder_cannot_be_hashed(tmp_path: Path) -> None:
         digests(Folder(tmp_path), [Stretch(0, 0, 4, 4)], SHA256, lambda _: None)
 
 
-def test_after_a_failure_the_rest_is_not_hashed(path: Path) -> None:
+def test_after_a_failure_the_other_threads_stop(path: Path) -> None:
     path.write_bytes(b"1234")
+    failed = threading.Event()
     seen: list[int] = []
-    stretches = [Stretch(0, 0, 9, 9), *[Stretch(0, 0, 4, 4)] * 1000]
-    with pytest.raises(ChangedWhileReading):
-        digests(PlainFiles(path), stretches, SHA256, seen.append, workers=1)
-    assert seen == []
+
+    class Failing(PlainFiles):
+        @contextmanager
+        def open(self, file: int) -> Iterator[Opened]:
+            if file == 1:
+                failed.set()
+                raise Unreadable("the largest")
+            with super().open(file) as opened:
+                yield opened
+
+    def wait_for_the_failure(count: int) -> None:
+        assert failed.wait(timeout=30)
+        seen.append(count)
+
+    stretches = [Stretch(1, 0, 9, 9), *[Stretch(0, 0, 4, 4)] * 50_000]
+    with pytest.raises(Unreadable, match="the largest"):
+        digests(Failing(path), stretches, SHA256, wait_for_the_failure, workers=2)
+    assert len(seen) < 50_000

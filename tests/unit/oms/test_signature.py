@@ -18,6 +18,7 @@ from weightlock.oms.trust import Trust
 from weightlock.reasons import Reason
 from weightlock.signatures.schemes import VerifyingKey
 from weightlock.signatures.verifying import verifying_key
+from weightlock.verdict.evidence import SignatureFact
 
 OTHER = Signer.new()
 KEYLESS: Json = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{"logIndex": "1"}]}
@@ -26,6 +27,11 @@ KEYLESS: Json = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{"logIndex
 @pytest.fixture(scope="module")
 def signer() -> Signer:
     return Signer.new()
+
+
+def fact_of(found: SignatureOutcome) -> SignatureFact:
+    assert found.fact is not None
+    return found.fact
 
 
 def outcome(data: bytes, *keys: VerifyingKey) -> SignatureOutcome:
@@ -49,8 +55,8 @@ def test_a_trusted_key_is_found(
     mine = Signer.new(curve)
     found = outcome(forge.signed(document, mine), OTHER.public_key, mine.public_key)
     assert found.finding is None
-    assert found.fact.valid is True
-    assert (found.fact.keyid, found.fact.algorithm) == (mine.public_key.keyid, algorithm)
+    assert fact_of(found).valid is True
+    assert (fact_of(found).keyid, fact_of(found).algorithm) == (mine.public_key.keyid, algorithm)
     assert found.signer is not None
     assert (found.signer.method, found.signer.identity) == ("key", mine.public_key.keyid)
     assert found.signer.predicate_type == document["predicateType"]
@@ -96,7 +102,7 @@ def test_a_bundle_that_names_a_trusted_key_and_is_by_another_is_invalid(
     found = outcome(data, signer.public_key)
     assert found.finding is not None
     assert found.finding.reason is Reason.SIGNATURE_INVALID
-    assert (found.fact.valid, found.fact.trusted) == (False, True)
+    assert (fact_of(found).valid, fact_of(found).trusted) == (False, True)
     assert found.signer is None
 
 
@@ -109,14 +115,14 @@ def test_a_bundle_by_a_stranger_is_untrusted_though_it_carries_its_key(
     found = outcome(data, *([OTHER.public_key] if trusted else []))
     assert found.finding is not None
     assert found.finding.reason is Reason.SIGNER_UNTRUSTED
-    assert (found.fact.valid, found.fact.trusted) == (None, False)
+    assert (fact_of(found).valid, fact_of(found).trusted) == (None, False)
 
 
 def test_a_keyless_bundle_needs_the_network_even_under_a_trusted_key(signer: Signer) -> None:
     found = outcome(forge.signed(forge.files_statement(), signer, KEYLESS), signer.public_key)
     assert found.finding is not None
     assert found.finding.reason is Reason.NETWORK_REQUIRED
-    assert found.fact.valid is None
+    assert found.fact is None
 
 
 def test_keys_of_algorithms_that_bundles_do_not_know_are_not_tried(signer: Signer) -> None:
@@ -161,17 +167,29 @@ class TestEncodings:
     def test_junk_is_no_signature(self, signer: Signer, junk: bytes) -> None:
         data = forge.bundle(forge.compact(forge.files_statement()), junk, forge.hinted(signer))
         found = outcome(forge.compact(data), signer.public_key)
-        assert found.fact.valid is False
+        assert fact_of(found).valid is False
 
     def test_bytes_after_a_signature_are_refused(self, signer: Signer) -> None:
         payload = forge.compact(forge.files_statement())
         longer = signer.sign(forge.pae(payload)) + b"\x00"
         data = forge.bundle(payload, longer, forge.hinted(signer))
-        assert outcome(forge.compact(data), signer.public_key).fact.valid is False
+        assert fact_of(outcome(forge.compact(data), signer.public_key)).valid is False
 
 
 class TestCertificateForm:
     """A certificate speaks for its key only if an authority of the caller vouches for it."""
+
+    def test_a_trusted_keys_certificate_over_something_else_is_invalid(
+        self, signer: Signer
+    ) -> None:
+        chain = forge.chained(authority.leaf(authority.root(), signer.point))
+        data = forge.signed(forge.files_statement(), OTHER, chain)
+        found = outcome(data, signer.public_key)
+        assert found.finding is not None
+        assert found.finding.reason is Reason.SIGNATURE_INVALID
+        assert outcome(
+            forge.signed(forge.files_statement(), signer, chain), signer.public_key
+        ).signer
 
     @pytest.mark.parametrize(
         "document", [forge.files_statement(), forge.legacy_statement()], ids=["v1.0", "v0.2"]
@@ -186,7 +204,7 @@ class TestCertificateForm:
         assert found.signer is not None
         assert (found.signer.method, found.signer.identity) == ("certificate", "CN=signer")
         assert found.signer.issuer == "CN=root"
-        assert found.fact.keyid == signer.public_key.keyid
+        assert fact_of(found).keyid == signer.public_key.keyid
 
     def test_the_key_is_that_of_the_first_certificate_only(self, signer: Signer) -> None:
         ca = authority.root()
@@ -195,7 +213,7 @@ class TestCertificateForm:
         found = signature.verified(bundle.parse(data), Trust((), (ca.certificate,)), NOW)
         assert found.finding is not None
         assert found.finding.reason is Reason.SIGNATURE_INVALID
-        assert found.fact.keyid == OTHER.public_key.keyid
+        assert fact_of(found).keyid == OTHER.public_key.keyid
 
     def test_an_unknown_authority_is_untrusted_and_nothing_is_said_to_be_valid(
         self, signer: Signer
@@ -206,7 +224,7 @@ class TestCertificateForm:
         found = signature.verified(bundle.parse(data), Trust((), (other.certificate,)), NOW)
         assert found.finding is not None
         assert found.finding.reason is Reason.SIGNER_UNTRUSTED
-        assert (found.fact.valid, found.fact.trusted) == (None, False)
+        assert (fact_of(found).valid, fact_of(found).trusted) == (None, False)
 
 
 @pytest.mark.parametrize("spki", [b"", b"junk", b"\x30\x00"])

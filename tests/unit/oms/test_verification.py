@@ -112,6 +112,8 @@ def test_a_changed_model_is_not_accepted(
     found = verify(data, model, trust)
     assert not is_accepted(found)
     assert reasons(found) == expected
+    [(reason, _)] = expected
+    assert found.evidence.content_compared is (reason is Reason.CONTENT_MISMATCH)
 
 
 def test_content_is_not_hashed_for_a_stranger(model: Path, signer: Signer) -> None:

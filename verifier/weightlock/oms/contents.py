@@ -78,13 +78,7 @@ def compared(
         *_capped(_extra(file, manifest) for file in extra),
         *_capped(_mismatch(name) for name in resized),
     )
-    parts = [
-        (part, piece.digest, file.name)
-        for file, number in there
-        for part, piece in zip(
-            _stretches(file, number, present[number].size), file.pieces, strict=True
-        )
-    ]
+    parts = [part for file, number in there for part in _parts(file, number, present[number].size)]
     return Comparison(
         findings,
         tolerated=tuple(file.name for file in unsigned if _is_below(file.name, tolerated)),
@@ -106,10 +100,10 @@ def mismatches(comparison: Comparison, digests: Sequence[Digest]) -> tuple[Findi
     return _capped(_mismatch(name) for name in wrong)
 
 
-def _stretches(file: SignedFile, number: int, size: int) -> list[Stretch]:
+def _parts(file: SignedFile, number: int, size: int) -> list[tuple[Stretch, Digest, str]]:
     ends = [size if piece.end is None else piece.end for piece in file.pieces]
     return [
-        Stretch(number, piece.start, end - piece.start, size)
+        (Stretch(number, piece.start, end - piece.start, size), piece.digest, file.name)
         for piece, end in zip(file.pieces, ends, strict=True)
     ]
 

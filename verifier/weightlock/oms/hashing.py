@@ -5,7 +5,7 @@ buffer; the largest stretches go first so that no thread is left alone with the 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -48,20 +48,24 @@ def digests(
 
     def work() -> None:
         buffer = bytearray(BUFFER_BYTES)
-        for index in pending:
-            stretch = stretches[index]
-            with files.open(stretch.file) as opened:
-                results[index] = _digest(opened, stretch, algorithm, buffer, progress)
-
-    threads = min(workers or len(os.sched_getaffinity(0)), max(len(stretches), 1))
-    with ThreadPoolExecutor(threads) as pool:
-        running = [pool.submit(work) for _ in range(threads)]
         try:
-            for future in running:
-                future.result()
+            for index in pending:
+                stretch = stretches[index]
+                with files.open(stretch.file) as opened:
+                    results[index] = _digest(opened, stretch, algorithm, buffer, progress)
         finally:
+            # After a failure the others need not finish; after the last stretch nothing is left.
             pending.stop()
+
+    cores = workers or len(os.sched_getaffinity(0))
+    _run(work, threads=min(cores, max(len(stretches), 1)))
     return [results[index] for index in range(len(stretches))]
+
+
+def _run(work: Callable[[], None], *, threads: int) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(work) for _ in range(threads)]:
+            future.result()
 
 
 class _Pending:

@@ -3,7 +3,7 @@
 1. Keyless material is never verified here: NetworkRequired, whatever else is true.
 2. Every trusted key of a fitting algorithm is tried, whatever the bundle says of its signer (C01).
 3. A certificate counts only if an authority that the caller named vouches for it; then its key is
-   tried.
+   tried. A trusted key's own certificate needs no authority: that key was tried in (2), in vain.
 4. What is left is a bundle that names a trusted key and is not signed by it (SignatureInvalid), or
    one by a stranger (SignerUntrusted).
 
@@ -29,9 +29,12 @@ from weightlock.verdict.evidence import Finding, SignatureFact
 
 @dataclass(frozen=True, slots=True)
 class SignatureOutcome:
-    """What trying the trusted keys showed. `signer` is set exactly if there is no `finding`."""
+    """What trying the trusted keys showed. `signer` is set exactly if there is no `finding`.
 
-    fact: SignatureFact
+    There is no `fact` about a keyless signature: nothing was tried, so nothing is known.
+    """
+
+    fact: SignatureFact | None
     signer: UpstreamSigner | None = None
     finding: Finding | None = None
 
@@ -81,6 +84,8 @@ def _is_named(key: VerifyingKey, bundle: OmsBundle) -> bool:
 def _by_certificate(bundle: OmsBundle, trust: Trust, now: datetime) -> SignatureOutcome:
     # The signer's certificate is the first, never one that happens to fit (C04).
     leaf = signing_certificate(bundle.material.certificates[0])
+    if leaf.key.spki in {key.spki for key in trust.keys}:
+        return _invalid(leaf.key)
     finding = distrust(leaf, bundle.material.certificates[1:], trust, now)
     if finding is not None:
         fact = SignatureFact(leaf.key.keyid, leaf.key.algorithm, valid=None, trusted=False)
@@ -142,4 +147,4 @@ def _keyless() -> SignatureOutcome:
         "the bundle is signed keyless; checking it needs the roots and logs of Sigstore",
         "verify it with model-signing where there is a network, then sign it with your own key",
     )
-    return SignatureOutcome(SignatureFact("", None, valid=None, trusted=False), finding=finding)
+    return SignatureOutcome(None, finding=finding)

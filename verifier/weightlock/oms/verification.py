@@ -19,10 +19,10 @@ from weightlock.formats.manifest import UpstreamSigner
 from weightlock.oms import bundle as bundles
 from weightlock.oms import contents, hashing, signature
 from weightlock.oms.bundle import OmsBundle
-from weightlock.oms.contents import Contents
+from weightlock.oms.contents import Comparison, Contents
 from weightlock.oms.signature import SignatureOutcome
 from weightlock.oms.trust import Trust
-from weightlock.verdict.evidence import Evidence, Finding
+from weightlock.verdict.evidence import Evidence, Finding, SignatureFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +67,37 @@ def verify_bundle(
     # Step 2: the signature.
     signed = signature.verified(bundle, settings.trust, settings.now)
     if signed.finding is not None:
-        evidence = Evidence((signed.fact,), findings=(signed.finding,))
+        evidence = Evidence(_facts(signed), findings=(signed.finding,))
         return OmsVerification(evidence, bundle)
     # Step 3: names and sizes.
     comparison = contents.compared(bundle.manifest, on_disk.present, settings.tolerated)
     findings, hashed = comparison.findings, not comparison.findings
     if hashed:
         # Step 4: every byte.
-        algorithm = bundle.manifest.algorithm
-        found = hashing.digests(
-            on_disk.files, comparison.stretches, algorithm, progress, workers=settings.workers
-        )
-        findings = contents.mismatches(comparison, found)
+        findings = _content_findings(bundle, comparison, on_disk, settings, progress)
     return OmsVerification(
         _evidence(bundle, signed, findings, content_compared=hashed),
         bundle,
         upstream=None if findings else signed.signer,
         unsigned=comparison.tolerated,
     )
+
+
+def _content_findings(
+    bundle: OmsBundle,
+    comparison: Comparison,
+    on_disk: Contents,
+    settings: Settings,
+    progress: Progress,
+) -> tuple[Finding, ...]:
+    found = hashing.digests(
+        on_disk.files,
+        comparison.stretches,
+        bundle.manifest.algorithm,
+        progress,
+        workers=settings.workers,
+    )
+    return contents.mismatches(comparison, found)
 
 
 def _evidence(
@@ -96,8 +109,12 @@ def _evidence(
 ) -> Evidence:
     # The digest is that of the payload, not the subject's: that one binds no names (A36).
     return Evidence(
-        (signed.fact,),
+        _facts(signed),
         digest=Digest(HashAlgorithm.SHA256, HashAlgorithm.SHA256.digest(bundle.payload)),
         findings=findings,
         content_compared=content_compared,
     )
+
+
+def _facts(signed: SignatureOutcome) -> tuple[SignatureFact, ...]:
+    return () if signed.fact is None else (signed.fact,)

@@ -65,11 +65,7 @@ def bundle(
         Malformed: if there is nothing to sign, or the chain does not start with the key's.
         UnsafeName: if a file has a name that verifying would refuse.
     """
-    if key.public_key.algorithm not in ecdsa.ALGORITHMS:
-        raise KeyUnusable(
-            f"a key of {key.public_key.algorithm} cannot sign an OMS bundle",
-            hint="give an ECDSA key over P-256, P-384 or P-521",
-        )
+    _check_algorithm(key.public_key)
     material = _material(key.public_key, chain)
     payload = _payload(model, files)
     signature = key.sign(pre_authentication_encoding(IN_TOTO_PAYLOAD_TYPE, payload))
@@ -85,6 +81,14 @@ def bundle(
             "dsseEnvelope": envelope,
         }
     )
+
+
+def _check_algorithm(key: VerifyingKey) -> None:
+    if key.algorithm not in ecdsa.ALGORITHMS:
+        raise KeyUnusable(
+            f"a key of {key.algorithm} cannot sign an OMS bundle",
+            hint="give an ECDSA key over P-256, P-384 or P-521",
+        )
 
 
 def _material(key: VerifyingKey, chain: Sequence[x509.Certificate]) -> dict[str, object]:
