@@ -30,7 +30,9 @@ from tests.unit.verdict.strategies import (
     volumes,
 )
 
+from weightlock.digests import Digest, HashAlgorithm
 from weightlock.errors import Malformed, PolicyInvalid
+from weightlock.policy.bounds import tagged_digest
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.composition import Composition
 from weightlock.policy.hashing import policy_hash
@@ -277,6 +279,12 @@ def test_an_instant_survives_its_text(moment: datetime) -> None:
 
 
 KEY = SealKey(b"\x07" * 32)
+
+
+@given(st.sampled_from(HashAlgorithm), st.binary(min_size=64, max_size=64))
+def test_a_digest_survives_its_text(algorithm: HashAlgorithm, value: bytes) -> None:
+    digest = Digest(algorithm, value[: algorithm.digest_bytes])
+    assert tagged_digest(str(digest)) == digest
 
 
 @given(records, records)
