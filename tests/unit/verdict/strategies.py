@@ -125,8 +125,8 @@ def evidences(draw: st.DrawFn) -> Evidence:
     listed = tuple(Signer(KEYS[name].algorithm, KEYS[name].keyid) for name in signed)
     if draw(rarely):
         facts.append(draw(odd_facts))
-    if facts and draw(rarely):
-        facts.pop(0)
+    if draw(rarely):
+        del facts[:1]
     trouble = draw(st.lists(findings, max_size=2)) if draw(rarely) else []
     return Evidence(
         tuple(facts),
