@@ -151,6 +151,7 @@ def test_what_is_verified_is_signed_post_quantum_by_a_trusted_key(
 ) -> None:
     judgement = judged(facts, found, now)
     signed = {fact.keyid for fact in facts.signatures if fact.valid and fact.trusted}
+    signed -= frozenset().union(*(each.spec.denied.keyids for each in found))
     quantum_safe = {key.keyid for key in KEYS.values() if key.algorithm.is_post_quantum}
     if judgement.verdict is Verdict.VERIFIED:
         for trusted in (each.spec.signatures for each in found):
