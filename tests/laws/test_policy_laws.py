@@ -30,7 +30,9 @@ from tests.unit.verdict.strategies import (
     volumes,
 )
 
+from weightlock.digests import Digest, HashAlgorithm
 from weightlock.errors import Malformed, PolicyInvalid
+from weightlock.policy.bounds import tagged_digest
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.composition import Composition
 from weightlock.policy.hashing import policy_hash
@@ -73,6 +75,14 @@ def test_more_policies_never_allow_more(
     before, after = (judged(facts, each, now, expected) for each in (found, [*found, more]))
     assert worth(after) <= worth(before)
     assert before.admits or not after.admits
+
+
+@given(evidences(), some_policies(2), instants)
+def test_several_policies_allow_no_more_than_each_alone(
+    facts: Evidence, found: list[Policy], now: datetime
+) -> None:
+    together = worth(judged(facts, found, now))
+    assert all(together <= worth(judged(facts, [each], now)) for each in found)
 
 
 def denied(facts: Evidence, found: list[Policy], now: datetime) -> bool:
@@ -141,6 +151,7 @@ def test_what_is_verified_is_signed_post_quantum_by_a_trusted_key(
 ) -> None:
     judgement = judged(facts, found, now)
     signed = {fact.keyid for fact in facts.signatures if fact.valid and fact.trusted}
+    signed -= frozenset().union(*(each.spec.denied.keyids for each in found))
     quantum_safe = {key.keyid for key in KEYS.values() if key.algorithm.is_post_quantum}
     if judgement.verdict is Verdict.VERIFIED:
         for trusted in (each.spec.signatures for each in found):
@@ -149,8 +160,11 @@ def test_what_is_verified_is_signed_post_quantum_by_a_trusted_key(
                 assert signed & able or not able
             assert signed & quantum_safe & {each.keyid for each in trusted.authorities}
         assert judgement.authorities
-    if judgement.verdict is Verdict.CLASSICAL_ONLY:
-        assert signed
+    if judgement.verdict in (Verdict.VERIFIED, Verdict.CLASSICAL_ONLY):
+        for trusted in (each.spec.signatures for each in found):
+            for rule in trusted.rules:
+                keyids = {each.keyid for each in trusted.members(rule)}
+                assert len(keyids & signed) >= rule.at_least
 
 
 @given(evidences(), some_policies(), instants, st.integers(0, 4))
@@ -277,6 +291,12 @@ def test_an_instant_survives_its_text(moment: datetime) -> None:
 
 
 KEY = SealKey(b"\x07" * 32)
+
+
+@given(st.sampled_from(HashAlgorithm), st.binary(min_size=64, max_size=64))
+def test_a_digest_survives_its_text(algorithm: HashAlgorithm, value: bytes) -> None:
+    digest = Digest(algorithm, value[: algorithm.digest_bytes])
+    assert tagged_digest(str(digest)) == digest
 
 
 @given(records, records)

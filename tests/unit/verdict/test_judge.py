@@ -22,6 +22,7 @@ from weightlock.digests import Digest, HashAlgorithm
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.policy.signatures import Signatures
 from weightlock.reasons import Reason, Verdict
+from weightlock.verdict.counting import Signed
 from weightlock.verdict.evidence import Evidence, Finding, ModelIdentity, SignatureFact
 from weightlock.verdict.judge import ANYTHING, Expected, judge
 
@@ -336,7 +337,7 @@ def test_a_message_says_what_was_found_and_expected_and_the_hint_what_to_do() ->
     found = judge(GOOD, [both], NOW)
     assert found.reason is Reason.SIGNER_MISSING
     assert found.message == (
-        "rule both of ClusterModelPolicy post-quantum: found 1 signatures that count,"
+        "rule both of ClusterModelPolicy post-quantum: signatures that count: found 1,"
         " expected 2 by release, legacy"
     )
     assert "--private-key" in found.hint
@@ -436,3 +437,21 @@ def test_key_rotation_overlaps() -> None:
     found = judge(old, [requirements(coming)], NOW)
     assert found.reason is Reason.SIGNER_UNTRUSTED
     assert "add the signer's key to the policy" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("fact", "counts"),
+    [
+        pytest.param(SignatureFact(PQ.keyid, PQ.algorithm, True, True), True, id="good"),
+        pytest.param(SignatureFact(PQ.keyid, PQ.algorithm, True, False), False, id="untrusted"),
+        pytest.param(SignatureFact(PQ.keyid, PQ.algorithm, False, True), False, id="invalid"),
+        pytest.param(SignatureFact(PQ.keyid, PQ.algorithm, None, True), False, id="unchecked"),
+        pytest.param(SignatureFact(PQ.keyid, None, True, True), False, id="of no algorithm"),
+    ],
+)
+def test_only_a_valid_signature_under_a_trusted_key_counts(
+    fact: SignatureFact, *, counts: bool
+) -> None:
+    """Whatever other checks would have said of it before."""
+    signed = Signed.of([fact], None, [PLAIN], NOW)
+    assert signed.keys == (frozenset({(PQ.keyid, "ML-DSA-65")}) if counts else frozenset())

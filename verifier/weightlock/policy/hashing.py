@@ -19,13 +19,13 @@ def policy_hash(policies: Iterable[Policy]) -> str:
 
     Object uid and generation are left out: the same policy applied again is the same policy.
     """
-    encoded = {
+    encoded = [
         _canonical(
             [policy.kind, policy.metadata.namespace, policy.metadata.name, _plain(policy.spec)]
         )
         for policy in policies
-    }
-    return _hash(POLICY_TAG, _canonical(sorted(encoded)))
+    ]
+    return _hash(POLICY_TAG, _canonical(sorted(dict.fromkeys(encoded))))
 
 
 def storage_hash(source: Mapping[str, object]) -> str:

@@ -176,9 +176,7 @@ def _toleration(fields: Fields) -> Toleration:
     if operator is TolerationOperator.EQUAL and key is None:
         raise fields.wrong("key", "missing, expected with Equal")
     effect = fields.choice("effect", TaintEffect) if fields.has("effect") else None
-    seconds = (
-        fields.integer("tolerationSeconds", 0, 2**31) if fields.has("tolerationSeconds") else None
-    )
+    seconds = fields.optional_integer("tolerationSeconds", 0, 2**31)
     return Toleration(key, operator, value, effect, seconds)
 
 
