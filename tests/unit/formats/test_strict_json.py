@@ -223,7 +223,7 @@ def test_fields_are_taken_up_to_their_limits_and_not_beyond() -> None:
     for minimum, maximum in ((5, 9), (0, 5)):
         assert Record(RECORD, "it").integer("integer", minimum=minimum, maximum=maximum) == 5
     for minimum, maximum in ((6, 9), (0, 4)):
-        with pytest.raises(Malformed, match="it.integer is 5"):
+        with pytest.raises(Malformed, match=r"it\.integer is 5"):
             Record(RECORD, "it").integer("integer", minimum=minimum, maximum=maximum)
 
 
