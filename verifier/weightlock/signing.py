@@ -154,6 +154,7 @@ def manifest_of(
         root=hashed.root,
         files=hashed.files,
         signers=tuple(Signer(key.public_key.algorithm, key.public_key.keyid) for key in keys),
+        lthash=hashed.lthash,
         upstream=options.upstream,
     )
 

@@ -71,6 +71,11 @@ class Verification:
     device: str
     manifest: Manifest | None = None
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether everything that was to be hashed is as trusted keys signed it, post-quantum."""
+        return self.judgement.verdict is Verdict.VERIFIED
+
 
 @dataclass(slots=True)
 class _Case:

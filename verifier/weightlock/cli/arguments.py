@@ -79,6 +79,20 @@ def add_tree(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_lattice(parser: argparse.ArgumentParser) -> None:
+    """--lthash."""
+    parser.add_argument(
+        "--lthash",
+        action="store_true",
+        help="compute the lattice hash lthash-v1 too, which can be updated when a tensor changes",
+    )
+
+
+def lattice_threads(args: argparse.Namespace) -> int:
+    """How many threads compute the lattice hash."""
+    return threads(args) if args.lthash else 0
+
+
 def limits(args: argparse.Namespace) -> Limits:
     """The limits that the arguments set."""
     return Limits(entries=args.max_files, bytes=args.max_bytes)

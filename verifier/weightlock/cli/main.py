@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
-from typing import Final
+from typing import Any, Final
 
 import weightlock
 from weightlock.cli import hash, inspect, keygen, notarize, output, sign, verify  # noqa: A004
@@ -46,9 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The description of all commands."""
-    program = argparse.ArgumentParser(
+    program = _Parser(
         prog="weightlock",
-        allow_abbrev=False,
         description="Integrity for AI checkpoints: hash, sign post-quantum, verify.",
         epilog="Exit codes: 0 verified, done or allowed; 1 Failed or denied; 2 usage;"
         " 3 ClassicalOnly; 4 Error, the question could not be answered.",
@@ -62,6 +61,13 @@ def parser() -> argparse.ArgumentParser:
     for extension in sorted(entry_points(group=COMMAND_GROUP), key=lambda point: point.name):
         extension.load().add_parser(commands)
     return program
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser, for the program and each command, that takes options by their whole names only."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
 
 def _forbid_core_dumps() -> None:

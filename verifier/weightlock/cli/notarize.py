@@ -48,6 +48,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     sign.add_identity(parser)
     parser.add_argument("--force", action="store_true", help="replace an existing signature")
     arguments.add_tree(parser)
+    arguments.add_lattice(parser)
     arguments.add_engine(parser)
     arguments.add_limits(parser)
     arguments.add_json(parser)
@@ -68,7 +69,10 @@ def run(args: argparse.Namespace) -> int:
     )
     algorithm = HashAlgorithm(args.hash or HashAlgorithm.SHA256)
     hashing = HashingOptions(
-        engine_of(args), TreeParameters(algorithm, args.leaf_size), arguments.limits(args)
+        engine_of(args),
+        TreeParameters(algorithm, args.leaf_size),
+        arguments.limits(args),
+        arguments.lattice_threads(args),
     )
     with ProgressBar("notarizing", quiet=args.json) as bar:
         signed = notarize(args.folder, believed, keys, options, hashing, bar)

@@ -48,6 +48,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--force", action="store_true", help="replace an existing signature")
     arguments.add_tree(parser)
+    arguments.add_lattice(parser)
     arguments.add_engine(parser)
     arguments.add_limits(parser)
     arguments.add_json(parser)
@@ -78,7 +79,10 @@ def run(args: argparse.Namespace) -> int:
         ModelIdentity(model_name(args), args.version), args.now, replace=args.force, oms=args.oms
     )
     hashing = HashingOptions(
-        engine_of(args), TreeParameters(hash_algorithm, args.leaf_size), arguments.limits(args)
+        engine_of(args),
+        TreeParameters(hash_algorithm, args.leaf_size),
+        arguments.limits(args),
+        arguments.lattice_threads(args),
     )
     with ProgressBar("signing", quiet=args.json) as bar:
         signed = sign(args.folder, keys, options, hashing, bar)
