@@ -1,6 +1,7 @@
 """The lattice hash: a group of sums, elements that bind their place (A36).
 
-Each law was seen to fail under a mutation of the code that it is about.
+The laws were tried against mutations of the code; what they let pass, the tables of the unit
+tests catch.
 """
 
 import random

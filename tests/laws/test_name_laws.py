@@ -1,6 +1,7 @@
 """File names: what is fine is canonical, and no two that are one for some storage (A34).
 
-Each law was seen to fail under a mutation of the code that it is about.
+The laws were tried against mutations of the code; what they let pass, the tables of the unit
+tests catch.
 """
 
 from collections.abc import Callable
