@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.documents import MANIFEST, NOTARISED
+from tests.support.documents import MANIFEST, NOTARISED, segment
 
 from weightlock.algorithms import ED25519, ML_DSA_87
 from weightlock.digests import HashAlgorithm
 from weightlock.errors import LimitExceeded, Malformed, UnsafeName, WeightlockError
 from weightlock.formats import statement
-from weightlock.formats.manifest import Manifest
+from weightlock.formats.manifest import Manifest, file_entry, model_root
 
 Change = Callable[[Any], object]
 
@@ -241,6 +242,13 @@ def test_more_than_any_checkpoint_needs_is_refused(change: Change) -> None:
     change(changed)
     with pytest.raises(LimitExceeded):
         parse(changed)
+
+
+def test_a_segment_of_nothing_is_refused_even_where_all_roots_agree() -> None:
+    files = (file_entry(HashAlgorithm.SHA256, "a", [segment(MANIFEST.parameters, b"")]),)
+    root = model_root(HashAlgorithm.SHA256, files)
+    with pytest.raises(Malformed, match="length is 0"):
+        statement.parse(statement.serialise(replace(MANIFEST, files=files, root=root)))
 
 
 def test_every_cut_of_a_manifest_is_refused() -> None:
