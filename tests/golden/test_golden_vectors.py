@@ -14,22 +14,23 @@ from tests.golden.generate import ENVELOPES, FOLDER, read, vectors
 from weightlock.errors import UnsafeName
 from weightlock.formats import envelope, filenames
 from weightlock.formats.envelope import EnvelopeSignature
-from weightlock.keys.signing import signing_key
 from weightlock.formats.spki import public_key_info
+from weightlock.keys.signing import signing_key
 from weightlock.signatures.schemes import VerifyingKey
 from weightlock.signatures.trying import signature_facts
 from weightlock.signatures.verifying import verifying_key
 
+COMPUTED = vectors()
 TREE, LTHASH, NAMES, SIGNED = map(read, ("tree.json", "lthash.json", "filenames.json", ENVELOPES))
 
 
-@pytest.mark.parametrize("name", vectors())
+@pytest.mark.parametrize("name", COMPUTED)
 def test_the_vectors_are_what_the_code_computes(name: str) -> None:
     stored = (FOLDER / name).read_text()
-    assert stored == vectors()[name], "renew them: python -m tests.golden.generate"
+    assert stored == COMPUTED[name], "renew them: python -m tests.golden.generate"
 
 
-@pytest.mark.parametrize("name", vectors())
+@pytest.mark.parametrize("name", COMPUTED)
 def test_each_file_explains_itself_in_plain_ascii(name: str) -> None:
     stored = (FOLDER / name).read_bytes()
     assert stored.isascii()
