@@ -15,7 +15,7 @@ from tests.fuzz.targets import TARGETS, Target
 MAX_SECONDS = 10.0
 MAX_SECONDS_OF_40_KB = 2.0
 MAX_MEMORY = 32 * 1024 * 1024
-JSON_TARGETS = ("envelope", "statement", "oms-bundle", "oms-statement")
+JSON_TARGETS = ("envelope", "statement", "oms-bundle", "oms-statement", "safetensors-header")
 
 bounded = settings(
     max_examples=100,
@@ -53,7 +53,7 @@ def test_spoiled_bytes_are_read_or_refused(target: Target, data: st.DataObject) 
 
 @pytest.mark.parametrize("name", JSON_TARGETS)
 @given(data=st.data())
-@bounded
+@settings(bounded, max_examples=300)
 def test_spoiled_values_are_read_or_refused(name: str, data: st.DataObject) -> None:
     target = TARGETS[name]
     accepts_within_bounds(target, data.draw(spoiled_json(target.seeds())))
