@@ -5,20 +5,28 @@ After a deliberate change of a format, renew them: python -m tests.golden.genera
 
 import base64
 import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.golden import envelopes, second
 from tests.golden.generate import ENVELOPES, FOLDER, read, vectors
+from tests.support import folders, keys
 
+from weightlock.engines.cpu import CpuEngine
 from weightlock.errors import UnsafeName
 from weightlock.formats import envelope, filenames
 from weightlock.formats.envelope import EnvelopeSignature
+from weightlock.formats.manifest import ModelIdentity
 from weightlock.formats.spki import public_key_info
+from weightlock.hashing import HashingOptions, Nobody
 from weightlock.keys.signing import signing_key
 from weightlock.signatures.schemes import VerifyingKey
 from weightlock.signatures.trying import signature_facts
 from weightlock.signatures.verifying import verifying_key
+from weightlock.signing import SigningOptions, sign
 
 COMPUTED = vectors()
 TREE, LTHASH, NAMES, SIGNED = map(read, ("tree.json", "lthash.json", "filenames.json", ENVELOPES))
@@ -154,3 +162,27 @@ def test_new_signatures_of_seeded_keys_are_accepted_too() -> None:
     [fact] = signature_facts(envelope.Envelope(b"{}", (entry,)), _trusted())
     assert fact.valid
     assert fact.keyid == key.public_key.keyid
+
+
+def test_a_signed_folder_follows_from_the_specification_alone(tmp_path: Path) -> None:
+    tensors = folders.safetensors({"a": b"abc", "empty": b"", "b": bytes(40_000)}, gap=3)
+    content = {**folders.SAMPLE, "w.safetensors": tensors}
+    options = SigningOptions(ModelIdentity("llama", 1), datetime(2026, 11, 21, tzinfo=UTC))
+    hashing = HashingOptions(CpuEngine(1))
+    sign(folders.write(tmp_path, content), [keys.key()], options, hashing, Nobody())
+
+    document = json.loads((tmp_path / "model.pqc.sig").read_text())
+    predicate = json.loads(base64.b64decode(document["payload"]))["predicate"]
+    leaf_size, listed = predicate["tree"]["leafSize"], predicate["files"]
+    files = []
+    for file in listed:
+        data, roots, at = (tmp_path / file["name"]).read_bytes(), [], 0
+        for part in file["segments"]:
+            roots.append(second.segment("sha256", leaf_size, data[at : at + part["length"]]))
+            at += part["length"]
+            assert roots[-1].hex() == part["root"]
+        assert at == len(data) == file["size"]
+        files.append((file["name"].encode(), at, second.file("sha256", at, roots)))
+        assert files[-1][2].hex() == file["root"]
+    assert sorted(name.decode() for name, _, _ in files) == sorted(content)
+    assert second.model("sha256", files).hex() == predicate["tree"]["root"]
