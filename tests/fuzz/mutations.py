@@ -15,8 +15,8 @@ FRAGMENTS: Final = (
     b"&a [*a, *a]", b"\t", b"../", b" ",
 )  # fmt: skip
 ODD_VALUES: Final[tuple[Json, ...]] = (
-    None, True, False, 0, -1, 1.5, 2**63, 2**64, 10**19, "", "a" * 5000, "\x00", "\ud800", "\u202e",
-    "..", "00", "AA=", [], [[]], {}, {"": {}}, [None, None],
+    None, True, False, 0, 1, 5, 21, -1, 1.5, 2**63, 2**64, 10**19, "", "a" * 5000, "\x00", "\ud800",
+    "\u202e", "..", "00", "AA=", [], [[]], {}, {"": {}}, [None, None],
 )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def _containers(value: object) -> list[list[object]]:
 def _spoil(draw: st.DrawFn, container: list[object]) -> None:
     at = draw(st.integers(0, len(container) - 1))
     key, value = container[at] if isinstance(container, _Pairs) else ("", container[at])
-    kind = draw(st.sampled_from(("drop", "double", "replace", "nest", "rename", "swap")))
+    kind = draw(st.sampled_from(("drop", "double", "replace", "edit", "nest", "rename", "swap")))
     if kind == "drop":
         del container[at]
     elif kind == "double":
@@ -82,11 +82,23 @@ def _spoil(draw: st.DrawFn, container: list[object]) -> None:
     else:
         if kind == "replace":
             value = draw(st.sampled_from(ODD_VALUES))
+        elif kind == "edit":
+            value = _edited(draw, value)
         elif kind == "nest":
             value = [value]
         elif kind == "rename":
             key += draw(st.sampled_from(("x", " ", "\x00", "")))
         container[at] = (key, value) if isinstance(container, _Pairs) else value
+
+
+def _edited(draw: st.DrawFn, value: object) -> object:
+    if isinstance(value, int):
+        return value + draw(st.sampled_from((-1, 1)))
+    if not isinstance(value, str):
+        return value
+    at = draw(st.integers(0, len(value)))
+    character = draw(st.sampled_from("09aAz=-/ \n\u00e9\u202e"))
+    return value[:at] + character + value[at + draw(st.integers(0, 1)) :]
 
 
 def _written(value: object) -> str:

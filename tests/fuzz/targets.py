@@ -33,6 +33,7 @@ from weightlock.oms import statement as oms_statement
 from weightlock.policy.documents import read_documents
 
 PASSPHRASE: Final = b"correct horse"
+TENSOR_BYTES: Final = 20
 _ENTRIES: Final = (
     envelope.EnvelopeSignature("ab" * 32, b"one signature"),
     envelope.EnvelopeSignature("cd" * 32, b""),
@@ -102,18 +103,26 @@ def _encrypted_key_der(data: bytes) -> None:
 
 
 def _safetensors(data: bytes) -> None:
-    prefix = data[: segments.PREFIX_BYTES]
-    length = segments.header_length(prefix, len(data))
-    if length is None:
-        return
-    header = data[segments.PREFIX_BYTES : segments.PREFIX_BYTES + length]
-    cut = segments.safetensors_segments(header, len(data))
+    length = segments.header_length(data[: segments.PREFIX_BYTES], len(data))
+    if length is not None:
+        _check_cut(data[segments.PREFIX_BYTES : segments.PREFIX_BYTES + length], len(data))
+
+
+def _safetensors_header(data: bytes) -> None:
+    _check_cut(data, segments.PREFIX_BYTES + len(data) + TENSOR_BYTES)
+
+
+def _check_cut(header: bytes, size: int) -> None:
+    try:
+        cut = segments.safetensors_segments(header, size)
+    except WeightlockError as error:
+        raise AssertionError("a header that is none is no error") from error
     position = 0
     for part in cut or ():
         assert part.offset == position
         assert part.length > 0
         position += part.length
-    assert cut is None or position == len(data)
+    assert cut is None or position == size
 
 
 def _policy(data: bytes) -> None:
@@ -184,8 +193,12 @@ def _encrypted_keys() -> list[bytes]:
 
 
 def _safetensors_files() -> list[bytes]:
-    tensors = {"a": b"abc", "empty": b"", "b": bytes(17)}
+    tensors = {"a": b"abc", "empty": b"", "b": bytes(TENSOR_BYTES - 3)}
     return [folders.safetensors(tensors), folders.safetensors(tensors, gap=3), bytes(64)]
+
+
+def _safetensors_headers() -> list[bytes]:
+    return [file[segments.PREFIX_BYTES : -TENSOR_BYTES] for file in _safetensors_files()[:1]]
 
 
 def _policies() -> list[bytes]:
@@ -242,6 +255,7 @@ TARGETS: Final = {
         Target("private-key-der", _private_key_der, _private_keys_der, _DER),
         Target("encrypted-key-der", _encrypted_key_der, _encrypted_keys, _DER),
         Target("safetensors", _safetensors, _safetensors_files, (b"data_offsets", *_JSON)),
+        Target("safetensors-header", _safetensors_header, _safetensors_headers, _JSON),
         Target("policy", _policy, _policies, (*_JSON, *_YAML)),
     )
 }

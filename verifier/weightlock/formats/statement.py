@@ -33,7 +33,9 @@ from weightlock.formats.manifest import (
 from weightlock.names import LTHASH_ID, PREDICATE_TYPE, STATEMENT_TYPE, TREE_ID
 
 MAX_FILES: Final = 1_000_000
-MAX_SEGMENTS: Final = 4_000_000
+MAX_SEGMENTS: Final = 1_000_000
+"""Of one file. An envelope has room for fewer: this bounds what is looked at when it is hostile."""
+
 _KEYID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _UTC: Final = re.compile(r"\d{4}-\d{2}-\d{2}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ", re.ASCII)
 
