@@ -368,14 +368,13 @@ def test_what_breaks_the_walls_between_containers_is_read() -> None:
             ),
         ],
         hostPID=True,
-        hostIPC=True,
         shareProcessNamespace=True,
         runtimeClassName="kata",
         nodeName="node-1",
         resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}],
     )
     found = read(spec, **{"cdi.k8s.io/x": "vendor.com/device=all", "other": ""})
-    assert (found.host_pid, found.host_ipc, found.shares_processes) == (True, True, True)
+    assert (found.host_pid, found.shares_processes) == (True, True)
     assert [(each.privileged, each.capabilities) for each in found.containers] == [
         (True, ()),
         (False, ("SYS_ADMIN", "SYS_PTRACE")),

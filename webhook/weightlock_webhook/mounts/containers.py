@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import Final
 
 from weightlock.errors import Malformed
+from weightlock.policy.paths import VolumePath
 from weightlock_webhook.mounts.fields import Fields
-from weightlock_webhook.mounts.paths import ROOT, VolumePath, path_of
+from weightlock_webhook.mounts.paths import ROOT, path_of
 from weightlock_webhook.wording import quoted
 
 KNOWN_MOUNT_FIELDS: Final = frozenset(

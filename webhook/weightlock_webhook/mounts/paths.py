@@ -1,29 +1,15 @@
-"""Paths inside a volume, compared component by component.
+"""Reading the spellings of a path into its one normal form, to compare it by component.
 
 A string prefix would let `/good` cover `/good-evil` (A01), and two spellings of one path would get
-two verdicts (A13).
+two verdicts (A13). Policies and checkpoints must spell their paths normally; pods spell as they
+like, and the kubelet cleans up after them.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from weightlock.errors import Malformed
+from weightlock.policy.paths import VolumePath
 from weightlock_webhook.wording import quoted
-
-
-@dataclass(frozen=True, slots=True)
-class VolumePath:
-    """A place below a root; no components is the root itself."""
-
-    components: tuple[str, ...] = ()
-
-    def covers(self, other: "VolumePath") -> bool:
-        """Whether the other path is equal to this one or below it."""
-        return other.components[: len(self.components)] == self.components
-
-    def __str__(self) -> str:
-        return "/" + "/".join(self.components)
-
 
 ROOT: Final = VolumePath()
 

@@ -98,7 +98,6 @@ class Pod:
     containers: tuple[Container, ...]
     mounts: tuple[Mount, ...]
     host_pid: bool
-    host_ipc: bool
     shares_processes: bool
     is_windows: bool
     runtime_class: str
@@ -126,7 +125,6 @@ def pod_of(metadata: object, spec: object) -> Pod:
         containers,
         _mounts(volumes, containers),
         pod_spec.flag("hostPID"),
-        pod_spec.flag("hostIPC"),
         pod_spec.flag("shareProcessNamespace"),
         _is_windows(pod_spec),
         pod_spec.text("runtimeClassName"),

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from weightlock.errors import Malformed
+from weightlock.policy.paths import VolumePath
 from weightlock_webhook.mounts.fields import Fields
-from weightlock_webhook.mounts.paths import VolumePath, path_of
+from weightlock_webhook.mounts.paths import path_of
 from weightlock_webhook.wording import quoted
 
 CLAIM: Final = "persistentVolumeClaim"
