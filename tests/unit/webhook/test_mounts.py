@@ -173,13 +173,22 @@ def test_the_rights_of_a_mount_are_read(
         ),
         pytest.param(
             {"nfs": {"server": "nas", "path": "/e", "readOnly": True}},
-            InlineSource("nfs", '{"path":"/e","server":"nas"}', read_only=True),
+            InlineSource(
+                "nfs",
+                '{"path":"/e","server":"nas"}',
+                read_only=True,
+                server="nas",
+                path=path_of("/e"),
+            ),
             id="nfs",
         ),
         pytest.param(
             {"csi": {"driver": "d", "volumeAttributes": {"b": "1", "a": "2"}}},
             InlineSource(
-                "csi", '{"driver":"d","volumeAttributes":{"a":"2","b":"1"}}', read_only=False
+                "csi",
+                '{"driver":"d","volumeAttributes":{"a":"2","b":"1"}}',
+                read_only=False,
+                driver="d",
             ),
             id="an inline CSI volume",
         ),
@@ -266,9 +275,9 @@ def test_two_spellings_of_inline_storage_are_one_definition() -> None:
             pod_spec(volume("model", hostPath={"path": "/a/../b"})), id=".. in a hostPath"
         ),
         pytest.param(
-            pod_spec(volume("model", nfs={"server": float("nan")})), id="a source with a NaN"
+            pod_spec(volume("model", rbd={"image": float("nan")})), id="a source with a NaN"
         ),
-        pytest.param(pod_spec(volume("model", nfs={"server": b"x"})), id="a source that is bytes"),
+        pytest.param(pod_spec(volume("model", rbd={"image": b"x"})), id="a source that is bytes"),
         pytest.param(pod_spec(containers=[container(mount("ghost"))]), id="an undeclared volume"),
         pytest.param(
             pod_spec(containers=[container(mount(subPath="a/../b"))]), id=".. in a subPath"

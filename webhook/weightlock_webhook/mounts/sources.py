@@ -21,6 +21,8 @@ HOST_PATH: Final = "hostPath"
 IMAGE: Final = "image"
 EMPTY_DIR: Final = "emptyDir"
 PROJECTED: Final = "projected"
+NFS: Final = "nfs"
+CSI: Final = "csi"
 
 CONFIGURATION: Final = frozenset({"configMap", "secret", "downwardAPI", PROJECTED})
 """Sources that hold API objects of at most 1 MiB, not storage."""
@@ -117,11 +119,18 @@ class ImageSource:
 
 @dataclass(frozen=True, slots=True)
 class InlineSource:
-    """Storage that the pod describes: nfs, csi, iscsi, ...; `read_only` is None if it cannot be."""
+    """Storage that the pod describes: nfs, csi, iscsi, ...; `read_only` is None if it cannot be.
+
+    `definition` is everything that the source says, except readOnly, in one canonical spelling.
+    `server`, `path` and `driver` are what policies and checkpoints name; empty for other kinds.
+    """
 
     kind: str
     definition: str
     read_only: bool | None
+    server: str = ""
+    path: VolumePath | None = None
+    driver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +220,27 @@ _READERS: Final[Mapping[str, Callable[[Fields], VolumeSource]]] = {
 
 
 def _inline(kind: str, source: Fields) -> InlineSource:
-    definition = {key: value for key, value in source.members.items() if key != "readOnly"}
     read_only = source.flag("readOnly") if kind in INLINE_WITH_READ_ONLY else None
-    return InlineSource(kind, _canonical(definition, source.where), read_only)
+    definition = definition_of(source)
+    if kind == NFS:
+        path = path_of(source.name("path"))
+        return InlineSource(kind, definition, read_only, server=source.name("server"), path=path)
+    if kind == CSI:
+        return InlineSource(kind, definition, read_only, driver=source.name("driver"))
+    return InlineSource(kind, definition, read_only)
 
 
-def _canonical(definition: dict[str, object], where: str) -> str:
+def definition_of(source: Fields) -> str:
+    """Everything that a source says, except readOnly, in one canonical spelling.
+
+    Raises:
+        Malformed: for what JSON cannot say.
+    """
+    definition = {key: value for key, value in source.members.items() if key != "readOnly"}
     try:
         return json.dumps(definition, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise Malformed(f"{quoted(where)} is not plain JSON") from error
+        raise Malformed(f"{quoted(source.where)} is not plain JSON") from error
 
 
 def _configuration(kind: str, source: Fields) -> ConfigurationSource | UnknownSource:
