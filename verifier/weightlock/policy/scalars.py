@@ -15,6 +15,7 @@ MAX_QUANTITY: Final = 2**63 - 1
 """The API server's own quantities end here."""
 
 _SHOWN_CHARACTERS: Final = 60
+_SENTENCE_CHARACTERS: Final = 500
 _SECRET: Final = re.compile(r"PRIVATE KEY|BEGIN ")
 
 _DURATION: Final = re.compile(r"(?=[0-9])(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
@@ -43,6 +44,14 @@ def shown(value: object) -> str:
     if isinstance(value, list | tuple):
         return "a list"
     return "a mapping" if isinstance(value, dict) else "something else"
+
+
+def printable(text: str) -> str:
+    """A sentence of others with whatever a terminal might obey escaped, and cut (B30)."""
+    safe = "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+    return safe if len(safe) <= _SENTENCE_CHARACTERS else safe[:_SENTENCE_CHARACTERS] + "..."
 
 
 def _shortened(text: str) -> str:
