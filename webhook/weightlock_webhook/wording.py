@@ -9,10 +9,13 @@ from typing import Final
 LONGEST_NAME: Final = 80
 """Characters of a name that a sentence shows; Kubernetes' own names end at 253."""
 
+LONGEST_MESSAGE: Final = 300
+"""Characters of somebody else's sentence inside ours."""
 
-def quoted(name: str) -> str:
+
+def quoted(name: str, *, longest: int = LONGEST_NAME) -> str:
     r"""The name in double quotes, printable ASCII only: `"` `\` and the rest as escapes."""
-    shown = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    shown = name if len(name) <= longest else f"{name[: longest - 3]}..."
     escaped = shown.encode("unicode_escape").decode("ascii").replace('"', '\\"')
     return f'"{escaped}"'
 

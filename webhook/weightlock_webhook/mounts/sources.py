@@ -7,7 +7,7 @@ mount storage that we do not. A test compares the list with the published schema
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from weightlock.errors import Malformed
 from weightlock.policy.paths import VolumePath
@@ -23,6 +23,7 @@ EMPTY_DIR: Final = "emptyDir"
 PROJECTED: Final = "projected"
 NFS: Final = "nfs"
 CSI: Final = "csi"
+UNKNOWN: Final = "unknown"
 
 CONFIGURATION: Final = frozenset({"configMap", "secret", "downwardAPI", PROJECTED})
 """Sources that hold API objects of at most 1 MiB, not storage."""
@@ -89,6 +90,8 @@ _DIGEST_HEX_DIGITS: Final = 64
 class ClaimSource:
     """A persistent volume claim of the pod's namespace."""
 
+    kind: ClassVar[str] = CLAIM
+
     claim: str
     read_only: bool
 
@@ -96,6 +99,8 @@ class ClaimSource:
 @dataclass(frozen=True, slots=True)
 class ClaimTemplateSource:
     """A generic ephemeral volume: a claim made for the pod, named after it (B05)."""
+
+    kind: ClassVar[str] = EPHEMERAL
 
     storage_class: str
     prefilled_by: tuple[str, ...]
@@ -105,6 +110,8 @@ class ClaimTemplateSource:
 class HostPathSource:
     """A path of whatever node the pod lands on."""
 
+    kind: ClassVar[str] = HOST_PATH
+
     path: VolumePath
     type: str
 
@@ -112,6 +119,8 @@ class HostPathSource:
 @dataclass(frozen=True, slots=True)
 class ImageSource:
     """An OCI image; `digest` is "" unless the reference is by digest (B20)."""
+
+    kind: ClassVar[str] = IMAGE
 
     reference: str
     digest: str
@@ -137,6 +146,8 @@ class InlineSource:
 class ScratchSource:
     """An emptyDir: it holds nothing when the pod starts."""
 
+    kind: ClassVar[str] = EMPTY_DIR
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationSource:
@@ -149,6 +160,8 @@ class ConfigurationSource:
 @dataclass(frozen=True, slots=True)
 class UnknownSource:
     """A source that we do not know, or none at all."""
+
+    kind: ClassVar[str] = UNKNOWN
 
     keys: tuple[str, ...]
 
@@ -226,6 +239,7 @@ def _inline(kind: str, source: Fields) -> InlineSource:
         path = path_of(source.name("path"))
         return InlineSource(kind, definition, read_only, server=source.name("server"), path=path)
     if kind == CSI:
+        source.child("volumeAttributes")
         return InlineSource(kind, definition, read_only, driver=source.name("driver"))
     return InlineSource(kind, definition, read_only)
 

@@ -1,0 +1,97 @@
+"""The decision: every policy that governs a namespace judges the pod, and all must be satisfied.
+
+1. exempt namespaces are not judged; they are fixed by name (A30)
+2. without any ClusterModelPolicy there is no floor, and nothing stands on it (A14, A31)
+3. each governing policy judges by itself, so one can only ever add objections
+4. equal problems under several policies are one objection, answered as the strictest wants
+
+Laws: more policies never allow more; their order never matters; another volume, mount or container
+never turns a denial into an allowance.
+"""
+
+from collections.abc import Iterator
+
+from weightlock.policy.composition import Composition, enforcement_of
+from weightlock.policy.objects import Policy
+from weightlock.policy.spec import OnUnverified
+from weightlock.reasons import Reason
+from weightlock_webhook.decision.answers import Answer, Objection, Outcome, Problem, Vouched
+from weightlock_webhook.decision.case import Case
+from weightlock_webhook.decision.facts import Facts
+from weightlock_webhook.decision.mount_checks import MOUNT_CHECKS
+from weightlock_webhook.decision.pod_checks import POD_CHECKS
+from weightlock_webhook.decision.verdict_checks import verdicts
+from weightlock_webhook.decision.volume_checks import VOLUME_CHECKS
+from weightlock_webhook.mounts import sources
+from weightlock_webhook.mounts.pods import Pod
+
+CHECKS = (*POD_CHECKS, *VOLUME_CHECKS, *MOUNT_CHECKS)
+
+
+def decide(pod: Pod, facts: Facts) -> Answer:
+    """Whether a pod may run, and for each objection what a person needs to know."""
+    if facts.namespace in facts.allowances.exempt_namespaces:
+        return Answer(Reason.NOT_GOVERNED)
+    governing = facts.governing
+    vouched: list[Vouched] = []
+    minded: dict[Problem, list[Policy]] = {problem: [] for problem in _without_floor(pod, facts)}
+    for case in Case.each(pod, facts, governing):
+        for found in _found(case):
+            if isinstance(found, Vouched):
+                vouched.append(found)
+            else:
+                minded.setdefault(found, []).append(case.policy)
+    objections = tuple(_objection(problem, minds, pod) for problem, minds in minded.items())
+    return Answer(
+        _reason(objections, vouched),
+        tuple(sorted(objections, key=_weight)),
+        tuple(dict.fromkeys(vouched)),
+        tuple(policy.origin for policy in governing),
+    )
+
+
+def _found(case: Case) -> Iterator[Problem | Vouched]:
+    for check in CHECKS:
+        yield from check(case)
+    yield from verdicts(case)
+
+
+def _without_floor(pod: Pod, facts: Facts) -> Iterator[Problem]:
+    """(2) A tenant's own policy is no floor either: it could say Audit."""
+    has_storage = any(
+        not isinstance(volume.source, sources.ScratchSource | sources.ConfigurationSource)
+        for volume in pod.volumes
+    )
+    if has_storage and not facts.has_cluster_policy and not facts.allowances.without_policy:
+        yield Problem(
+            Reason.NO_POLICY,
+            "no ClusterModelPolicy in the cluster, and a pod with storage",
+            "at least one",
+            "Apply a ClusterModelPolicy; with enforcement: Audit it only watches.",
+        )
+
+
+def _objection(problem: Problem, minds: list[Policy], pod: Pod) -> Objection:
+    enforcement = enforcement_of(minds)
+    strict = [policy for policy in minds if policy.spec.enforcement is enforcement]
+    response = Composition.of(strict).on_unverified
+    if response is OnUnverified.HOLD and pod.node_name:
+        # A pod that names its node passes no scheduler, so nothing could hold it (A17, B28).
+        response = OnUnverified.DENY
+    return Objection(problem, tuple(policy.origin for policy in minds), enforcement, response)
+
+
+def _weight(objection: Objection) -> tuple[int, str, str, str]:
+    problem = objection.problem
+    rank = tuple(Outcome).index(objection.outcome)
+    return -rank, problem.volume, problem.reason, problem.sentence
+
+
+def _reason(objections: tuple[Objection, ...], vouched: list[Vouched]) -> Reason:
+    """The word that metrics count: the first refusal, else the first warning, else the verdict."""
+    if objections:
+        return min(objections, key=_weight).problem.reason
+    if not vouched:
+        return Reason.NOT_GOVERNED
+    classical = any(each.is_classical_only for each in vouched)
+    return Reason.CLASSICAL_ONLY if classical else Reason.VERIFIED
