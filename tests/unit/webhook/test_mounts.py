@@ -278,6 +278,10 @@ def test_two_spellings_of_inline_storage_are_one_definition() -> None:
             pod_spec(volume("model", rbd={"image": float("nan")})), id="a source with a NaN"
         ),
         pytest.param(pod_spec(volume("model", rbd={"image": b"x"})), id="a source that is bytes"),
+        pytest.param(
+            pod_spec(volume("model", csi={"driver": "d", "volumeAttributes": "x"})),
+            id="attributes as text",
+        ),
         pytest.param(pod_spec(containers=[container(mount("ghost"))]), id="an undeclared volume"),
         pytest.param(
             pod_spec(containers=[container(mount(subPath="a/../b"))]), id=".. in a subPath"

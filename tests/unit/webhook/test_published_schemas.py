@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from weightlock.policy.volumes import MATCHER_FIELDS
+from weightlock.verdict.storage import PV_ATTRIBUTES
 from weightlock_webhook.mounts import containers, pods, sources
 
 RELEASES = tuple(range(25, 38))
@@ -62,3 +64,10 @@ def test_inline_sources_are_read_only_where_the_schema_lets_them(kind: str) -> N
     reference = definitions(RELEASES[-1])[CORE + "Volume"]["properties"][kind]["$ref"]
     schema = definitions(RELEASES[-1])[reference.removeprefix("#/$defs/")]
     assert ("readOnly" in schema["properties"]) is (kind in sources.INLINE_WITH_READ_ONLY)
+
+
+@pytest.mark.parametrize("minor", RELEASES)
+def test_persistent_volumes_have_the_sources_that_policies_can_name(minor: int) -> None:
+    fields = fields_of(minor, "PersistentVolumeSpec")
+    assert fields - PV_ATTRIBUTES <= MATCHER_FIELDS.keys()
+    assert fields_of(minor, "Volume") - {"name"} <= MATCHER_FIELDS.keys()
