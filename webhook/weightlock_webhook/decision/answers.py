@@ -23,7 +23,8 @@ class Problem:
     """Something that stands against a pod, whoever minds.
 
     `awaits_verdict` says that a verification can cure it, so that holding the pod makes sense.
-    Names in `found`, `expected` and `fix` are quoted already.
+    Names in `found`, `expected` and `fix` are quoted already. `expected` is empty where `found` is
+    a whole sentence of the judge.
     """
 
     reason: Reason
@@ -46,13 +47,15 @@ class Problem:
             parts.append(f"volume {quoted(self.volume)}")
         if self.path:
             parts.append(f"path {quoted(self.path)}")
+        if self.checkpoint:
+            parts.append(f"checkpoint {quoted(self.checkpoint)}")
         return ", ".join(parts) or "pod"
 
     @property
     def sentence(self) -> str:
         """The whole denial: what was found, what was expected, what to do."""
-        what = f"{self.reason}: {self.subject}: found {self.found}, expected {self.expected}."
-        return f"{what} {self.fix}" if self.fix else what
+        what = f"found {self.found}, expected {self.expected}" if self.expected else self.found
+        return f"{self.reason}: {self.subject}: {what}. {self.fix}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

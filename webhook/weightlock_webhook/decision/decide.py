@@ -11,9 +11,10 @@ never turns a denial into an allowance.
 
 from collections.abc import Iterator
 
+from weightlock.errors import Refused
 from weightlock.policy.composition import Composition, enforcement_of
 from weightlock.policy.objects import Policy
-from weightlock.policy.spec import OnUnverified
+from weightlock.policy.spec import Enforcement, OnUnverified
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Answer, Objection, Outcome, Problem, Vouched
 from weightlock_webhook.decision.case import Case
@@ -23,9 +24,21 @@ from weightlock_webhook.decision.pod_checks import POD_CHECKS
 from weightlock_webhook.decision.verdict_checks import verdicts
 from weightlock_webhook.decision.volume_checks import VOLUME_CHECKS
 from weightlock_webhook.mounts import sources
-from weightlock_webhook.mounts.pods import Pod
+from weightlock_webhook.mounts.pods import Pod, pod_of
 
 CHECKS = (*POD_CHECKS, *VOLUME_CHECKS, *MOUNT_CHECKS)
+
+
+def answer_for(metadata: object, spec: object, facts: Facts) -> Answer:
+    """The answer to a pod as the API server sends it; one that cannot be read is denied."""
+    try:
+        return decide(pod_of(metadata, spec), facts)
+    except Refused as refused:
+        fix = refused.hint or "Send the pod as the API server would store it."
+        problem = Problem(refused.reason, refused.message, "a well-formed pod", fix)
+        return Answer(
+            refused.reason, (Objection(problem, (), Enforcement.ENFORCE, OnUnverified.DENY),)
+        )
 
 
 def decide(pod: Pod, facts: Facts) -> Answer:

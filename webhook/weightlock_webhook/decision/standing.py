@@ -51,7 +51,7 @@ def standing(checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint]) -> 
     )
     if violations:
         first = violations[0]
-        problem = reach.problem(first.reason, first.message, "a verdict that counts", first.hint)
+        problem = reach.problem(first.reason, first.message, "", first.hint)
         return replace(problem, checkpoint=checkpoint.metadata.name, awaits_verdict=True)
     contradiction = _contradiction(checkpoint, record, rivals)
     if contradiction is not None:
@@ -78,8 +78,8 @@ def _without_record(checkpoint: Checkpoint, reach: Reach) -> Problem:
     said = f" ({quoted(status.reason)})" if status and status.reason else ""
     problem = reach.problem(
         Reason.NOT_VERIFIED,
-        f"checkpoint {quoted(checkpoint.metadata.name)} in phase {phase}{said}",
-        f"phase {Verdict.VERIFIED}",
+        f"phase {phase}{said}",
+        f"phase {Verdict.VERIFIED}, and since when in status.lastVerified",
         _describe(checkpoint),
     )
     return replace(problem, checkpoint=checkpoint.metadata.name, awaits_verdict=True)
@@ -90,8 +90,7 @@ def _failed(checkpoint: Checkpoint, reach: Reach) -> Problem:
     message = checkpoint.status.message if checkpoint.status else ""
     problem = reach.problem(
         _failure(checkpoint) or Reason.NOT_VERIFIED,
-        f"checkpoint {quoted(checkpoint.metadata.name)} in phase {Verdict.FAILED}:"
-        f" {quoted(message, longest=LONGEST_MESSAGE)}",
+        f"phase {Verdict.FAILED}: {quoted(message, longest=LONGEST_MESSAGE)}",
         f"phase {Verdict.VERIFIED}",
         _describe(checkpoint),
     )
@@ -135,9 +134,7 @@ def _judged(checkpoint: Checkpoint, record: VerdictRecord, reach: Reach) -> Foun
     judgement = judge(record.evidence, [_requirements(reach.case)], facts.now, expected)
     if judgement.admits:
         return _vouched(checkpoint, record, reach, judgement)
-    problem = reach.problem(
-        judgement.reason, judgement.message, "a checkpoint that satisfies it", judgement.hint
-    )
+    problem = reach.problem(judgement.reason, judgement.message, "", judgement.hint)
     return replace(problem, checkpoint=checkpoint.metadata.name)
 
 

@@ -105,7 +105,7 @@ def _not_registered(reach: Reach) -> Problem:
         Reason.NO_CHECKPOINT,
         "no ModelCheckpoint for it in this namespace",
         "one that was verified",
-        _registration(reach),
+        f"Have it verified: {_registration(reach)}",
     )
     return replace(problem, awaits_verdict=True)
 
@@ -118,18 +118,17 @@ def _not_covered(reach: Reach, about: list[Checkpoint]) -> Problem:
         f"a way to more than the checkpoints of this volume, which are at {listed(paths)}",
         "a mount at or below one of them",
         f"Set subPath to what the pod needs, for example {quoted(paths[0].lstrip('/'))}."
-        f" Or: {_registration(reach)}",
+        f" Or have that verified too: {_registration(reach)}",
     )
 
 
 def _registration(reach: Reach) -> str:
-    source = reach.source
-    if isinstance(source, sources.ClaimSource):
+    if isinstance(reach.source, sources.ClaimSource):
         return (
-            f"Register it: weightlock register --namespace {reach.case.facts.namespace}"
-            f" --claim {quoted(source.claim)} --path {quoted(reach.path)}"
+            f"weightlock register --namespace {reach.case.facts.namespace}"
+            f" --claim {quoted(reach.source.claim)} --path {quoted(reach.path)}"
         )
-    return "Register it as a ModelCheckpoint, or copy it to a persistentVolumeClaim."
+    return "make a ModelCheckpoint for it, or copy it to a persistentVolumeClaim"
 
 
 def _unpinned(reach: Reach, vouched: list[Vouched], covering: list[Checkpoint]) -> Problem | None:
