@@ -15,6 +15,7 @@ from tests.unit.policy.builders import (
 from tests.unit.policy.test_checkpoints import CHECKPOINT, STATUS
 from tests.unit.verdict.strategies import (
     KEYS,
+    any_policy,
     evidences,
     expectations,
     findings,
@@ -29,7 +30,9 @@ from tests.unit.verdict.strategies import (
     volumes,
 )
 
+from weightlock.digests import Digest, HashAlgorithm
 from weightlock.errors import Malformed, PolicyInvalid
+from weightlock.policy.bounds import tagged_digest
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.composition import Composition
 from weightlock.policy.hashing import policy_hash
@@ -65,13 +68,27 @@ def worth(judgement: Judgement) -> int:
     return judgement.verdict is Verdict.CLASSICAL_ONLY and 1 + judgement.classical_tolerated
 
 
-@given(evidences(), some_policies(), policies("z"), instants, expectations)
+@given(evidences(), some_policies(), any_policy, instants, expectations)
 def test_more_policies_never_allow_more(
     facts: Evidence, found: list[Policy], more: Policy, now: datetime, expected: Expected
 ) -> None:
     before, after = (judged(facts, each, now, expected) for each in (found, [*found, more]))
     assert worth(after) <= worth(before)
     assert before.admits or not after.admits
+
+
+def denied(facts: Evidence, found: list[Policy], now: datetime) -> bool:
+    """Whether a pod is kept from a checkpoint: a verdict that admits not, and somebody enforces."""
+    binding = Composition.of(found).binding
+    judgement = judge(facts, binding.requirements, now)
+    return binding.enforcement is Enforcement.ENFORCE and not judgement.admits
+
+
+@given(evidences(), some_policies(), any_policy, instants)
+def test_one_more_policy_never_turns_a_denial_into_an_admission(
+    facts: Evidence, found: list[Policy], more: Policy, now: datetime
+) -> None:
+    assert denied(facts, [*found, more], now) or not denied(facts, found, now)
 
 
 @given(evidences(), some_policies(2), instants)
@@ -128,9 +145,11 @@ def test_what_is_verified_is_signed_post_quantum_by_a_trusted_key(
     signed = {fact.keyid for fact in facts.signatures if fact.valid and fact.trusted}
     quantum_safe = {key.keyid for key in KEYS.values() if key.algorithm.is_post_quantum}
     if judgement.verdict is Verdict.VERIFIED:
-        for each in found:
-            trusted = {authority.keyid for authority in each.spec.signatures.authorities}
-            assert signed & trusted & quantum_safe
+        for trusted in (each.spec.signatures for each in found):
+            for rule in trusted.rules:
+                able = {each.keyid for each in trusted.members(rule)} & quantum_safe
+                assert signed & able or not able
+            assert signed & quantum_safe & {each.keyid for each in trusted.authorities}
         assert judgement.authorities
     if judgement.verdict is Verdict.CLASSICAL_ONLY:
         assert signed
@@ -172,7 +191,7 @@ def test_waiting_never_allows_more(
 STRICTNESS = list(VolumeAction).index
 
 
-@given(some_policies(), policies("z"), volume_facts)
+@given(some_policies(), any_policy, volume_facts)
 def test_more_policies_are_never_laxer(
     found: list[Policy], more: Policy, volume: VolumeFacts
 ) -> None:
@@ -260,6 +279,12 @@ def test_an_instant_survives_its_text(moment: datetime) -> None:
 
 
 KEY = SealKey(b"\x07" * 32)
+
+
+@given(st.sampled_from(HashAlgorithm), st.binary(min_size=64, max_size=64))
+def test_a_digest_survives_its_text(algorithm: HashAlgorithm, value: bytes) -> None:
+    digest = Digest(algorithm, value[: algorithm.digest_bytes])
+    assert tagged_digest(str(digest)) == digest
 
 
 @given(records, records)

@@ -77,6 +77,14 @@ def test_a_violation_is_answered_as_strictly_as_the_policies_that_are_violated()
     assert enforcement_of([]) is Enforcement.ENFORCE
 
 
+def test_a_policy_that_only_watches_does_not_decide() -> None:
+    audit, warn = policy("audit", enforcement="Audit"), policy("warn", enforcement="Warn")
+    assert Composition.of([audit, warn, STRICT]).binding.policies == (STRICT,)
+    assert Composition.of([audit, warn]).binding.policies == (warn,)
+    assert Composition.of([audit]).binding.policies == (audit,)
+    assert Composition.of([]).binding.policies == ()
+
+
 def limited(name: str, namespace: str = "", **limits: object) -> Policy:
     return policy(name, namespace, verification={"limits": limits})
 

@@ -231,7 +231,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("freshness.maxAge", 168, "found 168, expected a text in quotes"),
     ("mounts.readOnly", True, "spec.mounts.readOnly: found True, expected one of: Required"),
     ("verification.device.count", 0, "spec.verification.device.count: found 0"),
-    ("verification.device", {"count": 1}, "found a count without a resource"),
+    ("verification.device", {"count": 2}, "found a count without a resource"),
     ("verification.device", {"fallback": {}}, "found a fallback, and no device"),
     (
         "verification.device",

@@ -99,6 +99,9 @@ def some_policies(draw: st.DrawFn, minimum: int = 1) -> list[Policy]:
     return [draw(policies(name)) for name in ("a", "b", "c")[:count]]
 
 
+any_policy = st.sampled_from(["0", "z"]).flatmap(policies)
+"""One that comes before or after those of some_policies, in the order that a judge puts them."""
+
 BAD = [Reason.CONTENT_MISMATCH, Reason.EXTRA_FILE, Reason.MALFORMED]
 UNKNOWN = [Reason.UNREADABLE, Reason.CHANGED_WHILE_READING, Reason.NETWORK_REQUIRED]
 findings = st.builds(

@@ -336,7 +336,7 @@ def test_a_message_says_what_was_found_and_expected_and_the_hint_what_to_do() ->
     found = judge(GOOD, [both], NOW)
     assert found.reason is Reason.SIGNER_MISSING
     assert found.message == (
-        "rule both of ClusterModelPolicy post-quantum: found 1 signatures that count,"
+        "rule both of ClusterModelPolicy post-quantum: signatures that count: found 1,"
         " expected 2 by release, legacy"
     )
     assert "--private-key" in found.hint
@@ -378,6 +378,12 @@ BEFORE_SUNSET = SUNSET - timedelta(microseconds=1)
             BEFORE_SUNSET,
             False,
             id="only if every policy concerned tolerates it",
+        ),
+        pytest.param(
+            [EITHER, requirements(LEGACY, enforcement="Audit", name="z")],
+            BEFORE_SUNSET,
+            False,
+            id="only if every policy concerned tolerates it, wherever it stands",
         ),
     ],
 )

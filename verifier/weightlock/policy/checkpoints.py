@@ -110,23 +110,10 @@ class CheckpointStatus:
             reason=fields.text_or("reason", str, ""),
             message=fields.text_or("message", str, ""),
             digest=_digest(fields.section("digest", None)) if fields.has("digest") else None,
-            signatures=tuple(
-                RecordedSignature(
-                    section.text("algorithm", signature_algorithm),
-                    section.text("keyid", scalars.keyid),
-                )
-                for section in (
-                    Fields(item, fields.at(where), None, Malformed)
-                    for where, item in fields.items("signatures")
-                )
-            ),
+            signatures=tuple(map(_signature, fields.sections("signatures", None))),
             volume=_volume(fields.section("volume", None)),
             model_name=fields.optional_text("modelName", model_name),
-            model_version=(
-                fields.integer("modelVersion", 0, MAX_VERSION)
-                if fields.has("modelVersion")
-                else None
-            ),
+            model_version=fields.optional_integer("modelVersion", 0, MAX_VERSION),
             policy_hash=fields.text_or("policyHash", str, ""),
             verifier_image=fields.section("verifier", None).text_or("image", str, ""),
             last_verified=fields.optional_text("lastVerified", scalars.instant),
@@ -177,6 +164,12 @@ def _digest(fields: Fields) -> Digest:
         raise fields.wrong("tree", f"expected {TREE_ID}")
     algorithm = fields.text("hash", hash_algorithm)
     return fields.text("root", lambda text: Digest.from_hex(algorithm, text))
+
+
+def _signature(fields: Fields) -> RecordedSignature:
+    return RecordedSignature(
+        fields.text("algorithm", signature_algorithm), fields.text("keyid", scalars.keyid)
+    )
 
 
 def _volume(fields: Fields) -> VolumeStatus:

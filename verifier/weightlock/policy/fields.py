@@ -109,6 +109,10 @@ class Fields:
         """A whole number if it is there."""
         return self.integer(key, minimum, maximum) if self.has(key) else default
 
+    def optional_integer(self, key: str, minimum: int, maximum: int) -> int | None:
+        """A whole number if it is there, else None."""
+        return self.integer(key, minimum, maximum) if self.has(key) else None
+
     def boolean_or(self, key: str, *, default: bool) -> bool:
         """True or false if it is there."""
         value = self._mapping.get(key, default)
@@ -142,7 +146,7 @@ class Fields:
             raise self.wrong(key, f"found {len(value)} items, expected at most {MAX_ITEMS}")
         return [(f"{key}[{index}]", item) for index, item in enumerate(value)]
 
-    def sections(self, key: str, known: Collection[str]) -> Iterator["Fields"]:
+    def sections(self, key: str, known: Collection[str] | None) -> Iterator["Fields"]:
         """The mappings of a list."""
         return (Fields(item, self.at(path), known, self._error) for path, item in self.items(key))
 

@@ -114,13 +114,9 @@ class Signatures:
         rules = _rules(fields, authorities, enforcing=enforcing)
         return cls(authorities, rules, _classical(fields.section("classical", CLASSICAL_FIELDS)))
 
-    def authority(self, name: str) -> Authority:
-        """The authority of a name that a rule uses."""
-        return next(authority for authority in self.authorities if authority.name == name)
-
     def members(self, rule: SignatureRule) -> tuple[Authority, ...]:
-        """The authorities of a rule."""
-        return tuple(self.authority(name) for name in rule.authorities)
+        """The authorities that a rule names."""
+        return tuple(each for each in self.authorities if each.name in rule.authorities)
 
 
 def _authorities(fields: Fields) -> tuple[Authority, ...]:

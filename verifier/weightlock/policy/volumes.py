@@ -108,12 +108,7 @@ class VolumeRule:
                 not wanted or (found is not None and _matches_some(wanted, found))
                 for wanted, found in self._conditions(volume)
             )
-            and (
-                not self.paths
-                or (
-                    volume.path is not None and any(path.covers(volume.path) for path in self.paths)
-                )
-            )
+            and (not self.paths or self._holds(volume.path))
         )
 
     def overlaps(self, volume: VolumeFacts) -> bool:
@@ -130,6 +125,9 @@ class VolumeRule:
                 or any(path.overlaps(volume.path) for path in self.paths)
             )
         )
+
+    def _holds(self, path: VolumePath | None) -> bool:
+        return path is not None and any(outer.covers(path) for outer in self.paths)
 
     def _conditions(self, volume: VolumeFacts) -> tuple[tuple[tuple[str, ...], str | None], ...]:
         return (

@@ -1,13 +1,12 @@
 """What the checks of a verdict look at: one value, gathered before the first of them runs."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from weightlock.digests import Digest
 from weightlock.policy.requirements import SignatureRequirements
-from weightlock.policy.signatures import SignatureRule
-from weightlock.verdict.counting import Signed
+from weightlock.verdict.counting import Count
 from weightlock.verdict.evidence import Evidence
 
 
@@ -27,16 +26,10 @@ class Case:
     evidence: Evidence
     requirements: tuple[SignatureRequirements, ...]
     expected: Expected
-    signed: Signed
+    counts: tuple[Count, ...]
+    """What of the signatures counts, requirement by requirement."""
 
-    @property
-    def rules(self) -> Iterator[tuple[SignatureRequirements, SignatureRule]]:
-        """Every rule of every requirement."""
-        return (
-            (requirement, rule)
-            for requirement in self.requirements
-            for rule in requirement.signatures.rules
-        )
+    now: datetime
 
 
 ANYTHING: Final = Expected()

@@ -10,7 +10,6 @@ from weightlock.policy.bounds import version_floor
 from weightlock.policy.scalars import printable, shown
 from weightlock.reasons import Reason, Verdict, verdict_of
 from weightlock.verdict.cases import Case
-from weightlock.verdict.counting import rule_violation
 from weightlock.verdict.evidence import Finding, SignatureFact
 from weightlock.verdict.judgement import Violation
 
@@ -175,9 +174,7 @@ def rolled_back(case: Case) -> Violation | None:
 
 def rule_violated(case: Case) -> Violation | None:
     """(9) A rule that does not hold, of any policy; the first in their order."""
-    violations = (
-        rule_violation(requirement, rule, case.signed) for requirement, rule in case.rules
-    )
+    violations = (count.violation for count in case.counts)
     return next((violation for violation in violations if violation is not None), None)
 
 

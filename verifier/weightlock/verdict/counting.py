@@ -24,6 +24,13 @@ _HINTS: Final = {
 }
 """In this order of weight: what is said first of several reasons."""
 
+_WORDS: Final = {
+    Reason.KEY_REVOKED: "its key is denied",
+    Reason.KEY_EXPIRED: "its key has expired",
+    Reason.KEY_NOT_YET_VALID: "its key is not valid yet",
+    Reason.SIGNER_UNTRUSTED: "it is not trusted for this model",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Signed:
@@ -58,6 +65,66 @@ class Signed:
         return (authority.keyid, authority.algorithm.name) in self.keys
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One rule: its authorities, whose signatures count, and why those of others do not."""
+
+    rule: SignatureRule
+    members: tuple[Authority, ...]
+    counted: tuple[Authority, ...]
+    discounted: tuple[tuple[Authority, Reason], ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether enough authorities signed."""
+        return len(self.counted) >= self.rule.at_least
+
+    @property
+    def is_post_quantum(self) -> bool:
+        """Whether a post-quantum signature is among those that count."""
+        return any(authority.algorithm.is_post_quantum for authority in self.counted)
+
+    @property
+    def could_be_post_quantum(self) -> bool:
+        """Whether any of its authorities has a post-quantum key."""
+        return any(authority.algorithm.is_post_quantum for authority in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One requirement with the tallies of its rules."""
+
+    requirement: SignatureRequirements
+    tallies: tuple[Tally, ...]
+
+    @classmethod
+    def of(cls, requirement: SignatureRequirements, signed: Signed) -> "Count":
+        """Count what was signed."""
+        signatures = requirement.signatures
+        return cls(
+            requirement,
+            tuple(_tally(rule, signatures.members(rule), signed) for rule in signatures.rules),
+        )
+
+    @property
+    def is_quantum_safe(self) -> bool:
+        """Whether a post-quantum signature counts in some rule, and in each that could have one.
+
+        A rule over classical keys alone asks for a classical signature on top of that, and takes
+        nothing away.
+        """
+        able = [tally for tally in self.tallies if tally.could_be_post_quantum]
+        return bool(able) and all(tally.is_post_quantum for tally in able)
+
+    @property
+    def violation(self) -> Violation | None:
+        """What the first rule that does not hold has against it."""
+        for tally in self.tallies:
+            if not tally.holds:
+                return _violation(self.requirement.origin, tally)
+        return None
+
+
 def why_not(authority: Authority, signed: Signed) -> Reason | None:
     """Why an authority that signed does not count; None if it does."""
     if authority.keyid in signed.denied_keyids:
@@ -69,74 +136,26 @@ def why_not(authority: Authority, signed: Signed) -> Reason | None:
     return None if authority.covers_model(signed.model_name) else Reason.SIGNER_UNTRUSTED
 
 
-def counted(
-    requirement: SignatureRequirements, rule: SignatureRule, signed: Signed
-) -> tuple[Authority, ...]:
-    """The authorities of a rule whose signatures count."""
-    return tuple(
-        authority
-        for authority in requirement.signatures.members(rule)
-        if signed.by(authority) and why_not(authority, signed) is None
+def _tally(rule: SignatureRule, members: tuple[Authority, ...], signed: Signed) -> Tally:
+    reasons = [(each, why_not(each, signed)) for each in members if signed.by(each)]
+    return Tally(
+        rule,
+        members,
+        tuple(authority for authority, reason in reasons if reason is None),
+        tuple((authority, reason) for authority, reason in reasons if reason is not None),
     )
 
 
-def rule_violation(
-    requirement: SignatureRequirements, rule: SignatureRule, signed: Signed
-) -> Violation | None:
-    """Why a rule does not hold; None if it does."""
-    counting = counted(requirement, rule, signed)
-    if len(counting) >= rule.at_least:
-        return None
-    reason = _weightiest(requirement, rule, signed)
-    if reason is None:
-        reason = Reason.SIGNER_MISSING if counting else Reason.SIGNER_UNTRUSTED
+def _violation(origin: str, tally: Tally) -> Violation:
+    rule, found = tally.rule, len(tally.counted)
+    reasons = {reason for _, reason in tally.discounted}
+    usual = Reason.SIGNER_MISSING if found else Reason.SIGNER_UNTRUSTED
+    reason = next((each for each in _HINTS if each in reasons), usual)
+    explained = "".join(f"; {each.name} signed: {_WORDS[why]}" for each, why in tally.discounted)
     return Violation(
         reason,
-        f"rule {rule.name} of {requirement.origin}: found {len(counting)} signatures that count,"
-        f" expected {rule.at_least} by {', '.join(rule.authorities)}"
-        f"{_explanation(requirement, rule, signed)}",
+        f"rule {rule.name} of {origin}: signatures that count: found {found},"
+        f" expected {rule.at_least} by {', '.join(rule.authorities)}{explained}",
         _HINTS[reason],
-        requirement.origin,
+        origin,
     )
-
-
-def is_post_quantum(
-    requirement: SignatureRequirements, rule: SignatureRule, signed: Signed
-) -> bool:
-    """Whether a post-quantum signature is among those that make the rule hold."""
-    return any(
-        authority.algorithm.is_post_quantum for authority in counted(requirement, rule, signed)
-    )
-
-
-def _discounted(
-    requirement: SignatureRequirements, rule: SignatureRule, signed: Signed
-) -> tuple[tuple[Authority, Reason], ...]:
-    pairs = (
-        (authority, why_not(authority, signed))
-        for authority in requirement.signatures.members(rule)
-        if signed.by(authority)
-    )
-    return tuple((authority, reason) for authority, reason in pairs if reason is not None)
-
-
-def _weightiest(
-    requirement: SignatureRequirements, rule: SignatureRule, signed: Signed
-) -> Reason | None:
-    reasons = {reason for _, reason in _discounted(requirement, rule, signed)}
-    return next((reason for reason in _HINTS if reason in reasons), None)
-
-
-def _explanation(requirement: SignatureRequirements, rule: SignatureRule, signed: Signed) -> str:
-    return "".join(
-        f"; {authority.name} signed: {_WORDS[reason]}"
-        for authority, reason in _discounted(requirement, rule, signed)
-    )
-
-
-_WORDS: Final = {
-    Reason.KEY_REVOKED: "its key is denied",
-    Reason.KEY_EXPIRED: "its key has expired",
-    Reason.KEY_NOT_YET_VALID: "its key is not valid yet",
-    Reason.SIGNER_UNTRUSTED: "it is not trusted for this model",
-}

@@ -27,7 +27,7 @@ from weightlock.policy.requirements import SignatureRequirements
 from weightlock.reasons import Reason
 from weightlock.verdict import checks
 from weightlock.verdict.cases import ANYTHING, Case, Expected
-from weightlock.verdict.counting import Signed, counted, is_post_quantum
+from weightlock.verdict.counting import Count, Signed
 from weightlock.verdict.evidence import Evidence
 from weightlock.verdict.judgement import Judgement, Violation
 
@@ -66,7 +66,8 @@ def judge(
     ordered = tuple(sorted(requirements, key=lambda requirement: requirement.origin))
     model_name = evidence.model.name if evidence.model else None
     signed = Signed.of(evidence.signatures, model_name, ordered, now)
-    case = Case(evidence, ordered, expected, signed)
+    counts = tuple(Count.of(requirement, signed) for requirement in ordered)
+    case = Case(evidence, ordered, expected, counts, now)
     for check in CHECKS:
         violation = check(case)
         if violation is not None:
@@ -75,14 +76,9 @@ def judge(
 
 
 def _passed(case: Case) -> Judgement:
-    authorities = tuple(
-        dict.fromkeys(
-            authority.name
-            for requirement, rule in case.rules
-            for authority in counted(requirement, rule, case.signed)
-        )
-    )
-    classical = tuple(each for each in case.requirements if not _quantum_safe(each, case.signed))
+    tallies = (tally for count in case.counts for tally in count.tallies)
+    authorities = tuple(dict.fromkeys(each.name for tally in tallies for each in tally.counted))
+    classical = [count.requirement for count in case.counts if not count.is_quantum_safe]
     if classical:
         return Judgement(
             Reason.CLASSICAL_ONLY,
@@ -91,7 +87,7 @@ def _passed(case: Case) -> Judgement:
             classical[0].origin,
             authorities,
             classical_tolerated=all(
-                each.signatures.classical.tolerates(case.signed.now) for each in classical
+                each.signatures.classical.tolerates(case.now) for each in classical
             ),
         )
     if case.evidence.digest is None:
@@ -101,16 +97,3 @@ def _passed(case: Case) -> Judgement:
         f"content and signatures are as signed by {', '.join(authorities)}",
         authorities=authorities,
     )
-
-
-def _quantum_safe(requirement: SignatureRequirements, signed: Signed) -> bool:
-    """Whether a post-quantum signature counts in some rule, and in each that could have one.
-
-    A rule over classical keys alone asks for a classical signature on top, and takes nothing away.
-    """
-    able = [
-        rule
-        for rule in requirement.signatures.rules
-        if any(each.algorithm.is_post_quantum for each in requirement.signatures.members(rule))
-    ]
-    return bool(able) and all(is_post_quantum(requirement, rule, signed) for rule in able)
