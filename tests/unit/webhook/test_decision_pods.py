@@ -301,6 +301,12 @@ def test_a_denial_says_what_was_found_what_was_expected_and_what_to_do() -> None
     )
 
 
+def test_a_message_spells_out_the_first_of_many_refusals() -> None:
+    containers = [container(mount(readOnly=False), name=f"c{number}") for number in range(12)]
+    lines = answer(pod_spec(containers=containers)).message.splitlines()
+    assert (len(lines), lines[-1]) == (11, "(2 more)")
+
+
 def test_names_from_users_cannot_break_a_sentence() -> None:
     evil = 'x"\n\x1b[31mok\u202e'
     spec = pod_spec(

@@ -412,6 +412,14 @@ def test_a_claim_that_a_container_uses_and_the_pod_declares_is_read() -> None:
         pytest.param({"os": {"name": "linux"}}, False, id="os linux"),
         pytest.param({"os": {"name": "windows"}}, True, id="os windows"),
         pytest.param({"nodeSelector": {"kubernetes.io/os": "windows"}}, True, id="windows nodes"),
+        pytest.param(
+            {"securityContext": {"windowsOptions": {"hostProcess": True}}}, True, id="its options"
+        ),
+        pytest.param(
+            {"initContainers": [container(securityContext={"windowsOptions": {"a": 1}})]},
+            True,
+            id="a container's options",
+        ),
     ],
 )
 def test_windows_pods_are_recognised(fields: Object, windows: bool) -> None:

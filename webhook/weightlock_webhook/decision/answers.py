@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from weightlock.policy.spec import Enforcement, OnUnverified
 from weightlock.reasons import Reason
 from weightlock_webhook.mounts.containers import ContainerName
 from weightlock_webhook.wording import quoted
+
+MOST_SENTENCES: Final = 10
+"""Refusals that one message spells out; whoever has more starts with these."""
 
 
 class Outcome(StrEnum):
@@ -136,8 +140,10 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """Every refusal, one sentence each."""
-        return "\n".join(problem.sentence for problem in self.refusals)
+        """The refusals, one sentence each; the first of them if there are many."""
+        sentences = [problem.sentence for problem in self.refusals[:MOST_SENTENCES]]
+        more = len(self.refusals) - len(sentences)
+        return "\n".join([*sentences, *([f"({more} more)"] if more else [])])
 
 
 def strictest_outcome(answers: tuple[Answer, ...]) -> Outcome:

@@ -169,6 +169,11 @@ def _mounts(volumes: tuple[Volume, ...], containers: tuple[Container, ...]) -> t
 
 
 def _is_windows(spec: Fields) -> bool:
+    if any(
+        entry.child("securityContext").child("windowsOptions").members
+        for entry in (spec, *spec.children("initContainers"), *spec.children("containers"))
+    ):
+        return True
     selected = spec.child("nodeSelector")
     systems = {
         spec.child("os").text("name"),
