@@ -26,6 +26,7 @@ from weightlock.verdict.seal import SealKey, seal
 from weightlock_webhook.decision.answers import Answer
 from weightlock_webhook.decision.decide import decide
 from weightlock_webhook.decision.facts import Facts
+from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.storage import Claim, Storage, claim_of
 from weightlock_webhook.mounts.paths import path_of
 from weightlock_webhook.mounts.pods import pod_of
@@ -117,16 +118,19 @@ def sealed(found: Checkpoint, key: SealKey = SEAL_KEY) -> Checkpoint:
 
 
 def facts(*policies: Policy, checkpoints: Iterable[Checkpoint] | None = None, **more: Any) -> Facts:
+    namespace = more.get("namespace", NAMESPACE)
     found = Facts(
-        namespace=NAMESPACE,
-        namespace_labels={},
-        policies=policies or (policy(),),
+        namespace=namespace,
+        governance=Governance.of(policies or (policy(),), namespace, more.pop("labels", {})),
         checkpoints=(checkpoint(),) if checkpoints is None else tuple(checkpoints),
         storage=storage(LLAMA),
         seal_keys=(SEAL_KEY,),
         now=NOW,
     )
     return replace(found, **more)
+
+
+NO_POLICIES = Governance.of((), NAMESPACE, {})
 
 
 def storage(*claims: Claim, **more: Any) -> Storage:

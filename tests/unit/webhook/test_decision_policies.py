@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.unit.policy.builders import PQ, PQ_TOO, authority, policy, signatures
-from tests.unit.webhook.cluster import NAMESPACE, answer, checkpoint, facts
+from tests.unit.webhook.cluster import NAMESPACE, NO_POLICIES, answer, checkpoint, facts
 from tests.unit.webhook.objects import (
     Object,
     claim_volume,
@@ -57,19 +57,19 @@ def test_every_policy_must_be_satisfied(
 
 
 def test_no_policy_at_all_is_no_permission() -> None:
-    refused = answer(pod_spec(), facts(policies=()))
+    refused = answer(pod_spec(), facts(governance=NO_POLICIES))
     assert [each.reason for each in refused.refusals] == [Reason.NO_POLICY]
     assert answer(
-        pod_spec(volume("x", emptyDir={}), containers=[]), facts(policies=())
+        pod_spec(volume("x", emptyDir={}), containers=[]), facts(governance=NO_POLICIES)
     ).outcome is (Outcome.ALLOW)
-    without = facts(policies=(), allowances=Allowances(without_policy=True))
+    without = facts(governance=NO_POLICIES, allowances=Allowances(without_policy=True))
     assert answer(pod_spec(), without).outcome is Outcome.ALLOW
 
 
 def test_exempt_namespaces_are_exempt_by_name() -> None:
-    exempt = facts(namespace="kube-system", policies=())
+    exempt = facts(namespace="kube-system", governance=NO_POLICIES)
     assert answer(WRITABLE, exempt).outcome is Outcome.ALLOW
-    labelled = facts(namespace_labels={"kubernetes.io/metadata.name": "kube-system"})
+    labelled = facts(labels={"kubernetes.io/metadata.name": "kube-system"})
     assert answer(WRITABLE, labelled).outcome is Outcome.DENY
 
 

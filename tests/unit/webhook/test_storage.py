@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 from tests.unit.policy.builders import policy
-from tests.unit.webhook.cluster import checkpoint, claim_object, storage, volume_object
+from tests.unit.webhook.cluster import NAMESPACE, checkpoint, claim_object, storage, volume_object
 from tests.unit.webhook.objects import Object, pod_spec
 
 from weightlock.errors import Malformed
 from weightlock.policy.volumes import VolumeFacts
 from weightlock.verdict.storage import PV_ATTRIBUTES, handle_hash
+from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.governing import governed_volumes
 from weightlock_webhook.decision.identity import volume_now
 from weightlock_webhook.decision.storage import (
@@ -167,5 +168,6 @@ def test_a_source_as_text_has_no_hash() -> None:
 @pytest.mark.parametrize("known", [storage(), storage(claim_of(claim_object(), None))])
 def test_storage_that_nobody_found_is_not_what_was_verified(known: Storage) -> None:
     pod = pod_of({}, pod_spec())
-    volume = governed_volumes(pod, policy(), known)["model"]
+    (view,) = Governance.of([policy()], NAMESPACE, {}).views
+    volume = governed_volumes(pod, view, known)["model"]
     assert volume_now(checkpoint(), volume) is None

@@ -1,13 +1,12 @@
-"""One pod under one policy: what every check looks at."""
+"""One pod as some policies view it: what every check looks at."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from weightlock.policy.objects import Policy
-from weightlock.policy.spec import Enforcement
 from weightlock.policy.volumes import VolumeAction
 from weightlock_webhook.decision.answers import Problem
 from weightlock_webhook.decision.facts import Facts
+from weightlock_webhook.decision.governance import View
 from weightlock_webhook.decision.governing import GovernedVolume, governed_volumes
 from weightlock_webhook.mounts.containers import Mount
 from weightlock_webhook.mounts.pods import Pod
@@ -15,46 +14,32 @@ from weightlock_webhook.mounts.pods import Pod
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A pod, the facts, one policy, and what that policy wants of each volume."""
+    """A pod, the facts, and what the policies of one view want of each volume.
+
+    `governed` are the volumes that must be verified, `governed_mounts` every way to one of them.
+    """
 
     pod: Pod
     facts: Facts
-    policy: Policy
+    view: View
     volumes: Mapping[str, GovernedVolume]
-    denied_keyids: frozenset[str] = frozenset()
-    """The keys that any enforcing policy denies: they count for none (A14)."""
+    governed: tuple[GovernedVolume, ...]
+    governed_mounts: tuple[Mount, ...]
 
     @classmethod
-    def each(cls, pod: Pod, facts: Facts, policies: Iterable[Policy]) -> "Iterator[Case]":
-        """The pod as each of the policies sees it."""
-        governing = tuple(policies)
-        denied = frozenset().union(
-            *(
-                policy.spec.denied.keyids
-                for policy in governing
-                if policy.spec.enforcement is Enforcement.ENFORCE
-            )
-        )
-        for policy in governing:
-            yield cls(pod, facts, policy, governed_volumes(pod, policy, facts.storage), denied)
-
-    def with_action(self, action: VolumeAction) -> tuple[GovernedVolume, ...]:
-        """The volumes that the policy wants this done with."""
-        return tuple(each for each in self.volumes.values() if each.action is action)
+    def of(cls, pod: Pod, facts: Facts, view: View) -> "Case":
+        """Look at a pod as the policies of one view do."""
+        volumes = governed_volumes(pod, view, facts.storage)
+        governed = {
+            name: each for name, each in volumes.items() if each.action is VolumeAction.VERIFY
+        }
+        mounts = tuple(mount for mount in pod.mounts if mount.volume in governed)
+        return cls(pod, facts, view, volumes, tuple(governed.values()), mounts)
 
     @property
     def is_governed(self) -> bool:
-        """Whether the policy wants any volume of the pod verified."""
-        return any(each.action is VolumeAction.VERIFY for each in self.volumes.values())
-
-    @property
-    def governed_mounts(self) -> tuple[Mount, ...]:
-        """Every way to a volume that the policy wants verified."""
-        return tuple(
-            mount
-            for mount in self.pod.mounts
-            if self.volumes[mount.volume].action is VolumeAction.VERIFY
-        )
+        """Whether any volume of the pod must be verified."""
+        return bool(self.governed)
 
 
 Check = Callable[[Case], Iterator[Problem]]

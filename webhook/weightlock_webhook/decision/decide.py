@@ -2,7 +2,8 @@
 
 1. exempt namespaces are not judged; they are fixed by name (A30)
 2. without any ClusterModelPolicy there is no floor, and nothing stands on it (A14, A31)
-3. each governing policy judges by itself, so one can only ever add objections
+3. each governing policy judges by itself, so one can only ever add objections; those that look at
+   volumes alike share the looking
 4. equal problems under several policies are one objection, answered as the strictest wants
 
 Laws: more policies never allow more; their order never matters; another volume, mount or container
@@ -45,27 +46,27 @@ def decide(pod: Pod, facts: Facts) -> Answer:
     """Whether a pod may run, and for each objection what a person needs to know."""
     if facts.namespace in facts.allowances.exempt_namespaces:
         return Answer(Reason.NOT_GOVERNED)
-    governing = facts.governing
     vouched: list[Vouched] = []
     minded: dict[Problem, list[Policy]] = {problem: [] for problem in _without_floor(pod, facts)}
-    for case in Case.each(pod, facts, governing):
-        for found in _found(case):
+    for view in facts.governance.views:
+        for found, policies in _found(Case.of(pod, facts, view)):
             if isinstance(found, Vouched):
                 vouched.append(found)
             else:
-                minded.setdefault(found, []).append(case.policy)
+                minded.setdefault(found, []).extend(policies)
     objections = tuple(_objection(problem, minds, pod) for problem, minds in minded.items())
     return Answer(
         _reason(objections, vouched),
         tuple(sorted(objections, key=_weight)),
-        tuple(dict.fromkeys(vouched)),
-        tuple(policy.origin for policy in governing),
+        tuple(vouched),
+        tuple(policy.origin for policy in facts.governance.policies),
     )
 
 
-def _found(case: Case) -> Iterator[Problem | Vouched]:
+def _found(case: Case) -> Iterator[tuple[Problem | Vouched, tuple[Policy, ...]]]:
     for check in CHECKS:
-        yield from check(case)
+        for problem in check(case):
+            yield problem, case.view.policies
     yield from verdicts(case)
 
 
@@ -75,7 +76,7 @@ def _without_floor(pod: Pod, facts: Facts) -> Iterator[Problem]:
         not isinstance(volume.source, sources.ScratchSource | sources.ConfigurationSource)
         for volume in pod.volumes
     )
-    if has_storage and not facts.has_cluster_policy and not facts.allowances.without_policy:
+    if has_storage and not facts.governance.has_floor and not facts.allowances.without_policy:
         yield Problem(
             Reason.NO_POLICY,
             "no ClusterModelPolicy in the cluster, and a pod with storage",
@@ -91,7 +92,8 @@ def _objection(problem: Problem, minds: list[Policy], pod: Pod) -> Objection:
     if response is OnUnverified.HOLD and pod.node_name:
         # A pod that names its node passes no scheduler, so nothing could hold it (A17, B28).
         response = OnUnverified.DENY
-    return Objection(problem, tuple(policy.origin for policy in minds), enforcement, response)
+    origins = tuple(sorted(policy.origin for policy in minds))
+    return Objection(problem, origins, enforcement, response)
 
 
 def _weight(objection: Objection) -> tuple[int, str, str, str]:

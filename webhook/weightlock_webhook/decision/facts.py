@@ -1,13 +1,24 @@
 """Everything that a decision rests on, gathered before it starts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from weightlock.policy.checkpoints import Checkpoint
-from weightlock.policy.objects import Policy, PolicyKind, policies_governing
+from weightlock.policy.requirements import SignatureRequirements
+from weightlock.verdict.cases import Expected
+from weightlock.verdict.evidence import Evidence
+from weightlock.verdict.judge import judge
+from weightlock.verdict.judgement import Judgement
 from weightlock.verdict.seal import SealKey
+from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.storage import Storage
+
+Judge: TypeAlias = Callable[
+    [Evidence, Sequence[SignatureRequirements], datetime, Expected], Judgement
+]
+"""The judge, or one that remembers its answers for as long as they hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +46,14 @@ class Allowances:
 class Facts:
     """The cluster as far as it concerns one pod.
 
-    `policies` are all that exist, `checkpoints` those of the pod's namespace. `device_classes` maps
+    `checkpoints` are those of the pod's namespace. `device_classes` maps
     `claim/NAME` and `template/NAME` of DRA claims to the classes that they ask for.
     `highest_versions` is what the operator remembers per model name against rollback (A22), and
     `restored_at` when the cluster's state last came from a backup (A39).
     """
 
     namespace: str
-    namespace_labels: Mapping[str, str]
-    policies: tuple[Policy, ...]
+    governance: Governance
     checkpoints: tuple[Checkpoint, ...]
     storage: Storage
     seal_keys: tuple[SealKey, ...]
@@ -52,14 +62,4 @@ class Facts:
     device_classes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     highest_versions: Mapping[str, int] = field(default_factory=dict)
     restored_at: datetime | None = None
-
-    @property
-    def governing(self) -> tuple[Policy, ...]:
-        """The policies that judge pods of this namespace, in an order of their own."""
-        found = policies_governing(self.policies, self.namespace, self.namespace_labels)
-        return tuple(sorted(found, key=lambda policy: policy.origin))
-
-    @property
-    def has_cluster_policy(self) -> bool:
-        """Whether an administrator has written any policy; a tenant's does not count (A14)."""
-        return any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in self.policies)
+    judge: Judge = judge

@@ -1,4 +1,4 @@
-"""Which of a pod's volumes a policy governs, and what it wants done with them.
+"""What policies want done with each volume of a pod.
 
 Each volume is looked at twice: as the pod names it, and as what it really is once a claim is
 resolved. The stricter of the two decides, so that a claim is no way around a rule about host paths
@@ -6,11 +6,11 @@ or NFS servers (A13).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from weightlock.policy.objects import Policy
 from weightlock.policy.volumes import VolumeAction, VolumeFacts, Volumes, strictest_action
+from weightlock_webhook.decision.governance import View
 from weightlock_webhook.decision.storage import HOST_BACKED, Backing, Claim, Storage
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.pods import Pod, Volume
@@ -20,7 +20,7 @@ _JUDGED_AS_NAMED: Final = HOST_BACKED | {sources.NFS}
 
 @dataclass(frozen=True, slots=True)
 class GovernedVolume:
-    """A volume under one policy."""
+    """A volume in one view."""
 
     volume: Volume
     action: VolumeAction
@@ -39,9 +39,9 @@ class GovernedVolume:
         return real if real.kind in HOST_BACKED else None
 
 
-def governed_volumes(pod: Pod, policy: Policy, storage: Storage) -> Mapping[str, GovernedVolume]:
-    """Every volume of the pod by name, with what the policy wants done with it."""
-    return {volume.name: _governed(volume, policy, storage) for volume in pod.volumes}
+def governed_volumes(pod: Pod, view: View, storage: Storage) -> Mapping[str, GovernedVolume]:
+    """Every volume of the pod by name, with what the view wants done with it."""
+    return {volume.name: _governed(volume, view, storage) for volume in pod.volumes}
 
 
 def claim_behind(volume: Volume, storage: Storage) -> Claim | None:
@@ -55,13 +55,12 @@ def claim_behind(volume: Volume, storage: Storage) -> Claim | None:
             return None
 
 
-def _governed(volume: Volume, policy: Policy, storage: Storage) -> GovernedVolume:
+def _governed(volume: Volume, view: View, storage: Storage) -> GovernedVolume:
     claim = claim_behind(volume, storage)
     facts = facts_of(volume, claim)
-    volumes = policy.spec.volumes
-    action = _rules_for(volume, volumes).action_for(facts)
+    action = _rules_for(volume, view).action_for(facts)
     if claim and claim.backing:
-        action = strictest_action([action, _action_for_real(claim.backing.facts, volumes)])
+        action = strictest_action([action, _action_for_real(claim.backing.facts, view)])
     return GovernedVolume(volume, action, facts, claim)
 
 
@@ -88,22 +87,16 @@ def facts_of(volume: Volume, claim: Claim | None) -> VolumeFacts:
     return VolumeFacts(source.kind)
 
 
-def _rules_for(volume: Volume, volumes: Volumes) -> Volumes:
+def _rules_for(volume: Volume, view: View) -> Volumes:
     # Neither an emptyDir nor an API object of at most 1 MiB arrives with a checkpoint in it, so the
     # default for sources that can carry one is not about them; a rule that names them is. They are
     # refused wherever they cover a governed mount.
     if isinstance(volume.source, sources.ScratchSource | sources.ConfigurationSource):
-        return _rules_only(volumes)
-    return volumes
+        return view.only_rules
+    return view.volumes
 
 
-def _action_for_real(facts: VolumeFacts, volumes: Volumes) -> VolumeAction:
+def _action_for_real(facts: VolumeFacts, view: View) -> VolumeAction:
     # A host path or an NFS export is judged as if the pod had named it. For other sources the claim
     # has been judged already, and only rules that name the source add to that.
-    if facts.kind in _JUDGED_AS_NAMED:
-        return volumes.action_for(facts)
-    return _rules_only(volumes).action_for(facts)
-
-
-def _rules_only(volumes: Volumes) -> Volumes:
-    return replace(volumes, default=VolumeAction.IGNORE)
+    return (view.volumes if facts.kind in _JUDGED_AS_NAMED else view.only_rules).action_for(facts)

@@ -60,7 +60,7 @@ def writable(case: Case) -> Iterator[Problem]:
     Both levels count: readOnly of the mount binds one container; readOnly of the volume keeps the
     kubelet itself from changing owners on it and other containers from mounting it for writing.
     """
-    if case.policy.spec.read_only is not ReadOnly.REQUIRED:
+    if case.view.read_only is not ReadOnly.REQUIRED:
         return
     for mount in case.governed_mounts:
         at_volume = _volume_is_read_only(case.volumes[mount.volume].volume.source)

@@ -6,18 +6,17 @@
 4. what was recorded satisfies the policy as it is now, with keys and dates as they are now (A23)
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from weightlock.policy.checkpoints import Checkpoint
-from weightlock.policy.requirements import SignatureRequirements
 from weightlock.reasons import Reason, Verdict, verdict_of
-from weightlock.verdict.judge import Expected, judge
-from weightlock.verdict.judgement import Judgement
+from weightlock.verdict.cases import Expected
+from weightlock.verdict.evidence import Evidence
 from weightlock.verdict.records import VerdictRecord, record_of
 from weightlock.verdict.staleness import Current, stale
 from weightlock_webhook.decision.answers import Problem, Vouched
-from weightlock_webhook.decision.case import Case
+from weightlock_webhook.decision.governance import Demand
 from weightlock_webhook.decision.identity import volume_now
 from weightlock_webhook.decision.reaches import Reach
 from weightlock_webhook.wording import LONGEST_MESSAGE, quoted
@@ -36,8 +35,18 @@ CONTENT_REASONS: Final = frozenset(
 """Failures that say what lies on the storage, and so contradict an earlier verdict on it."""
 
 
-def standing(checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint]) -> Found:
-    """Who vouches for the path, or why this checkpoint does not; `rivals` are all that cover it."""
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What there is to judge of a checkpoint: alike for every policy of a view."""
+
+    checkpoint: str
+    evidence: Evidence
+    expected: Expected
+    digest: str
+
+
+def grounds_of(checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint]) -> Grounds | Problem:
+    """What there is to judge, or why nothing of it counts; `rivals` are all that cover the path."""
     record = record_of(checkpoint)
     if record is None or checkpoint.status is None:
         return _without_record(checkpoint, reach)
@@ -46,7 +55,7 @@ def standing(checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint]) -> 
         checkpoint.status.seal,
         reach.case.facts.seal_keys,
         _current(checkpoint, reach),
-        max_age=reach.case.policy.spec.max_age,
+        max_age=reach.case.view.max_age,
         now=reach.case.facts.now,
     )
     if violations:
@@ -56,7 +65,34 @@ def standing(checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint]) -> 
     contradiction = _contradiction(checkpoint, record, rivals)
     if contradiction is not None:
         return _failed(contradiction, reach)
-    return _judged(checkpoint, record, reach)
+    model = record.model.name if record.model else ""
+    floor = reach.case.facts.highest_versions.get(model, 0)
+    return Grounds(
+        checkpoint.metadata.name,
+        record.evidence,
+        Expected(checkpoint.spec.model_name, floor),
+        str(record.digest) if record.digest else "",
+    )
+
+
+def standing(grounds: Grounds | Problem, demand: Demand, reach: Reach) -> Found:
+    """Who vouches for the path under one policy, or why this checkpoint does not."""
+    if isinstance(grounds, Problem):
+        return grounds
+    facts = reach.case.facts
+    judgement = facts.judge(grounds.evidence, (demand.requirements,), facts.now, grounds.expected)
+    if not judgement.admits:
+        problem = reach.problem(judgement.reason, judgement.message, "", judgement.hint)
+        return replace(problem, checkpoint=grounds.checkpoint)
+    return Vouched(
+        volume=reach.mount.volume,
+        path=reach.path,
+        checkpoint=grounds.checkpoint,
+        policy=demand.policy.origin,
+        digest=grounds.digest,
+        authorities=judgement.authorities,
+        is_classical_only=judgement.verdict is not Verdict.VERIFIED,
+    )
 
 
 def _current(checkpoint: Checkpoint, reach: Reach) -> Current:
@@ -125,34 +161,3 @@ def _contradiction(
         if is_later_failure and rival is not checkpoint and _failure(rival) in CONTENT_REASONS:
             return rival
     return None
-
-
-def _judged(checkpoint: Checkpoint, record: VerdictRecord, reach: Reach) -> Found:
-    facts = reach.case.facts
-    model = record.model.name if record.model else ""
-    expected = Expected(checkpoint.spec.model_name, facts.highest_versions.get(model, 0))
-    judgement = judge(record.evidence, [_requirements(reach.case)], facts.now, expected)
-    if judgement.admits:
-        return _vouched(checkpoint, record, reach, judgement)
-    problem = reach.problem(judgement.reason, judgement.message, "", judgement.hint)
-    return replace(problem, checkpoint=checkpoint.metadata.name)
-
-
-def _requirements(case: Case) -> SignatureRequirements:
-    own = SignatureRequirements.of_policy(case.policy)
-    keyids = own.denied.keyids | case.denied_keyids
-    return replace(own, denied=replace(own.denied, keyids=keyids))
-
-
-def _vouched(
-    checkpoint: Checkpoint, record: VerdictRecord, reach: Reach, judgement: Judgement
-) -> Vouched:
-    return Vouched(
-        volume=reach.mount.volume,
-        path=reach.path,
-        checkpoint=checkpoint.metadata.name,
-        policy=reach.case.policy.origin,
-        digest=str(record.digest) if record.digest else "",
-        authorities=judgement.authorities,
-        is_classical_only=judgement.verdict is not Verdict.VERIFIED,
-    )

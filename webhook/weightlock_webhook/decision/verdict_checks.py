@@ -13,19 +13,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from weightlock.policy.checkpoints import Checkpoint
+from weightlock.policy.objects import Policy
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Problem, Vouched
 from weightlock_webhook.decision.case import Case
 from weightlock_webhook.decision.governing import GovernedVolume
 from weightlock_webhook.decision.identity import is_about, node_of
 from weightlock_webhook.decision.reaches import Reach
-from weightlock_webhook.decision.standing import Found, standing
+from weightlock_webhook.decision.standing import Found, grounds_of, standing
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.wording import listed, quoted
 
 
-def verdicts(case: Case) -> Iterator[Found]:
-    """For each path to each volume that must be verified: who vouches for it, or what is wrong."""
+def verdicts(case: Case) -> Iterator[tuple[Found, tuple[Policy, ...]]]:
+    """For each path to each governed volume: who vouches for it, or what is wrong; for whom."""
     seen = set()
     for mount in case.governed_mounts:
         volume = case.volumes[mount.volume]
@@ -48,27 +49,30 @@ def _is_refused(volume: GovernedVolume) -> bool:
             return False
 
 
-def _verdict(reach: Reach) -> Iterator[Found]:
-    unbound = _unbound(reach)
-    if unbound is not None:
-        yield unbound
-        return
+def _verdict(reach: Reach) -> Iterator[tuple[Found, tuple[Policy, ...]]]:
     about = [each for each in reach.case.facts.checkpoints if is_about(each, reach.source)]
-    covering = [
-        each for each in about if reach.mount.path and each.spec.path.covers(reach.mount.path)
-    ]
-    if not covering:
-        yield _not_covered(reach, about) if about else _not_registered(reach)
+    covering = sorted((each for each in about if _covers(each, reach)), key=_closest)
+    problem = _unbound(reach) or _not_covered(reach, about, covering)
+    if problem is not None:
+        yield problem, reach.case.view.policies
         return
-    found = [standing(each, reach, covering) for each in sorted(covering, key=_closest)]
+    grounds = [grounds_of(each, reach, covering) for each in covering]
+    for demand in reach.case.view.demands:
+        found = [standing(each, demand, reach) for each in grounds]
+        yield _best(found, reach, covering), (demand.policy,)
+
+
+def _best(found: list[Found], reach: Reach, covering: list[Checkpoint]) -> Found:
     vouched = [each for each in found if isinstance(each, Vouched)]
+    if vouched:
+        return _unpinned(reach, vouched, covering) or vouched[0]
     problems = [each for each in found if isinstance(each, Problem)]
-    if not vouched:
-        # One that waits for its verdict can still cure this; one that failed cannot.
-        yield min(problems, key=lambda problem: not problem.awaits_verdict)
-        return
-    unpinned = _unpinned(reach, vouched, covering)
-    yield unpinned if unpinned is not None else vouched[0]
+    # One that waits for its verdict can still cure this; one that failed cannot.
+    return min(problems, key=lambda problem: not problem.awaits_verdict)
+
+
+def _covers(checkpoint: Checkpoint, reach: Reach) -> bool:
+    return reach.mount.path is not None and checkpoint.spec.path.covers(reach.mount.path)
 
 
 def _closest(checkpoint: Checkpoint) -> tuple[int, str]:
@@ -99,8 +103,21 @@ def _unbound(reach: Reach) -> Problem | None:
     return replace(problem, awaits_verdict=True)
 
 
-def _not_registered(reach: Reach) -> Problem:
-    """(2) Nobody asked for this storage to be verified."""
+def _not_covered(
+    reach: Reach, about: list[Checkpoint], covering: list[Checkpoint]
+) -> Problem | None:
+    """(2) and (3): nothing of this storage is registered, or less of it than is mounted."""
+    if covering:
+        return None
+    if about:
+        paths = tuple(sorted(str(each.spec.path) for each in about))
+        return reach.problem(
+            Reason.PATH_NOT_COVERED,
+            f"a way to more than the checkpoints of this volume, which are at {listed(paths)}",
+            "a mount at or below one of them",
+            f"Set subPath to what the pod needs, for example {quoted(paths[0].lstrip('/'))}."
+            f" Or have that verified too: {_registration(reach)}",
+        )
     problem = reach.problem(
         Reason.NO_CHECKPOINT,
         "no ModelCheckpoint for it in this namespace",
@@ -108,18 +125,6 @@ def _not_registered(reach: Reach) -> Problem:
         f"Have it verified: {_registration(reach)}",
     )
     return replace(problem, awaits_verdict=True)
-
-
-def _not_covered(reach: Reach, about: list[Checkpoint]) -> Problem:
-    """(3) Something of this storage is verified, and more of it is mounted."""
-    paths = tuple(sorted(str(each.spec.path) for each in about))
-    return reach.problem(
-        Reason.PATH_NOT_COVERED,
-        f"a way to more than the checkpoints of this volume, which are at {listed(paths)}",
-        "a mount at or below one of them",
-        f"Set subPath to what the pod needs, for example {quoted(paths[0].lstrip('/'))}."
-        f" Or have that verified too: {_registration(reach)}",
-    )
 
 
 def _registration(reach: Reach) -> str:

@@ -45,7 +45,9 @@ def source_unknown(case: Case) -> Iterator[Problem]:
 
 def forbidden(case: Case) -> Iterator[Problem]:
     """A rule of the policy says Forbid."""
-    for each in case.with_action(VolumeAction.FORBID):
+    for each in case.volumes.values():
+        if each.action is not VolumeAction.FORBID:
+            continue
         yield Problem(
             Reason.VOLUME_FORBIDDEN,
             f"a volume of the kind {_kind(each)}",
@@ -69,7 +71,7 @@ def host_path_alias(case: Case) -> Iterator[Problem]:
 
 def prefilled_template(case: Case) -> Iterator[Problem]:
     """A claim made for the pod from somebody's data: nothing can have verified it (B05, B14)."""
-    for each in case.with_action(VolumeAction.VERIFY):
+    for each in case.governed:
         source = each.volume.source
         if isinstance(source, sources.ClaimTemplateSource) and source.prefilled_by:
             yield Problem(
@@ -83,7 +85,7 @@ def prefilled_template(case: Case) -> Iterator[Problem]:
 
 def image_by_tag(case: Case) -> Iterator[Problem]:
     """A tag can be moved after it was verified (B20)."""
-    for each in case.with_action(VolumeAction.VERIFY):
+    for each in case.governed:
         source = each.volume.source
         if isinstance(source, sources.ImageSource) and not source.digest:
             yield Problem(
@@ -97,7 +99,7 @@ def image_by_tag(case: Case) -> Iterator[Problem]:
 
 def backing_shared(case: Case) -> Iterator[Problem]:
     """Another persistent volume leads to the same bytes, and can be written through (A28)."""
-    for each in case.with_action(VolumeAction.VERIFY):
+    for each in case.governed:
         if each.backing and each.backing.name in case.facts.storage.writable_twins:
             yield Problem(
                 Reason.BACKING_SHARED,
@@ -133,7 +135,7 @@ def _leads_to_other_volumes(path: VolumePath) -> bool:
 
 def _is_listed(volume: GovernedVolume, case: Case) -> bool:
     facts = volume.host_facts
-    return facts is not None and any(rule.covers(facts) for rule in case.policy.spec.volumes.rules)
+    return facts is not None and any(rule.covers(facts) for rule in case.view.volumes.rules)
 
 
 def _host_problem(volume: GovernedVolume, path: VolumePath, expected: str) -> Problem:

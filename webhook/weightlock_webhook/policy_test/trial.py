@@ -11,6 +11,7 @@ from weightlock.verdict.seal import MIN_KEY_BYTES, SealKey
 from weightlock_webhook.decision.answers import Answer, Outcome, strictest_outcome
 from weightlock_webhook.decision.decide import answer_for
 from weightlock_webhook.decision.facts import Facts
+from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.storage import (
     Claim,
     Storage,
@@ -84,8 +85,7 @@ def _answer(
     namespace = subject.namespace
     facts = Facts(
         namespace,
-        _labels(scenario, namespace),
-        scenario.policies,
+        Governance.of(scenario.policies, namespace, _labels(scenario, namespace)),
         _checkpoints(scenario, namespace),
         storages[namespace],
         seals.keys,
