@@ -24,8 +24,9 @@ from weightlock.policy.paths import VolumePath
 from weightlock.reasons import Verdict
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.decision.facts import Facts
+from weightlock_webhook.mounts.containers import KNOWN_CONTAINER_FIELDS, KNOWN_MOUNT_FIELDS
 from weightlock_webhook.mounts.paths import path_of, places_holding
-from weightlock_webhook.mounts.pods import pod_of
+from weightlock_webhook.mounts.pods import KNOWN_POD_FIELDS, pod_of
 from weightlock_webhook.mounts.sources import KNOWN_SOURCES
 from weightlock_webhook.wording import LONGEST_NAME, listed, quoted
 
@@ -331,6 +332,17 @@ def test_lists_of_names_are_short(names: list[str]) -> None:
 @given(st.text(min_size=1, max_size=30).filter(lambda key: key not in KNOWN_SOURCES | {"name"}))
 def test_unknown_sources_are_refused(key: str) -> None:
     spec = pod_spec(volume("model", **{key: {"claimName": "llama", "readOnly": True}}))
+    assert answer(spec, world(POLICIES[0])).outcome is Outcome.DENY
+
+
+@laws
+@given(st.text(min_size=1, max_size=20), st.sampled_from(["pod", "container", "mount"]))
+def test_unknown_fields_are_refused(key: str, level: str) -> None:
+    known = KNOWN_POD_FIELDS | KNOWN_CONTAINER_FIELDS | KNOWN_MOUNT_FIELDS
+    unknown: Object = {f"{key}{'x' if key in known else ''}": True}
+    places: dict[str, Object] = {"pod": {}, "container": {}, "mount": {}, level: unknown}
+    governed = {**container({**mount(), **places["mount"]}), **places["container"]}
+    spec = {**pod_spec(containers=[governed]), **places["pod"]}
     assert answer(spec, world(POLICIES[0])).outcome is Outcome.DENY
 
 
