@@ -77,6 +77,14 @@ def test_more_policies_never_allow_more(
     assert before.admits or not after.admits
 
 
+@given(evidences(), some_policies(2), instants)
+def test_several_policies_allow_no_more_than_each_alone(
+    facts: Evidence, found: list[Policy], now: datetime
+) -> None:
+    together = worth(judged(facts, found, now))
+    assert all(together <= worth(judged(facts, [each], now)) for each in found)
+
+
 def denied(facts: Evidence, found: list[Policy], now: datetime) -> bool:
     """Whether a pod is kept from a checkpoint: a verdict that admits not, and somebody enforces."""
     binding = Composition.of(found).binding
@@ -143,6 +151,7 @@ def test_what_is_verified_is_signed_post_quantum_by_a_trusted_key(
 ) -> None:
     judgement = judged(facts, found, now)
     signed = {fact.keyid for fact in facts.signatures if fact.valid and fact.trusted}
+    signed -= frozenset().union(*(each.spec.denied.keyids for each in found))
     quantum_safe = {key.keyid for key in KEYS.values() if key.algorithm.is_post_quantum}
     if judgement.verdict is Verdict.VERIFIED:
         for trusted in (each.spec.signatures for each in found):
@@ -151,8 +160,11 @@ def test_what_is_verified_is_signed_post_quantum_by_a_trusted_key(
                 assert signed & able or not able
             assert signed & quantum_safe & {each.keyid for each in trusted.authorities}
         assert judgement.authorities
-    if judgement.verdict is Verdict.CLASSICAL_ONLY:
-        assert signed
+    if judgement.verdict in (Verdict.VERIFIED, Verdict.CLASSICAL_ONLY):
+        for trusted in (each.spec.signatures for each in found):
+            for rule in trusted.rules:
+                keyids = {each.keyid for each in trusted.members(rule)}
+                assert len(keyids & signed) >= rule.at_least
 
 
 @given(evidences(), some_policies(), instants, st.integers(0, 4))

@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weightlock.errors import LimitExceeded, Malformed
@@ -99,11 +99,13 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(texts, values, max_size=4))
 def test_json_is_read_as_what_it_was_written_from(value: dict[str, object]) -> None:
     assert load_documents(json.dumps(value)) == [value]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_only_our_own_errors_come_out(text: str | bytes) -> None:
     with contextlib.suppress(Malformed):
