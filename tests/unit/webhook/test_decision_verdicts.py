@@ -198,6 +198,35 @@ def test_a_verdict_that_does_not_stand(
     assert answer(pod_spec(), facts(policy(), checkpoints=[*found, GOOD])).outcome is Outcome.ALLOW
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        pytest.param({"phase": Verdict.PENDING}, "found phase Pending,", id="no verdict yet"),
+        pytest.param(
+            {"phase": Verdict.ERROR, "reason": "Unreadable\n"},
+            'found phase Error ("Unreadable\\n"),',
+            id="no answer, and why",
+        ),
+        pytest.param(
+            {"last_verified": None},
+            "found phase Verified without status.lastVerified,",
+            id="no instant",
+        ),
+        pytest.param(
+            {"phase": Verdict.FAILED, "reason": "ExtraFile", "message": "x\x1b[0m.pkl" + "y" * 400},
+            'found phase Failed: "x\\x1b[0m.pklyyy',
+            id="a message of somebody else's, escaped",
+        ),
+    ],
+)
+def test_a_denial_says_what_the_status_says(status: dict[str, Any], words: str) -> None:
+    message = answer(pod_spec(), facts(checkpoints=[with_status(**status)])).message
+    assert 'checkpoint "llama-step-1200": ' in message
+    assert words in message
+    assert len(message) < 700
+    assert "kubectl describe modelcheckpoint --namespace team-a llama-step-1200" in message
+
+
 PENDING = claim_of(claim_object("llama", "uid-llama"), None)
 REMADE = replace(LLAMA, uid="uid-new")
 

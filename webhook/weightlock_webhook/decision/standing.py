@@ -13,7 +13,7 @@ from weightlock.policy.checkpoints import Checkpoint
 from weightlock.reasons import Reason, Verdict, verdict_of
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.evidence import Evidence
-from weightlock.verdict.records import VerdictRecord, record_of
+from weightlock.verdict.records import RECORDED_VERDICTS, VerdictRecord, record_of
 from weightlock.verdict.staleness import Current, stale
 from weightlock_webhook.decision.answers import Problem, Vouched
 from weightlock_webhook.decision.governance import Demand
@@ -112,10 +112,11 @@ def _without_record(checkpoint: Checkpoint, reach: Reach) -> Problem:
         return _failed(checkpoint, reach)
     phase = status.phase if status else Verdict.PENDING
     said = f" ({quoted(status.reason)})" if status and status.reason else ""
+    since = " without status.lastVerified" if phase in RECORDED_VERDICTS else ""
     problem = reach.problem(
         Reason.NOT_VERIFIED,
-        f"phase {phase}{said}",
-        f"phase {Verdict.VERIFIED}, and since when in status.lastVerified",
+        f"phase {phase}{said}{since}",
+        f"phase {Verdict.VERIFIED}",
         _describe(checkpoint),
     )
     return replace(problem, checkpoint=checkpoint.metadata.name, awaits_verdict=True)
