@@ -60,9 +60,11 @@ class Reason(StrEnum):
     UNREADABLE = "Unreadable"
     CHANGED_WHILE_READING = "ChangedWhileReading"
     NETWORK_REQUIRED = "NetworkRequired"
+    NOTHING_SELECTED = "NothingSelected"
     ENGINE_UNAVAILABLE = "EngineUnavailable"
     ENGINE_FAULT = "EngineFault"
     KEY_UNUSABLE = "KeyUnusable"
+    SIGNATURE_EXISTS = "SignatureExists"
     POLICY_INVALID = "PolicyInvalid"
     INTERNAL_ERROR = "InternalError"
 

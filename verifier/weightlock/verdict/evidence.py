@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 
 from weightlock.algorithms import SignatureAlgorithm
 from weightlock.digests import Digest
+from weightlock.formats.manifest import ModelIdentity, Signer
 from weightlock.reasons import Reason
+
+__all__ = ["Evidence", "Finding", "ModelIdentity", "SignatureFact", "Signer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +28,6 @@ class SignatureFact:
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
-    """One of the signers that the signed payload says must all be present (A11)."""
-
-    algorithm: SignatureAlgorithm
-    keyid: str
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong, with the file it is about ("" for none) and a sentence."""
 
@@ -40,14 +35,6 @@ class Finding:
     name: str
     message: str
     hint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
-    """What the signed payload says of itself."""
-
-    name: str
-    version: int
 
 
 @dataclass(frozen=True, slots=True)
