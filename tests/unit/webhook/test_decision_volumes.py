@@ -169,6 +169,20 @@ def ephemeral(**spec: Any) -> Object:
             id="an NFS export",
         ),
         pytest.param(
+            Reason.VOLUME_FORBIDDEN,
+            rules({"nfs": {"servers": ["evil"]}, "action": "Forbid"}),
+            of(nfs={"server": "evil", "path": "/export", "readOnly": True}),
+            of(nfs={"server": "nas", "path": "/export", "readOnly": True}),
+            id="an NFS server that a rule forbids",
+        ),
+        pytest.param(
+            Reason.NO_CHECKPOINT,
+            rules({"csi": {"drivers": ["secrets.example"]}, "action": "Ignore"}),
+            of(csi={"driver": "other.example", "readOnly": True}),
+            of(csi={"driver": "secrets.example"}),
+            id="an inline CSI driver that no rule ignores",
+        ),
+        pytest.param(
             Reason.WRITABLE_MOUNT,
             rules(),
             of(nfs={"server": "nas", "path": "/export"}),

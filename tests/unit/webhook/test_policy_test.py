@@ -1,6 +1,5 @@
 """`weightlock policy test`: the webhook's answer, offline, with everything that it assumes."""
 
-import argparse
 import importlib.metadata
 import io
 import json
@@ -21,6 +20,7 @@ from tests.unit.webhook.cluster import (
 )
 from tests.unit.webhook.objects import Object, claim_volume, container, mount, pod_spec, volume
 
+from weightlock.cli.main import main
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.scalars import instant
 from weightlock.verdict.records import record_of
@@ -74,10 +74,7 @@ class Program:
         return str(path)
 
     def run(self, *arguments: str) -> tuple[int, str]:
-        parser = argparse.ArgumentParser()
-        add_parser(parser.add_subparsers())
-        args = parser.parse_args(["test", *arguments])
-        code: int = args.run(args)
+        code = main(["policy", "test", *arguments])
         captured = self.capsys.readouterr()
         return code, captured.out + captured.err
 

@@ -7,7 +7,7 @@ hold (seals, live storage) is assumed, and every assumption is said.
 
 import argparse
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +30,10 @@ MAX_KEY_BYTES: Final = 4096
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `test` to the commands of `weightlock policy`."""
-    parser = commands.add_parser(
+    """Add `policy test` to the commands of `weightlock`."""
+    policy = commands.add_parser("policy", help="try policies out")
+    tests = policy.add_subparsers(metavar="COMMAND", required=True)
+    parser = tests.add_parser(
         "test",
         help="what would the webhook answer, and why; offline",
         description=(
@@ -74,7 +76,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge, report, and return the exit code."""
+    """Judge, report, and return the exit code. The program has read the clock into `args.now`."""
     try:
         scenario = read_scenario(map(_read, args.files), args.namespace)
         missing = _missing(scenario)
@@ -119,9 +121,8 @@ def _seals(args: argparse.Namespace) -> Seals:
 
 
 def _now(args: argparse.Namespace) -> datetime:
-    if args.at is not None:
-        return instant(args.at)
-    return datetime.now(UTC)  # noqa: TID251 - this is the edge where the clock is read once
+    now: datetime = args.now
+    return now if args.at is None else instant(args.at)
 
 
 def _exit_code(trial: Trial) -> int:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from weightlock.errors import WeightlockError
+from weightlock.reasons import Verdict
 from weightlock.verdict.records import instant_text
 from weightlock_webhook.decision.answers import Answer, Objection, Outcome, Vouched
 from weightlock_webhook.policy_test.scenario import Subject
@@ -48,7 +49,8 @@ def write_error(error: WeightlockError, *, as_json: bool) -> None:
     if as_json:
         _write_json(
             {
-                "outcome": "Error",
+                "verdict": Verdict.ERROR,
+                "outcome": Verdict.ERROR,
                 "allowed": False,
                 "reason": error.reason,
                 "message": error.message,
