@@ -167,7 +167,7 @@ def securely(**context: Any) -> list[Object]:
             pod_spec(
                 claim_volume(),
                 SCRATCH,
-                containers=one(mount(), mount("scratch", at="/work/models")),
+                containers=one(mount(), mount("scratch", at="/srv/models")),
             ),
             id="a mount in place of the model, spelled differently",
         ),
@@ -177,7 +177,7 @@ def securely(**context: Any) -> list[Object]:
             pod_spec(
                 claim_volume(),
                 SCRATCH,
-                containers=one(mount(at="/work/models"), mount("scratch", at="/work")),
+                containers=one(mount(at="/srv/models"), mount("scratch", at="/srv")),
             ),
             id="a mount over everything",
         ),
@@ -200,7 +200,7 @@ def securely(**context: Any) -> list[Object]:
         pytest.param(
             Reason.NESTED_MOUNT,
             pod_spec(containers=one(mount(), terminationMessagePath="/models/config.json")),
-            pod_spec(containers=one(mount(), terminationMessagePath="/work/message")),
+            pod_spec(containers=one(mount(), terminationMessagePath="/srv/message")),
             id="the termination message over a signed file",
         ),
         pytest.param(
