@@ -68,6 +68,35 @@ class Reason(StrEnum):
     POLICY_INVALID = "PolicyInvalid"
     INTERNAL_ERROR = "InternalError"
 
+    # What admission adds: why a pod may not have a volume. They are about the pod and the way it
+    # reaches storage, never about a checkpoint's content.
+    NOT_GOVERNED = "NotGoverned"
+    NO_POLICY = "NoPolicy"
+    NO_CHECKPOINT = "NoCheckpoint"
+    NOT_VERIFIED = "NotVerified"
+    PATH_NOT_COVERED = "PathNotCovered"
+    CLAIM_UNBOUND = "ClaimUnbound"
+    BACKING_SHARED = "BackingShared"
+    WRITABLE_MOUNT = "WritableMount"
+    SUB_PATH_EXPR = "SubPathExpr"
+    NESTED_MOUNT = "NestedMount"
+    MOUNT_PROPAGATION = "MountPropagation"
+    RAW_BLOCK_DEVICE = "RawBlockDevice"
+    UNKNOWN_VOLUME_SOURCE = "UnknownVolumeSource"
+    UNKNOWN_FIELD = "UnknownField"
+    VOLUME_FORBIDDEN = "VolumeForbidden"
+    DATA_SOURCE_TEMPLATE = "DataSourceTemplate"
+    IMAGE_BY_TAG = "ImageByTag"
+    HOST_PATH_ALIAS = "HostPathAlias"
+    NODE_NOT_PINNED = "NodeNotPinned"
+    HOST_NAMESPACES = "HostNamespaces"
+    SHARED_PROCESSES = "SharedProcesses"
+    PRIVILEGED_CONTAINER = "PrivilegedContainer"
+    CDI_ANNOTATION = "CdiAnnotation"
+    DEVICE_CLAIM = "DeviceClaim"
+    RUNTIME_CLASS = "RuntimeClass"
+    WINDOWS_POD = "WindowsPod"
+
 
 _CONTENT_IS_BAD = frozenset(
     {

@@ -1,0 +1,112 @@
+"""The decision: every policy that governs a namespace judges the pod, and all must be satisfied.
+
+1. exempt namespaces are not judged; they are fixed by name (A30)
+2. without any ClusterModelPolicy there is no floor, and nothing stands on it (A14, A31)
+3. each governing policy judges by itself, so one can only ever add objections; those that look at
+   volumes alike share the looking
+4. equal problems under several policies are one objection, answered as the strictest wants
+
+Laws: more policies never allow more; their order never matters; another volume, mount or container
+never turns a denial into an allowance.
+"""
+
+from collections.abc import Iterator
+
+from weightlock.errors import Refused
+from weightlock.policy.composition import Composition, enforcement_of
+from weightlock.policy.objects import Policy
+from weightlock.policy.spec import Enforcement, OnUnverified
+from weightlock.reasons import Reason
+from weightlock_webhook.decision.answers import Answer, Objection, Outcome, Problem, Vouched
+from weightlock_webhook.decision.case import Case
+from weightlock_webhook.decision.facts import Facts
+from weightlock_webhook.decision.mount_checks import MOUNT_CHECKS
+from weightlock_webhook.decision.pod_checks import POD_CHECKS
+from weightlock_webhook.decision.verdict_checks import verdicts
+from weightlock_webhook.decision.volume_checks import VOLUME_CHECKS
+from weightlock_webhook.mounts import sources
+from weightlock_webhook.mounts.pods import Pod, pod_of
+
+CHECKS = (*POD_CHECKS, *VOLUME_CHECKS, *MOUNT_CHECKS)
+
+
+def answer_for(metadata: object, spec: object, facts: Facts) -> Answer:
+    """The answer to a pod as the API server sends it; one that cannot be read is denied."""
+    try:
+        return decide(pod_of(metadata, spec), facts)
+    except Refused as refused:
+        fix = refused.hint or "Send the pod as the API server would store it."
+        problem = Problem(refused.reason, refused.message, "a well-formed pod", fix)
+        return Answer(
+            refused.reason, (Objection(problem, (), Enforcement.ENFORCE, OnUnverified.DENY),)
+        )
+
+
+def decide(pod: Pod, facts: Facts) -> Answer:
+    """Whether a pod may run, and for each objection what a person needs to know."""
+    if facts.namespace in facts.allowances.exempt_namespaces:
+        return Answer(Reason.NOT_GOVERNED)
+    vouched: list[Vouched] = []
+    minded: dict[Problem, list[Policy]] = {problem: [] for problem in _without_floor(pod, facts)}
+    for view in facts.governance.views:
+        for found, policies in _found(Case.of(pod, facts, view)):
+            if isinstance(found, Vouched):
+                vouched.append(found)
+            else:
+                minded.setdefault(found, []).extend(policies)
+    objections = tuple(_objection(problem, minds, pod) for problem, minds in minded.items())
+    return Answer(
+        _reason(objections, vouched),
+        tuple(sorted(objections, key=_weight)),
+        tuple(vouched),
+        tuple(policy.origin for policy in facts.governance.policies),
+    )
+
+
+def _found(case: Case) -> Iterator[tuple[Problem | Vouched, tuple[Policy, ...]]]:
+    for check in CHECKS:
+        for problem in check(case):
+            yield problem, case.view.policies
+    yield from verdicts(case)
+
+
+def _without_floor(pod: Pod, facts: Facts) -> Iterator[Problem]:
+    """(2) A tenant's own policy is no floor either: it could say Audit."""
+    has_storage = any(
+        not isinstance(volume.source, sources.ScratchSource | sources.ConfigurationSource)
+        for volume in pod.volumes
+    )
+    if has_storage and not facts.governance.has_floor and not facts.allowances.without_policy:
+        yield Problem(
+            Reason.NO_POLICY,
+            "no ClusterModelPolicy in the cluster, and a pod with storage",
+            "at least one",
+            "Apply a ClusterModelPolicy; with enforcement: Audit it only watches.",
+        )
+
+
+def _objection(problem: Problem, minds: list[Policy], pod: Pod) -> Objection:
+    enforcement = enforcement_of(minds)
+    strict = [policy for policy in minds if policy.spec.enforcement is enforcement]
+    response = Composition.of(strict).on_unverified
+    if response is OnUnverified.HOLD and pod.node_name:
+        # A pod that names its node passes no scheduler, so nothing could hold it (A17, B28).
+        response = OnUnverified.DENY
+    origins = tuple(sorted(policy.origin for policy in minds))
+    return Objection(problem, origins, enforcement, response)
+
+
+def _weight(objection: Objection) -> tuple[int, str, str, str]:
+    problem = objection.problem
+    rank = tuple(Outcome).index(objection.outcome)
+    return -rank, problem.volume, problem.reason, problem.sentence
+
+
+def _reason(objections: tuple[Objection, ...], vouched: list[Vouched]) -> Reason:
+    """The word that metrics count: the first refusal, else the first warning, else the verdict."""
+    if objections:
+        return min(objections, key=_weight).problem.reason
+    if not vouched:
+        return Reason.NOT_GOVERNED
+    classical = any(each.is_classical_only for each in vouched)
+    return Reason.CLASSICAL_ONLY if classical else Reason.VERIFIED

@@ -1,0 +1,94 @@
+"""The policies that govern a namespace, prepared once for all pods of it.
+
+Policies change rarely and pods come by the thousand, so whatever depends on policies alone is done
+here. Policies that look at volumes alike share one view, and its checks run once for all of them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from weightlock.policy.objects import Policy, PolicyKind, policies_governing
+from weightlock.policy.requirements import SignatureRequirements
+from weightlock.policy.spec import Enforcement, ReadOnly
+from weightlock.policy.volumes import VolumeAction, Volumes
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A policy, and what it demands of signatures."""
+
+    policy: Policy
+    requirements: SignatureRequirements
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How some policies look at volumes, and what each of them demands."""
+
+    volumes: Volumes
+    only_rules: Volumes
+    """The same without a default: for what no default is about."""
+
+    read_only: ReadOnly
+    max_age: timedelta
+    demands: tuple[Demand, ...]
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The policies that look this way."""
+        return tuple(demand.policy for demand in self.demands)
+
+
+@dataclass(frozen=True, slots=True)
+class Governance:
+    """Every policy that governs a namespace, in an order of its own."""
+
+    policies: tuple[Policy, ...]
+    views: tuple[View, ...]
+    has_floor: bool
+    """Whether an administrator has written any policy; a tenant's does not count (A14)."""
+
+    @classmethod
+    def of(
+        cls, policies: Iterable[Policy], namespace: str, labels: Mapping[str, str]
+    ) -> "Governance":
+        """What all the policies of a cluster mean for one namespace."""
+        known = tuple(policies)
+        governing = tuple(
+            sorted(policies_governing(known, namespace, labels), key=lambda policy: policy.origin)
+        )
+        return cls(
+            governing,
+            _views(governing),
+            any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in known),
+        )
+
+
+def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
+    denied = frozenset[str]().union(
+        *(
+            policy.spec.denied.keyids
+            for policy in policies
+            if policy.spec.enforcement is Enforcement.ENFORCE
+        )
+    )
+    looks: dict[tuple[Volumes, ReadOnly, timedelta], list[Demand]] = {}
+    for policy in policies:
+        spec = policy.spec
+        demand = Demand(policy, _requirements(policy, denied))
+        looks.setdefault((spec.volumes, spec.read_only, spec.max_age), []).append(demand)
+    return tuple(
+        View(volumes, _only_rules(volumes), read_only, max_age, tuple(demands))
+        for (volumes, read_only, max_age), demands in looks.items()
+    )
+
+
+def _requirements(policy: Policy, denied: frozenset[str]) -> SignatureRequirements:
+    """What a policy demands. A key that one enforcing policy denies counts for none (A14)."""
+    own = SignatureRequirements.of_policy(policy)
+    return replace(own, denied=replace(own.denied, keyids=own.denied.keyids | denied))
+
+
+def _only_rules(volumes: Volumes) -> Volumes:
+    return replace(volumes, default=VolumeAction.IGNORE)

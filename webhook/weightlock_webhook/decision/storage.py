@@ -1,0 +1,129 @@
+"""What a claim really is: the persistent volume behind it, and what that says its source is.
+
+Names are not identities: a claim can be deleted and made again over other bytes (A28), and a claim
+over a host path is a host path (A13).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from weightlock.policy.volumes import VolumeFacts
+from weightlock.verdict.storage import handle_hash, persistent_volume_hash, source_kind
+from weightlock_webhook.mounts.fields import Fields
+from weightlock_webhook.mounts.paths import path_of
+from weightlock_webhook.mounts.placement import Nodes, nodes_of_selector
+
+LOCAL: Final = "local"
+HOST_BACKED: Final = frozenset({"hostPath", LOCAL})
+"""Sources that are a path of one node."""
+
+_READ_ONLY_MODES: Final = frozenset({"ReadOnlyMany"})
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """A persistent volume. `handle` is equal for two that lead to the same bytes."""
+
+    name: str
+    uid: str
+    facts: VolumeFacts
+    source_hash: str
+    handle: str
+    nodes: Nodes
+    may_be_written: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim, and the volume that it is bound to, if the two point at each other."""
+
+    name: str
+    uid: str
+    storage_class: str | None
+    is_prefilled: bool = False
+    backing: Backing | None = None
+    writer_seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The claims that a pod names, and those that were made for its ephemeral volumes."""
+
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    of_ephemeral_volumes: Mapping[str, Claim] = field(default_factory=dict)
+    writable_twins: frozenset[str] = frozenset()
+    """Names of persistent volumes whose bytes another, writable persistent volume leads to."""
+
+
+def backing_of(persistent_volume: object) -> Backing:
+    """Read a persistent volume.
+
+    Raises:
+        Malformed: for what the API server would not have sent.
+    """
+    root = Fields.of(persistent_volume, "persistentVolume")
+    metadata, spec = root.child("metadata"), root.child("spec")
+    kind = source_kind(spec.members)
+    modes = frozenset(spec.texts("accessModes"))
+    return Backing(
+        metadata.name("name"),
+        metadata.text("uid"),
+        _facts(kind, spec.child(kind)),
+        persistent_volume_hash(spec.members),
+        handle_hash(spec.members),
+        nodes_of_selector(spec.child("nodeAffinity").child("required")),
+        may_be_written=not modes or not modes <= _READ_ONLY_MODES,
+    )
+
+
+def claim_of(
+    claim: object, persistent_volume: object | None, writer_seen_at: datetime | None = None
+) -> Claim:
+    """Read a claim and the volume that it names, which is believed only if it names the claim.
+
+    Raises:
+        Malformed: for what the API server would not have sent.
+    """
+    root = Fields.of(claim, "persistentVolumeClaim")
+    metadata, spec = root.child("metadata"), root.child("spec")
+    return Claim(
+        metadata.name("name"),
+        metadata.text("uid"),
+        spec.text("storageClassName") or None,
+        bool(spec.child("dataSource").members or spec.child("dataSourceRef").members),
+        _bound(root, persistent_volume),
+        writer_seen_at,
+    )
+
+
+def writable_twins(backings: Iterable[Backing]) -> frozenset[str]:
+    """The names of those whose bytes can be written through another of them (A28)."""
+    known = tuple(backings)
+    writers = Counter(each.handle for each in known if each.may_be_written)
+    return frozenset(
+        each.name for each in known if writers[each.handle] > (1 if each.may_be_written else 0)
+    )
+
+
+def _facts(kind: str, source: Fields) -> VolumeFacts:
+    if kind in HOST_BACKED:
+        return VolumeFacts(kind, path=path_of(source.name("path")))
+    if kind == "nfs":
+        return VolumeFacts(kind, path=path_of(source.name("path")), server=source.name("server"))
+    if kind == "csi":
+        return VolumeFacts(kind, driver=source.name("driver"))
+    return VolumeFacts(kind)
+
+
+def _bound(claim: Fields, persistent_volume: object | None) -> Backing | None:
+    if persistent_volume is None or claim.child("status").text("phase") != "Bound":
+        return None
+    volume = Fields.of(persistent_volume, "persistentVolume")
+    reference = volume.child("spec").child("claimRef")
+    uid = claim.child("metadata").text("uid")
+    names_claim = bool(uid) and reference.text("uid") == uid
+    is_named = volume.child("metadata").text("name") == claim.child("spec").text("volumeName")
+    return backing_of(persistent_volume) if names_claim and is_named else None

@@ -1,0 +1,148 @@
+"""What is wrong with a volume by its source alone, before anybody asks for a verdict."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from weightlock.policy.paths import VolumePath
+from weightlock.policy.volumes import VolumeAction
+from weightlock.reasons import Reason
+from weightlock_webhook.decision.answers import Problem
+from weightlock_webhook.decision.case import Case, Check
+from weightlock_webhook.decision.governing import GovernedVolume
+from weightlock_webhook.mounts import sources
+from weightlock_webhook.mounts.paths import path_of
+from weightlock_webhook.wording import listed, quoted
+
+NEVER_FROM_THE_HOST: Final = tuple(
+    path_of(path)
+    for path in (
+        "/proc",
+        "/run",
+        "/var/lib/containerd",
+        "/var/lib/containers",
+        "/var/lib/crio",
+        "/var/lib/docker",
+        "/var/lib/kubelet",
+        "/var/run",
+    )
+)
+"""Where other pods' volumes can be reached through the back door; no rule opens these (A13)."""
+
+
+def source_unknown(case: Case) -> Iterator[Problem]:
+    """A source that nobody has judged (A12)."""
+    for each in _judged(case):
+        if isinstance(each.volume.source, sources.UnknownSource):
+            keys = each.volume.source.keys
+            yield Problem(
+                Reason.UNKNOWN_VOLUME_SOURCE,
+                f"the volume source {listed(keys)}" if keys else "no volume source",
+                "a source that this version knows",
+                "Use a persistentVolumeClaim.",
+                volume=each.volume.name,
+            )
+
+
+def forbidden(case: Case) -> Iterator[Problem]:
+    """A rule of the policy says Forbid."""
+    for each in case.volumes.values():
+        if each.action is not VolumeAction.FORBID:
+            continue
+        yield Problem(
+            Reason.VOLUME_FORBIDDEN,
+            f"a volume of the kind {_kind(each)}",
+            "none: the policy forbids it",
+            "Use a persistentVolumeClaim over storage that the policy lets you use.",
+            volume=each.volume.name,
+        )
+
+
+def host_path_alias(case: Case) -> Iterator[Problem]:
+    """A path of the node that is, holds or may lead to something else (A13)."""
+    for each in case.volumes.values():
+        path = each.host_facts.path if each.host_facts else None
+        if path is None:
+            continue
+        if _leads_to_other_volumes(path):
+            yield _host_problem(each, path, "a path that leads to no other pod's volumes")
+        elif each.action is VolumeAction.VERIFY and not _is_listed(each, case):
+            yield _host_problem(each, path, "a host path that a rule of the policy names")
+
+
+def prefilled_template(case: Case) -> Iterator[Problem]:
+    """A claim made for the pod from somebody's data: nothing can have verified it (B05, B14)."""
+    for each in case.governed:
+        source = each.volume.source
+        if isinstance(source, sources.ClaimTemplateSource) and source.prefilled_by:
+            yield Problem(
+                Reason.DATA_SOURCE_TEMPLATE,
+                f"a volumeClaimTemplate with {listed(source.prefilled_by)}",
+                "a claim that exists and was verified",
+                "Make the claim first, register it as a ModelCheckpoint, and mount it by name.",
+                volume=each.volume.name,
+            )
+
+
+def image_by_tag(case: Case) -> Iterator[Problem]:
+    """A tag can be moved after it was verified (B20)."""
+    for each in case.governed:
+        source = each.volume.source
+        if isinstance(source, sources.ImageSource) and not source.digest:
+            yield Problem(
+                Reason.IMAGE_BY_TAG,
+                f"the image {quoted(source.reference)}",
+                "a reference that ends in @sha256: and 64 hexadecimal digits",
+                "Name the image by digest.",
+                volume=each.volume.name,
+            )
+
+
+def backing_shared(case: Case) -> Iterator[Problem]:
+    """Another persistent volume leads to the same bytes, and can be written through (A28)."""
+    for each in case.governed:
+        if each.backing and each.backing.name in case.facts.storage.writable_twins:
+            yield Problem(
+                Reason.BACKING_SHARED,
+                "storage that another persistent volume can write to",
+                "one persistent volume for the storage, or ReadOnlyMany for all of them",
+                "Ask whoever owns the storage to remove the other one or make it ReadOnlyMany.",
+                volume=each.volume.name,
+            )
+
+
+VOLUME_CHECKS: Final[tuple[Check, ...]] = (
+    source_unknown,
+    forbidden,
+    host_path_alias,
+    prefilled_template,
+    image_by_tag,
+    backing_shared,
+)
+
+
+def _judged(case: Case) -> tuple[GovernedVolume, ...]:
+    return tuple(each for each in case.volumes.values() if each.action is not VolumeAction.IGNORE)
+
+
+def _kind(volume: GovernedVolume) -> str:
+    real = volume.backing.facts.kind if volume.backing else ""
+    return f"{volume.facts.kind} over {quoted(real)}" if real else volume.facts.kind
+
+
+def _leads_to_other_volumes(path: VolumePath) -> bool:
+    return any(path.overlaps(place) for place in NEVER_FROM_THE_HOST)
+
+
+def _is_listed(volume: GovernedVolume, case: Case) -> bool:
+    facts = volume.host_facts
+    return facts is not None and any(rule.covers(facts) for rule in case.view.volumes.rules)
+
+
+def _host_problem(volume: GovernedVolume, path: VolumePath, expected: str) -> Problem:
+    return Problem(
+        Reason.HOST_PATH_ALIAS,
+        f"the node's path {quoted(str(path))}",
+        expected,
+        "Use a persistentVolumeClaim, or ask for a hostPath rule in the ClusterModelPolicy.",
+        volume=volume.volume.name,
+    )

@@ -1,0 +1,211 @@
+"""A pod as admission sees it: its volumes, every way to reach them, and what could break the view.
+
+`pod_of` reads the JSON that the API server sends. It judges nothing, and it drops nothing: a field
+that it does not know is listed by name for the decision to refuse.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from weightlock.errors import LimitExceeded, Malformed
+from weightlock_webhook.mounts.containers import Container, Mount, Route, containers_of
+from weightlock_webhook.mounts.fields import Fields
+from weightlock_webhook.mounts.paths import ROOT
+from weightlock_webhook.mounts.placement import Nodes, pinned_nodes
+from weightlock_webhook.mounts.sources import VolumeSource, source_of
+from weightlock_webhook.wording import quoted
+
+MOST_VOLUMES: Final = 512
+MOST_MOUNTS: Final = 4096
+"""Limits on one pod (A06): far above any real one, low enough to judge within the deadline."""
+
+KNOWN_POD_FIELDS: Final = frozenset(
+    {
+        "activeDeadlineSeconds",
+        "affinity",
+        "automountServiceAccountToken",
+        "containers",
+        "dnsConfig",
+        "dnsPolicy",
+        "enableServiceLinks",
+        "ephemeralContainers",
+        "evictionResponders",
+        "hostAliases",
+        "hostIPC",
+        "hostNetwork",
+        "hostPID",
+        "hostUsers",
+        "hostname",
+        "hostnameOverride",
+        "imagePullSecrets",
+        "initContainers",
+        "nodeName",
+        "nodeSelector",
+        "os",
+        "overhead",
+        "preemptionPolicy",
+        "priority",
+        "priorityClassName",
+        "readinessGates",
+        "resourceClaims",
+        "resources",
+        "restartPolicy",
+        "runtimeClassName",
+        "schedulerName",
+        "schedulingGates",
+        "schedulingGroup",
+        "securityContext",
+        "serviceAccount",
+        "serviceAccountName",
+        "setHostnameAsFQDN",
+        "shareProcessNamespace",
+        "subdomain",
+        "terminationGracePeriodSeconds",
+        "tolerations",
+        "topologySpreadConstraints",
+        "volumes",
+        "workloadRef",  # 1.35 only; schedulingGroup since
+    }
+)
+_CDI_ANNOTATION_PREFIX: Final = "cdi.k8s.io/"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A declared volume."""
+
+    name: str
+    source: VolumeSource
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceClaim:
+    """A DRA claim of the pod: by name, or made from a template."""
+
+    name: str
+    claim: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """Everything about a pod that decides what it can reach.
+
+    `mounts` holds every way to every declared volume, those that nobody mounts included.
+    """
+
+    volumes: tuple[Volume, ...]
+    containers: tuple[Container, ...]
+    mounts: tuple[Mount, ...]
+    host_pid: bool
+    shares_processes: bool
+    is_windows: bool
+    runtime_class: str
+    device_claims: tuple[DeviceClaim, ...]
+    cdi_annotations: tuple[str, ...]
+    node_name: str
+    pinned_nodes: Nodes
+    unknown_fields: tuple[str, ...]
+
+
+def pod_of(metadata: object, spec: object) -> Pod:
+    """Read a pod, or the metadata and spec of a pod template.
+
+    Raises:
+        Malformed: for what the API server would not have sent.
+        LimitExceeded: for more volumes or mounts than one pod may have.
+    """
+    fields = Fields.of({} if metadata is None else metadata, "metadata")
+    pod_spec = Fields.of(spec, "spec")
+    volumes = _volumes(pod_spec)
+    containers = containers_of(pod_spec)
+    _check_limits(volumes, containers)
+    return Pod(
+        volumes,
+        containers,
+        _mounts(volumes, containers),
+        pod_spec.flag("hostPID"),
+        pod_spec.flag("shareProcessNamespace"),
+        _is_windows(pod_spec),
+        pod_spec.text("runtimeClassName"),
+        _device_claims(pod_spec, containers),
+        _cdi_annotations(fields),
+        pod_spec.text("nodeName"),
+        pinned_nodes(pod_spec),
+        _unknown_fields(pod_spec, containers),
+    )
+
+
+def _volumes(spec: Fields) -> tuple[Volume, ...]:
+    volumes = tuple(
+        Volume(entry.name("name"), source_of(entry)) for entry in spec.children("volumes")
+    )
+    if len({volume.name for volume in volumes}) < len(volumes):
+        raise Malformed("two volumes of the pod have the same name")
+    return volumes
+
+
+def _check_limits(volumes: tuple[Volume, ...], containers: tuple[Container, ...]) -> None:
+    mounts = sum(len(container.mounts) for container in containers)
+    if len(volumes) > MOST_VOLUMES or mounts > MOST_MOUNTS:
+        raise LimitExceeded(
+            f"the pod has {len(volumes)} volumes and {mounts} mounts,"
+            f" at most {MOST_VOLUMES} and {MOST_MOUNTS} are judged"
+        )
+
+
+def _mounts(volumes: tuple[Volume, ...], containers: tuple[Container, ...]) -> tuple[Mount, ...]:
+    declared = {volume.name for volume in volumes}
+    mounted = tuple(mount for container in containers for mount in container.mounts)
+    for mount in mounted:
+        if mount.volume not in declared:
+            raise Malformed(
+                f"{mount.container} mounts the undeclared volume {quoted(mount.volume)}"
+            )
+    unmounted = declared - {mount.volume for mount in mounted}
+    return mounted + tuple(
+        Mount(name, None, Route.UNMOUNTED, ROOT, None, read_only=True) for name in sorted(unmounted)
+    )
+
+
+def _is_windows(spec: Fields) -> bool:
+    if any(
+        entry.child("securityContext").child("windowsOptions").members
+        for entry in (spec, *spec.children("initContainers"), *spec.children("containers"))
+    ):
+        return True
+    selected = spec.child("nodeSelector")
+    systems = {
+        spec.child("os").text("name"),
+        selected.text("kubernetes.io/os"),
+        selected.text("beta.kubernetes.io/os"),
+    }
+    return "windows" in systems
+
+
+def _device_claims(spec: Fields, containers: tuple[Container, ...]) -> tuple[DeviceClaim, ...]:
+    claims = tuple(
+        DeviceClaim(
+            entry.name("name"),
+            entry.text("resourceClaimName"),
+            entry.text("resourceClaimTemplateName"),
+        )
+        for entry in spec.children("resourceClaims")
+    )
+    if not claims and any(container.uses_device_claims for container in containers):
+        raise Malformed("a container uses a resource claim that the pod does not declare")
+    return claims
+
+
+def _cdi_annotations(metadata: Fields) -> tuple[str, ...]:
+    keys = metadata.child("annotations").members
+    return tuple(sorted(key for key in keys if key.startswith(_CDI_ANNOTATION_PREFIX)))
+
+
+def _unknown_fields(spec: Fields, containers: tuple[Container, ...]) -> tuple[str, ...]:
+    found = {f"spec.{key}" for key in spec.unknown(KNOWN_POD_FIELDS)}
+    for container in containers:
+        found.update(f"container.{key}" for key in container.unknown_fields)
+        for mount in container.mounts:
+            found.update(f"volumeMount.{key}" for key in mount.unknown_fields)
+    return tuple(sorted(found))

@@ -1,0 +1,172 @@
+"""Every pod of a scenario before the webhook's own decision, with facts gathered from files."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from weightlock.policy.checkpoints import Checkpoint
+from weightlock.policy.sources import ClaimSource
+from weightlock.verdict.seal import MIN_KEY_BYTES, SealKey
+from weightlock_webhook.decision.answers import Answer, Outcome, strictest_outcome
+from weightlock_webhook.decision.decide import answer_for
+from weightlock_webhook.decision.facts import Facts
+from weightlock_webhook.decision.governance import Governance
+from weightlock_webhook.decision.storage import (
+    Claim,
+    Storage,
+    backing_of,
+    claim_of,
+    writable_twins,
+)
+from weightlock_webhook.mounts.fields import Fields
+from weightlock_webhook.policy_test.assumptions import assumed_backing, assumed_claim, sealed
+from weightlock_webhook.policy_test.scenario import Key, Scenario, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """Whether statuses count as sealed, or else the keys to check their seals with."""
+
+    assumed: bool
+    keys: tuple[SealKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The answers, when they hold, and what they assume."""
+
+    answers: tuple[tuple[Subject, Answer], ...]
+    now: datetime
+    assumptions: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The strictest of all answers."""
+        return strictest_outcome(tuple(answer for _, answer in self.answers))
+
+
+def trial_of(scenario: Scenario, seals: Seals, now: datetime) -> Trial:
+    """Judge every pod and template of a scenario.
+
+    Raises:
+        WeightlockError: for a claim, volume or namespace that is not one.
+    """
+    assumptions: list[str] = []
+    if seals.assumed:
+        scenario, seals = _with_seals(scenario, assumptions)
+    storages = {
+        namespace: _storage(scenario, namespace, assumptions)
+        for namespace in sorted({subject.namespace for subject in scenario.subjects})
+    }
+    answers = tuple(
+        (subject, _answer(subject, scenario, storages, seals, now)) for subject in scenario.subjects
+    )
+    assumptions += _unlabelled(scenario)
+    return Trial(answers, now, tuple(dict.fromkeys(assumptions)), scenario.unused)
+
+
+def _with_seals(scenario: Scenario, assumptions: list[str]) -> tuple[Scenario, Seals]:
+    key = SealKey(secrets.token_bytes(MIN_KEY_BYTES))
+    assumed = [sealed(checkpoint, key) for checkpoint in scenario.checkpoints]
+    assumptions += [each for one in assumed for each in one.assumptions]
+    checkpoints = tuple(one.checkpoint for one in assumed)
+    return replace(scenario, checkpoints=checkpoints), Seals(assumed=False, keys=(key,))
+
+
+def _answer(
+    subject: Subject,
+    scenario: Scenario,
+    storages: Mapping[str, Storage],
+    seals: Seals,
+    now: datetime,
+) -> Answer:
+    namespace = subject.namespace
+    facts = Facts(
+        namespace,
+        Governance.of(scenario.policies, namespace, _labels(scenario, namespace)),
+        _checkpoints(scenario, namespace),
+        storages[namespace],
+        seals.keys,
+        now,
+        device_classes=dict(_device_classes(scenario, namespace)),
+    )
+    return answer_for(subject.template.metadata, subject.template.spec, facts)
+
+
+def _checkpoints(scenario: Scenario, namespace: str) -> tuple[Checkpoint, ...]:
+    return tuple(each for each in scenario.checkpoints if each.metadata.namespace == namespace)
+
+
+def _labels(scenario: Scenario, namespace: str) -> dict[str, str]:
+    found = Fields.of(scenario.namespaces.get(("", namespace), {}), "namespace")
+    labels = found.child("metadata").child("labels")
+    return {key: labels.text(key) for key in labels.members}
+
+
+def _unlabelled(scenario: Scenario) -> Iterator[str]:
+    for subject in scenario.subjects:
+        if ("", subject.namespace) not in scenario.namespaces:
+            yield f"Namespace {subject.namespace} has no labels but its name."
+
+
+def _storage(scenario: Scenario, namespace: str, assumptions: list[str]) -> Storage:
+    claims: dict[str, Claim] = {}
+    for (where, name), _ in scenario.claims.items():
+        if where == namespace:
+            claims[name] = _given_claim(scenario, (where, name), assumptions)
+    checkpoints = _checkpoints(scenario, namespace)
+    for checkpoint in checkpoints:
+        source = checkpoint.spec.source
+        if not isinstance(source, ClaimSource) or source.claim_name in claims:
+            continue
+        claim = assumed_claim(source.claim_name, checkpoints)
+        if claim is not None:
+            claims[claim.name] = claim
+            assumptions.append(
+                f"Claim {claim.name} of namespace {namespace}, which no file holds, is bound to"
+                " what was verified."
+            )
+    twins = writable_twins(map(backing_of, scenario.volumes.values()))
+    return Storage(claims, writable_twins=twins)
+
+
+def _given_claim(scenario: Scenario, key: Key, assumptions: list[str]) -> Claim:
+    document = scenario.claims[key]
+    root = Fields.of(document, "persistentVolumeClaim")
+    volume_name = root.child("spec").text("volumeName")
+    persistent_volume = scenario.volumes.get(("", volume_name))
+    claim = claim_of(document, persistent_volume)
+    is_bound = root.child("status").text("phase") == "Bound"
+    if persistent_volume is None and is_bound:
+        backing = assumed_backing(claim, volume_name, _checkpoints(scenario, key[0]))
+        if backing is not None:
+            assumptions.append(
+                f"PersistentVolume {volume_name}, which no file holds, is the one that was"
+                " verified."
+            )
+            return replace(claim, backing=backing)
+    return claim
+
+
+def _device_classes(scenario: Scenario, namespace: str) -> Iterator[tuple[str, frozenset[str]]]:
+    for prefix, documents in (
+        ("claim", scenario.device_claims),
+        ("template", scenario.device_claim_templates),
+    ):
+        for (where, name), document in documents.items():
+            if where == namespace:
+                yield f"{prefix}/{name}", frozenset(_classes_in(document))
+
+
+def _classes_in(value: object) -> Iterator[str]:
+    """Every deviceClassName, however deep: the shape of requests differs between versions."""
+    if isinstance(value, Mapping):
+        for key, member in value.items():
+            if key == "deviceClassName" and isinstance(member, str):
+                yield member
+            yield from _classes_in(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _classes_in(member)
