@@ -1,0 +1,169 @@
+"""A small Kubernetes client over the standard library: JSON in, JSON out, for tests that must see every answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.waiting import wait_until
+
+Json = dict[str, Any]
+
+REQUEST_SECONDS = 30.0
+PROBE_SECONDS = 2.0
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class ApiError(ClusterError):
+    """The API server refused. `code` is the HTTP status, `message` its words."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        self.code = code
+        self.reason = reason
+        self.message = message
+        super().__init__(f"{code} {reason}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One user's view of one API server."""
+
+    url: str
+    tls: ssl.SSLContext
+    headers: Mapping[str, str]
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path) -> Api:
+        """The current context of a kubeconfig that write_kubeconfig made."""
+        document = json.loads(path.read_text())
+        cluster = document["clusters"][0]["cluster"]
+        user = document["users"][0]["user"]
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        tls = ssl.create_default_context(cadata=authority)
+        with tempfile.NamedTemporaryFile() as pair:  # the ssl module reads key pairs from files only
+            pair.write(base64.b64decode(user["client-certificate-data"]))
+            pair.write(base64.b64decode(user["client-key-data"]))
+            pair.flush()
+            tls.load_cert_chain(pair.name)
+        return cls(cluster["server"], tls, {})
+
+    def acting_as(self, user: str, groups: Sequence[str] = ()) -> Api:
+        """The same server seen by someone else, by impersonation. At most one group: headers are a mapping."""
+        headers = {"Impersonate-User": user}
+        for group in groups:
+            headers["Impersonate-Group"] = group
+        return replace(self, headers=headers)
+
+    def get(self, path: str) -> Json:
+        """Read a path such as `/api/v1/namespaces/default/pods`."""
+        return self.send("GET", path)
+
+    def create(self, manifest: Json, *, dry_run: bool = False) -> Json:
+        """POST an object to where its kind lives."""
+        query = "?dryRun=All" if dry_run else ""
+        return self.send("POST", self._collection(manifest) + query, manifest)
+
+    def read(self, manifest: Json) -> Json:
+        """The live object of the same kind, namespace and name."""
+        return self.get(self.path(manifest))
+
+    def replace_status(self, manifest: Json) -> Json:
+        """PUT the status subresource."""
+        return self.send("PUT", f"{self.path(manifest)}/status", manifest)
+
+    def patch(self, manifest: Json, change: Json, *, subresource: str = "") -> Json:
+        """Merge-patch the live object."""
+        return self.send("PATCH", self.path(manifest) + subresource, change)
+
+    def delete(self, manifest: Json) -> Json:
+        """Delete at once: no grace period, since nobody waits for the data."""
+        return self.send("DELETE", self.path(manifest), {"gracePeriodSeconds": 0})
+
+    def path(self, manifest: Json) -> str:
+        """Where an object lives."""
+        return f"{self._collection(manifest)}/{manifest['metadata']['name']}"
+
+    def answers(self) -> bool:
+        """Whether the server is up and says it is ready."""
+        try:
+            self.send("GET", "/readyz", timeout_seconds=PROBE_SECONDS)
+        except (OSError, ApiError):
+            return False
+        return True
+
+    def wait_for(
+        self, manifest: Json, what: str, *, timeout_seconds: float = 60, **status: object
+    ) -> Json:
+        """Wait until the object's status has these fields, e.g. `phase="Running"`."""
+
+        def reached() -> Json | None:
+            live = self.read(manifest)
+            found = live.get("status", {})
+            return live if all(found.get(key) == value for key, value in status.items()) else None
+
+        return wait_until(what, reached, timeout_seconds=timeout_seconds)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        timeout_seconds: float = REQUEST_SECONDS,
+    ) -> Json:
+        """One request.
+
+        Raises:
+            ApiError: any answer that is not a success.
+            OSError: no answer.
+        """
+        kind = MERGE_PATCH if method == "PATCH" else "application/json"
+        request = urllib.request.Request(
+            self.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": kind, "Accept": "application/json", **self.headers},
+            method=method,
+        )
+        try:
+            with urllib.request.urlopen(
+                request, timeout=timeout_seconds, context=self.tls
+            ) as answer:
+                return _parse(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                status = _parse(error.read())
+            message = status.get("message", "")
+            raise ApiError(error.code, status.get("reason", ""), message) from error
+
+    def _collection(self, manifest: Json) -> str:
+        group_version = manifest["apiVersion"]
+        root = f"/apis/{group_version}" if "/" in group_version else f"/api/{group_version}"
+        plural, namespaced = self._resource(root, manifest["kind"])
+        if not namespaced:
+            return f"{root}/{plural}"
+        namespace = manifest["metadata"].get("namespace", "default")
+        return f"{root}/namespaces/{namespace}/{plural}"
+
+    def _resource(self, root: str, kind: str) -> tuple[str, bool]:
+        for resource in self.get(root)["resources"]:
+            if resource["kind"] == kind and "/" not in resource["name"]:
+                return resource["name"], resource["namespaced"]
+        raise ClusterError(f"the server knows no {kind} in {root}")
+
+
+def _parse(body: bytes) -> Json:
+    try:
+        document = json.loads(body)
+    except ValueError:  # health checks and some errors answer in plain text
+        return {"message": body.decode(errors="replace")}
+    return document if isinstance(document, dict) else {"message": document}

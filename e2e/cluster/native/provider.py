@@ -1,0 +1,195 @@
+"""A whole cluster on this machine, from Debian's packages, in namespaces of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from e2e.cluster.commands import Commands
+from e2e.cluster.errors import CannotRun, StepFailed
+from e2e.cluster.native import cgroups, preflight
+from e2e.cluster.native.control_plane import NodeCluster
+from e2e.cluster.native.folders import Folders
+from e2e.cluster.native.kubernetes import kubernetes_servers, node_root, program_images
+from e2e.cluster.progress import Progress
+from e2e.cluster.provider import Status
+from e2e.cluster.settings import Settings
+from e2e.cluster.supervised import ROOT, Supervised
+from e2e.cluster.waiting import wait_until
+
+START_SECONDS = 20.0
+END_SECONDS = 30.0
+
+
+class NativeProvider:
+    """Builds what is missing, starts the supervisor, then the components one by one."""
+
+    def __init__(
+        self, name: str, settings: Settings, commands: Commands, progress: Progress
+    ) -> None:
+        self.name = name
+        self._settings = settings
+        self._commands = commands
+        self._progress = progress
+        self._folders = Folders(settings.state / name)
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self._folders.kubeconfig
+
+    @property
+    def volumes(self) -> Path:
+        """A folder that pods can mount by the same path."""
+        return self._folders.volumes
+
+    def up(self) -> None:
+        preflight.check(preflight.Machine.this())
+        root = node_root(self._settings, self._commands, self._progress)
+        servers = kubernetes_servers(self._settings, self._commands, self._progress)
+        images = program_images(self._settings, self._commands, self._progress)
+        with self._alone():
+            if self._folders.ready.exists() and self._lives():
+                self._progress.say(f"{self.name} is already up")
+                return
+            self._remove()
+            try:
+                self._start(root, servers, images)
+            except KeyboardInterrupt:
+                self._remove()
+                raise
+
+    def down(self) -> None:
+        with self._alone():
+            self._remove()
+        self._lock_file.unlink(missing_ok=True)
+
+    def status(self) -> Status:
+        if not self._lives():
+            return Status(up=False, lines=("not running",))
+        processes = self._supervised().status()
+        lines = [
+            f"{name}: " + ("running" if process["exit"] is None else f"exited {process['exit']}")
+            for name, process in processes.items()
+        ]
+        return Status(up=self._folders.ready.exists(), lines=tuple(lines))
+
+    def logs(self) -> Sequence[Path]:
+        return sorted(self._folders.logs.glob("*.log"))
+
+    def load(self, archive: Path) -> None:
+        self._cluster().load(archive)
+
+    def stop_component(self, component: str) -> None:
+        """Stop one process of the cluster, e.g. the API server."""
+        self._supervised().stop(component)
+
+    def start_apiserver(self) -> None:
+        """Start the API server again after it was stopped."""
+        self._cluster().start_apiserver()
+
+    def _start(self, root: Path, servers: Path, images: Path) -> None:
+        folders = self._folders
+        for folder in (folders.logs, folders.volumes):
+            folder.mkdir(parents=True)
+        cgroups.create(folders.cgroup)
+        with self._progress.step("Starting the node's namespaces"):
+            self._start_supervisor(root, servers)
+        cluster = self._cluster()
+        for title, action in cluster.steps(images):
+            with self._progress.step(title):
+                action()
+        folders.ready.touch()
+
+    def _start_supervisor(self, root: Path, servers: Path) -> None:
+        log = self._folders.logs / "supervisor.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "e2e.cluster.native.inside"]
+                + ["--state", str(self._folders.state)]
+                + ["--node-root", str(root), "--servers", str(servers)],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+        def answers() -> bool:
+            if process.poll() is not None:
+                raise StepFailed(f"the supervisor exited {process.returncode}", log)
+            return self._folders.record.exists() and self._folders.control.exists()
+
+        wait_until("the supervisor answers", answers, timeout_seconds=START_SECONDS)
+        process.returncode = 0  # it stays when we leave, and `down` ends it by its record
+
+    def _cluster(self) -> NodeCluster:
+        record = json.loads(self._folders.record.read_text())
+        return NodeCluster(self._folders, self._supervised(), record["port"])
+
+    def _supervised(self) -> Supervised:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(self._folders.control))
+        except OSError as error:
+            connection.close()
+            raise CannotRun(f"{self.name} is not running") from error
+        return Supervised(connection, self._folders.logs)
+
+    def _remove(self) -> None:
+        """End the processes, then remove what they left. Each part may have been done before."""
+        folders = self._folders
+        if not folders.state.exists():
+            return
+        wait_until("the cluster's processes end", self._ended, timeout_seconds=END_SECONDS)
+        cgroups.remove(folders.cgroup)
+        shutil.rmtree(folders.state)
+
+    def _ended(self) -> bool:
+        """Asks again each time: the record of a supervisor that was just started may be a moment late."""
+        if not self._lives():
+            return True
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(json.loads(self._folders.record.read_text())["pid"], signal.SIGTERM)
+        return False
+
+    def _lives(self) -> bool:
+        """Whether any process of the cluster holds the lock. A pid alone may have been given to someone else."""
+        try:
+            lock = os.open(self._folders.alive, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    @property
+    def _lock_file(self) -> Path:
+        return self._settings.state / f"{self.name}.lock"
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One `up` or `down` of this cluster at a time."""
+        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            raise CannotRun(f"another up or down of {self.name} is at work") from error
+        try:
+            yield
+        finally:
+            os.close(lock)
