@@ -1,4 +1,4 @@
-"""A small Kubernetes client over the standard library: JSON in, JSON out, for tests that must see every answer."""
+"""A small Kubernetes client: JSON in, JSON out, for tests that must see every answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from e2e.cluster.errors import ClusterError
+import yaml
+
+from e2e.cluster.errors import CannotRun, ClusterError
 from e2e.cluster.waiting import wait_until
 
 Json = dict[str, Any]
@@ -44,25 +46,33 @@ class Api:
 
     @classmethod
     def from_kubeconfig(cls, path: Path) -> Api:
-        """The current context of a kubeconfig that write_kubeconfig made."""
-        document = json.loads(path.read_text())
-        cluster = document["clusters"][0]["cluster"]
-        user = document["users"][0]["user"]
+        """The current context of a kubeconfig that has everything inside it.
+
+        Raises:
+            CannotRun: it names other files or asks other programs for its credentials.
+        """
+        document = yaml.safe_load(path.read_text())
+        context = _named(document["contexts"], document["current-context"])["context"]
+        cluster = _named(document["clusters"], context["cluster"])["cluster"]
+        user = _named(document["users"], context["user"])["user"]
         authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
         tls = ssl.create_default_context(cadata=authority)
-        with tempfile.NamedTemporaryFile() as pair:  # the ssl module reads key pairs from files only
+        if "token" in user:
+            return cls(cluster["server"], tls, {"Authorization": f"Bearer {user['token']}"})
+        if "client-certificate-data" not in user:
+            raise CannotRun(f"{path}: only inline certificates and tokens are understood")
+        # The ssl module reads key pairs from files only.
+        with tempfile.NamedTemporaryFile() as pair:
             pair.write(base64.b64decode(user["client-certificate-data"]))
             pair.write(base64.b64decode(user["client-key-data"]))
             pair.flush()
             tls.load_cert_chain(pair.name)
         return cls(cluster["server"], tls, {})
 
-    def acting_as(self, user: str, groups: Sequence[str] = ()) -> Api:
-        """The same server seen by someone else, by impersonation. At most one group: headers are a mapping."""
-        headers = {"Impersonate-User": user}
-        for group in groups:
-            headers["Impersonate-Group"] = group
-        return replace(self, headers=headers)
+    def acting_as(self, user: str, group: str = "system:authenticated") -> Api:
+        """The same server seen by someone else, by impersonation."""
+        identity = {"Impersonate-User": user, "Impersonate-Group": group}
+        return replace(self, headers={**self.headers, **identity})
 
     def get(self, path: str) -> Json:
         """Read a path such as `/api/v1/namespaces/default/pods`."""
@@ -128,16 +138,18 @@ class Api:
             OSError: no answer.
         """
         kind = MERGE_PATCH if method == "PATCH" else "application/json"
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 the URL is the cluster's, always https
             self.url + path,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": kind, "Accept": "application/json", **self.headers},
             method=method,
         )
+        # No proxy, whatever the environment says: a cluster of ours is on this machine.
+        opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=self.tls), urllib.request.ProxyHandler({})
+        )
         try:
-            with urllib.request.urlopen(
-                request, timeout=timeout_seconds, context=self.tls
-            ) as answer:
+            with opener.open(request, timeout=timeout_seconds) as answer:
                 return _parse(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -159,6 +171,10 @@ class Api:
             if resource["kind"] == kind and "/" not in resource["name"]:
                 return resource["name"], resource["namespaced"]
         raise ClusterError(f"the server knows no {kind} in {root}")
+
+
+def _named(entries: Sequence[Json], name: str) -> Json:
+    return next(entry for entry in entries if entry["name"] == name)
 
 
 def _parse(body: bytes) -> Json:

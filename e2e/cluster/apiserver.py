@@ -1,7 +1,7 @@
 """An API server for a test: etcd and kube-apiserver, and the controller manager on request.
 
-Needs no root. Everything listens on loopback or on socket files, lives in one temporary folder, and ends with the
-`with` block or with the process that opened it, even when that is killed.
+Needs no root. Everything listens on loopback or on socket files, lives in one temporary folder, and
+ends with the `with` block or with the process that opened it, even when that is killed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Ports:
     def etcd(self) -> EtcdAddresses:
         """As etcd wants them."""
         return EtcdAddresses(
-            f"http://{LOOPBACK}:{self.etcd_client.number}", f"http://{LOOPBACK}:{self.etcd_peer.number}"
+            f"http://{LOOPBACK}:{self.etcd_client.number}",
+            f"http://{LOOPBACK}:{self.etcd_peer.number}",
         )
 
     def close(self) -> None:
@@ -97,7 +98,8 @@ class ApiServer:
 
     def start(self) -> None:
         """Start the API server and wait until it is ready."""
-        # Pods are refused until a controller has made the namespace's service account; without one, nobody does.
+        # Pods are refused until a controller has made the namespace's service account; without one,
+        # nobody does.
         disabled = () if self.controllers else ("ServiceAccount",)
         options = ApiServerOptions(
             bind_address=LOOPBACK,

@@ -37,5 +37,7 @@ def assets_in(folder: Path, needed: tuple[str, ...], commands: Commands) -> Asse
     version = commands.read([str(folder / "kube-apiserver"), "--version"])
     match = re.match(r"Kubernetes v1\.(\d+)", version)
     if not match:
-        raise CannotRun(f"{folder}/kube-apiserver is no Kubernetes 1.x: it says {version.strip()!r}")
+        raise CannotRun(
+            f"{folder}/kube-apiserver is no Kubernetes 1.x: it says {version.strip()!r}"
+        )
     return Assets(folder, int(match[1]))

@@ -20,8 +20,8 @@ def recipe_key(*ingredients: str) -> str:
 def cached(shelf: Path, key: str, make: Callable[[Path], None], progress: Progress) -> Path:
     """`shelf/key`, made first if it is not there.
 
-    It appears in one piece: what was interrupted is never taken for finished, and is thrown away by the next who
-    makes it. Several processes may ask at once; one makes it, the others wait.
+    It appears in one piece: what was interrupted is never taken for finished, and is thrown away by
+    the next who makes it. Several processes may ask at once; one makes it, the others wait.
     """
     wanted = shelf / key
     if wanted.is_dir():

@@ -1,4 +1,6 @@
-"""The seam to other programs: providers and builders run everything through it, so tests can record instead."""
+"""The seam to other programs: providers and builders run everything through it, so tests can
+record instead.
+"""
 
 from __future__ import annotations
 

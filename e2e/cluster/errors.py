@@ -1,9 +1,9 @@
 """Everything the cluster tool raises on purpose.
 
-    ClusterError
-    |-- CannotRun     this machine or this situation does not allow it; nothing was changed
-    |-- StepFailed    a step was tried and failed; names the log to read
-    `-- TimedOut      a condition did not come true in time
+ClusterError
+|-- CannotRun     this machine or this situation does not allow it; nothing was changed
+|-- StepFailed    a step was tried and failed; names the log to read
+`-- TimedOut      a condition did not come true in time
 """
 
 from __future__ import annotations

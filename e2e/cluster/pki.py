@@ -1,4 +1,6 @@
-"""A certificate authority for one cluster: everything in it is made at `up` and deleted at `down`."""
+"""A certificate authority for one cluster: everything in it is made at `up` and deleted at
+`down`.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ class Authority:
             builder = builder.add_extension(names, critical=False)
         return self._write(name, builder.sign(self._key, hashes.SHA256()), key)
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+    ) -> x509.CertificateBuilder:
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
             x509.CertificateBuilder()
@@ -92,7 +96,9 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(self._now - CLOCK_SKEW)
             .not_valid_after(self._now + VALIDITY)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
             .add_extension(authority, critical=False)
         )
 

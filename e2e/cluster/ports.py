@@ -10,9 +10,9 @@ LOOPBACK = "127.0.0.1"
 class ReservedPort:
     """A free port that nobody else is given while this object lives.
 
-    The socket stays bound but never listens. Linux lets a server that sets SO_REUSEADDR, as Go's do, listen on the
-    same port beside it, while nobody who asks for any free port gets it: no race between parallel test runs, and the
-    port survives a restart of the server.
+    The socket stays bound but never listens. Linux lets a server that sets SO_REUSEADDR, as Go's
+    do, listen on the same port beside it, while nobody who asks for any free port gets it: no race
+    between parallel test runs, and the port survives a restart of the server.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,6 @@
-"""Tells a person what is going on: one line when a step starts, signs of life, one line with the time it took."""
+"""Tells a person what is going on: one line when a step starts, signs of life, one line with the
+time it took.
+"""
 
 from __future__ import annotations
 

@@ -43,6 +43,15 @@ class Provider(Protocol):
         """A file of our own with a context of our own name."""
         ...
 
+    @property
+    def volumes(self) -> Path:
+        """A folder that pods can mount from any node by the same path.
+
+        Raises:
+            CannotRun: this cluster shares none with the machine.
+        """
+        ...
+
     def logs(self) -> Sequence[Path]:
         """The logs there are."""
         ...

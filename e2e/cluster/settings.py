@@ -15,9 +15,12 @@ class Settings:
     Attributes:
         cache: what may be rebuilt: servers, root file systems, images. Survives `down`.
         state: one folder per running cluster. Gone after `down`.
-        assets: a folder with `etcd` and `kube-apiserver` (the envtest convention), used instead of our own build.
-        debian_mirror: an archive to build root file systems from, where the machine's own apt does not know Debian.
-        user_kubeconfigs: the files that hold the user's own contexts, so that they are never used by accident.
+        assets: a folder with `etcd` and `kube-apiserver` (the envtest convention), used instead of
+            our own build.
+        debian_mirror: an archive to build root file systems from, where the machine's own apt does
+            not know Debian.
+        user_kubeconfigs: the files that hold the user's own contexts, so that they are never used
+            by accident.
     """
 
     cache: Path

@@ -70,14 +70,23 @@ class Supervised:
 
 
 class Owned:
-    """A supervisor of our own: it and all it started end with `close`, or when this process dies."""
+    """A supervisor of our own: it and all it started end with `close`, or when this process
+    dies.
+    """
 
     def __init__(self, folder: Path) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "e2e.cluster.supervisor"]
-                + ["--folder", str(folder), "--control", str(theirs.fileno())],
+                [
+                    sys.executable,
+                    "-m",
+                    "e2e.cluster.supervisor",
+                    "--folder",
+                    str(folder),
+                    "--control",
+                    str(theirs.fileno()),
+                ],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

@@ -1,8 +1,9 @@
 """The parent of a cluster's processes.
 
-One supervisor per cluster starts, stops and reaps them on request, one JSON object per line. It runs in two ways:
-owned (`python -m e2e.cluster.supervisor`), where it ends everything and removes the cluster's folder as soon as
-its owner closes the connection or dies in any way; and as the first process of a node's namespaces (native/inside.py).
+One supervisor per cluster starts, stops and reaps them on request, one JSON object per line. It
+runs in two ways: owned (`python -m e2e.cluster.supervisor`), where it ends everything and removes
+the cluster's folder as soon as its owner closes the connection or dies in any way; and as the first
+process of a node's namespaces (native/inside.py).
 """
 
 from __future__ import annotations
@@ -64,7 +65,11 @@ class Supervisor:
         pid = os.posix_spawnp(
             command[0],
             command,
-            {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"},  # no proxy, no KUBECONFIG of the user
+            {
+                "PATH": PATH,
+                "HOME": "/root",
+                "LANG": "C.UTF-8",
+            },  # no proxy, no KUBECONFIG of the user
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(self._logs / f"{name}.log"), flags, 0o600),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from e2e.cluster.api import Api, Json
 
-# `edit` is put together by the controller manager. Its parts hold the same rules on a server that has none.
+# `edit` is put together by the controller manager. Its parts hold the same rules on a server that
+# has none.
 EDIT = ("edit",)
 EDIT_IN_PARTS = ("system:aggregate-to-edit", "system:aggregate-to-view")
 
@@ -30,14 +31,15 @@ class Tenant:
 def create_tenant(admin: Api, name: str, *, aggregated: bool) -> Tenant:
     """Make a namespace of a fresh name and someone with edit rights in it.
 
-    `aggregated`: a controller manager runs, so that the role also has what custom resources add to it.
+    `aggregated`: a controller manager runs, so that the role also has what custom resources add to
+    it.
     """
     namespace = f"{name}-{secrets.token_hex(3)}"
     user = f"{name}@tenants.test"
     admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     for role in EDIT if aggregated else EDIT_IN_PARTS:
         admin.create(_binding(namespace, user, role))
-    return Tenant(user, namespace, admin.acting_as(user, ["system:authenticated"]), admin)
+    return Tenant(user, namespace, admin.acting_as(user), admin)
 
 
 def _binding(namespace: str, user: str, role: str) -> Json:

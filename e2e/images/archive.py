@@ -1,7 +1,8 @@
 """Container images as files, without an engine.
 
-The archive is an OCI image layout that also carries Docker's manifest, so `ctr images import`, `docker load` and
-`kind load image-archive` all take it. The same input gives the same bytes, and so the same digest.
+The archive is an OCI image layout that also carries Docker's manifest, so `ctr images import`,
+`docker load` and `kind load image-archive` all take it. The same input gives the same bytes, and so
+the same digest.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class _Blob:
 
 
 def write_archive(path: Path, images: Sequence[Image], machine: str) -> dict[str, str]:
-    """Write an archive of images for a machine as `uname -m` names it; each image's digest by name."""
+    """Write an archive of images for a machine as `uname -m` names it; each image's digest by
+    name.
+    """
     unfinished = path.with_suffix(".unfinished")
     with tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as archive:
         digests = _Writer(archive, ARCHITECTURES[machine]).write(images)
@@ -135,7 +138,8 @@ def _config(image: Image, layers: Sequence[_Blob], architecture: str) -> bytes:
                 "User": image.user,
                 "WorkingDir": image.workdir,
             },
-            # Layers are not compressed: nothing is sent over a network, and the digests are those of the content.
+            # Layers are not compressed: nothing is sent over a network, and the digests are those
+            # of the content.
             "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
         }
     )

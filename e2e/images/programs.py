@@ -9,11 +9,26 @@ from pathlib import Path
 PAUSE_IMAGE = "weightlock.test/pause:1"
 BUSYBOX_IMAGE = "weightlock.test/busybox:1"
 
-APPLETS = ("sh", "cat", "echo", "httpd", "ls", "mkdir", "nc", "printf", "sleep", "touch", "true", "false")
+APPLETS = (
+    "sh",
+    "cat",
+    "echo",
+    "httpd",
+    "ls",
+    "mkdir",
+    "nc",
+    "printf",
+    "sleep",
+    "touch",
+    "true",
+    "false",
+)
 
 
 def program_layer(path: Path, program: Path, *, links: tuple[str, ...] = ()) -> Path:
-    """A layer with one program in `/bin` and links to it, the folders that pods expect, and an unnamed user."""
+    """A layer with one program in `/bin` and links to it, the folders that pods expect, and an
+    unnamed user.
+    """
     with tarfile.open(path, "w") as layer:
         for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
             entry = tarfile.TarInfo(folder)

@@ -1,4 +1,6 @@
-"""The pods' control groups: the only thing a node leaves on the machine that does not end with its processes."""
+"""The pods' control groups: the only thing a node leaves on the machine that does not end with
+its processes.
+"""
 
 from __future__ import annotations
 

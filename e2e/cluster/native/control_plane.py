@@ -57,7 +57,10 @@ class NodeCluster:
         yield "Making certificates and configuration", self._write_files
         yield "Starting etcd", self._start_etcd
         yield "Starting the API server", self.start_apiserver
-        yield "Starting the controllers, the scheduler and the Service proxy", self._start_controllers
+        yield (
+            "Starting the controllers, the scheduler and the Service proxy",
+            self._start_controllers,
+        )
         yield "Starting containerd", self._start_containerd
         yield "Loading the images of the test programs", lambda: self.load(program_images)
         yield "Starting the kubelet and waiting for a ready node", self._start_kubelet
@@ -67,7 +70,7 @@ class NodeCluster:
         options = ApiServerOptions(NODE_ADDRESS, NODE_ADDRESS, APISERVER_PORT, ETCD.client)
         program = PROGRAMS / "kube-apiserver"
         self._supervised.start(program.name, components.apiserver(program, self._files, options))
-        self._await(program.name, lambda: self._api.answers())
+        self._await(program.name, self._api.answers)
 
     def load(self, archive: Path) -> None:
         """Import an archive into containerd. It is copied to where the node can see it."""
@@ -131,7 +134,9 @@ class NodeCluster:
     def _start_containerd(self) -> None:
         config = self._folders.state / "containerd.toml"
         self._supervised.start("containerd", ["containerd", "--config", config])
-        wait_until("containerd answers", self._containerd_answers, timeout_seconds=COMPONENT_SECONDS)
+        wait_until(
+            "containerd answers", self._containerd_answers, timeout_seconds=COMPONENT_SECONDS
+        )
 
     def _containerd_answers(self) -> bool:
         self._supervised.expect_running("containerd")

@@ -1,7 +1,7 @@
 """The one way into the node's network: a loopback port of the machine that leads to the API server.
 
-The listening socket was opened before the supervisor left the machine's network and still belongs to it, while the
-connections it opens belong to the node's.
+The listening socket was opened before the supervisor left the machine's network and still belongs
+to it, while the connections it opens belong to the node's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Where one native cluster keeps everything: a single folder, the same path on the machine and in the node."""
+"""Where one native cluster keeps everything: a single folder, the same path on the machine and in
+the node.
+"""
 
 from __future__ import annotations
 

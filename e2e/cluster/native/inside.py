@@ -1,8 +1,9 @@
-"""The supervisor of a native cluster: `python -m e2e.cluster.native.inside`, started by the provider.
+"""The supervisor of a native cluster: `python -m e2e.cluster.native.inside`, started by the
+provider.
 
-Two processes. The outer one stays on the machine, is the one to end, and holds the lock that says the cluster lives.
-The inner one is the first process of the node's namespaces: when it ends, the kernel ends everything in them. It ends
-with the outer one, however that goes.
+Two processes. The outer one stays on the machine, is the one to end, and holds the lock that says
+the cluster lives. The inner one is the first process of the node's namespaces: when it ends, the
+kernel ends everything in them. It ends with the outer one, however that goes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The node's own kernel namespaces: mounts, network, processes, host name.
 
-Links, addresses, routes, iptables rules and mounts that the node makes exist nowhere else, and the kernel removes
-all of them with the node's last process. That is what makes `down` exact.
+Links, addresses, routes, iptables rules and mounts that the node makes exist nowhere else, and the
+kernel removes all of them with the node's last process. That is what makes `down` exact.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 
-# The kubelet wants these values and would write them for the whole machine. It is shown files that already say so.
+# The kubelet wants these values and would write them for the whole machine. It is shown files that
+# already say so.
 KERNEL_SETTINGS = {
     "kernel/keys/root_maxbytes": 25_000_000,
     "kernel/keys/root_maxkeys": 1_000_000,
@@ -73,7 +74,9 @@ def _mount_root(folders: Folders, node_root: Path, servers: Path) -> None:
     for folder in (upper, work, root):
         folder.mkdir(exist_ok=True)
     _mount("--make-rprivate", "/")
-    _mount("-t", "proc", "proc", "/proc")  # unshare and nsenter look processes up by their new numbers
+    _mount(
+        "-t", "proc", "proc", "/proc"
+    )  # unshare and nsenter look processes up by their new numbers
     layers = f"lowerdir={node_root},upperdir={upper},workdir={work}"
     _mount("-t", "overlay", "-o", layers, "overlay", root)
     for mounted in (_under(root, state), root / "opt" / "kubernetes"):
@@ -99,9 +102,9 @@ def _shield_kernel_settings(folders: Folders) -> None:
 def _pivot(folders: Folders) -> None:
     """Make that root the root of one more mount namespace, which the node's programs enter.
 
-    A chroot is not enough: whoever enters a container's mount namespace later, as `kubectl exec` does, starts at the
-    root of that namespace, and that would still be the machine's. This process keeps the machine's root, because
-    Python reads its modules from there.
+    A chroot is not enough: whoever enters a container's mount namespace later, as `kubectl exec`
+    does, starts at the root of that namespace, and that would still be the machine's. This process
+    keeps the machine's root, because Python reads its modules from there.
     """
     handle = _handle(folders)
     handle.touch()
@@ -118,7 +121,9 @@ def _handle(folders: Folders) -> Path:
 
 
 def _connect(folders: Folders) -> None:
-    """One link with one address, because the kubelet refuses loopback; its other end goes nowhere."""
+    """One link with one address, because the kubelet refuses loopback; its other end goes
+    nowhere.
+    """
     node = in_node(folders)
     for words in (
         ["link", "set", "lo", "up"],

@@ -19,7 +19,8 @@ NODE_PODS = "10.244.0.0/24"
 def containerd_config(folders: Folders) -> str:
     """Pods without a registry: the sandbox image is our own.
 
-    restrict_oom_score_adj: without CAP_SYS_RESOURCE, lowering the score fails, and with it every sandbox.
+    restrict_oom_score_adj: without CAP_SYS_RESOURCE, lowering the score fails, and with it every
+        sandbox.
     """
     return f"""version = 2
 root = "{folders.state}/containerd"
@@ -45,7 +46,9 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 
 
 def cni_config() -> str:
-    """A routed link per pod. With a bridge, replies between its pods would bypass the Service rules."""
+    """A routed link per pod. With a bridge, replies between its pods would bypass the Service
+    rules.
+    """
     ipam = {
         "type": "host-local",
         "dataDir": "/run/cni-addresses",
@@ -79,7 +82,8 @@ def kubelet_config(folders: Folders, ca: Path, serving: KeyPair) -> str:
         "failSwapOn": False,
         "imageGCHighThresholdPercent": 100,  # an image that is removed cannot be pulled again
         "oomScoreAdj": 0,
-        "protectKernelDefaults": True,  # complain instead of writing; see namespaces.KERNEL_SETTINGS
+        # complain instead of writing; see namespaces.KERNEL_SETTINGS
+        "protectKernelDefaults": True,
         "readOnlyPort": 0,
         "resolvConf": "",
         "nodeStatusUpdateFrequency": "1s",  # ready within a second of being ready

@@ -51,7 +51,9 @@ def obstacles(machine: Machine) -> list[str]:
         if machine.find_program(program) is None
     ]
     if machine.user != 0:
-        found.append("the native provider needs root: it makes namespaces, mounts and control groups")
+        found.append(
+            "the native provider needs root: it makes namespaces, mounts and control groups"
+        )
     if not machine.cgroups:
         found.append("no control groups are mounted at /sys/fs/cgroup")
     return found

@@ -113,9 +113,17 @@ class NativeProvider:
         log = self._folders.logs / "supervisor.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "e2e.cluster.native.inside"]
-                + ["--state", str(self._folders.state)]
-                + ["--node-root", str(root), "--servers", str(servers)],
+                [
+                    sys.executable,
+                    "-m",
+                    "e2e.cluster.native.inside",
+                    "--state",
+                    str(self._folders.state),
+                    "--node-root",
+                    str(root),
+                    "--servers",
+                    str(servers),
+                ],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -154,7 +162,9 @@ class NativeProvider:
         shutil.rmtree(folders.state)
 
     def _ended(self) -> bool:
-        """Asks again each time: the record of a supervisor that was just started may be a moment late."""
+        """Asks again each time: the record of a supervisor that was just started may be a moment
+        late.
+        """
         if not self._lives():
             return True
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -162,7 +172,9 @@ class NativeProvider:
         return False
 
     def _lives(self) -> bool:
-        """Whether any process of the cluster holds the lock. A pid alone may have been given to someone else."""
+        """Whether any process of the cluster holds the lock. A pid alone may have been given to
+        someone else.
+        """
         try:
             lock = os.open(self._folders.alive, os.O_RDWR)
         except FileNotFoundError:

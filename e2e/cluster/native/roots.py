@@ -51,7 +51,14 @@ def build_root(
 
 def in_root(root: Path, argv: Sequence[str]) -> list[str]:
     """The command line that runs another one inside a root file system."""
-    return [*ISOLATED, "sh", "-c", 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"', str(root), *argv]
+    return [
+        *ISOLATED,
+        "sh",
+        "-c",
+        'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"',
+        str(root),
+        *argv,
+    ]
 
 
 def read_list(path: Path) -> list[str]:

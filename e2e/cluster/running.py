@@ -1,0 +1,65 @@
+"""A cluster that is up, as e2e tests see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from e2e.cluster.api import Api, ApiError
+from e2e.cluster.choice import Record, Request, provider_for
+from e2e.cluster.commands import Programs
+from e2e.cluster.errors import CannotRun
+from e2e.cluster.progress import Progress
+from e2e.cluster.provider import Provider
+from e2e.cluster.settings import Settings
+from e2e.cluster.tenants import Tenant, create_tenant
+from e2e.cluster.waiting import wait_until
+
+SERVICE_ACCOUNT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class RunningCluster:
+    """What tests do with it."""
+
+    provider: Provider
+
+    @classmethod
+    def named(cls, name: str, settings: Settings, progress: Progress) -> RunningCluster:
+        """The one of this name.
+
+        Raises:
+            CannotRun: it is not up; says how to bring it up.
+        """
+        kind = Record(settings, name).read()
+        if kind is None:
+            raise CannotRun(f"no cluster {name} is up: run `make cluster` first")
+        provider = provider_for(kind, Request(name), settings, Programs(progress), progress)
+        if not provider.status().up:
+            raise CannotRun(f"the cluster {name} is not ready: see `python -m e2e.cluster status`")
+        return cls(provider)
+
+    @cached_property
+    def api(self) -> Api:
+        """The administrator's view."""
+        return Api.from_kubeconfig(self.provider.kubeconfig)
+
+    @property
+    def volumes(self) -> Path:
+        """A folder that pods can mount by the same path."""
+        return self.provider.volumes
+
+    def tenant(self, name: str = "team-a") -> Tenant:
+        """Someone with edit rights in a fresh namespace in which pods are welcome."""
+        tenant = create_tenant(self.api, name, aggregated=True)
+        account = f"/api/v1/namespaces/{tenant.namespace}/serviceaccounts/default"
+
+        def welcome() -> bool:
+            try:
+                return bool(self.api.get(account).get("secrets", True))
+            except ApiError:
+                return False
+
+        wait_until("pods are welcome", welcome, timeout_seconds=SERVICE_ACCOUNT_SECONDS)
+        return tenant
