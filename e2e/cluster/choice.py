@@ -50,16 +50,13 @@ def decide(asked: Kind, recorded: Kind | None, machine: Machine) -> Kind:
         return recorded
     if asked is not Kind.AUTO:
         return asked
-    missing = [name for name in ("docker", "kind") if machine.find_program(name) is None]
-    if not missing:
+    if machine.docker_engine and machine.find_program("kind"):
         return Kind.KIND
     found = obstacles(machine)
     if not found:
         return Kind.NATIVE
-    raise CannotRun(
-        f"no cluster can run here. kind: {', '.join(missing)} not installed. "
-        f"Native: {'; '.join(found)}"
-    )
+    why_not_kind = "kind is not installed" if machine.docker_engine else "no Docker engine answers"
+    raise CannotRun(f"no cluster can run here. kind: {why_not_kind}. Native: {'; '.join(found)}")
 
 
 class Record:

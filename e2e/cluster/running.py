@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from e2e.cluster.api import Api, ApiError
+from e2e.cluster.api import Api
 from e2e.cluster.choice import Record, Request, provider_for
 from e2e.cluster.commands import Programs
 from e2e.cluster.errors import CannotRun
@@ -14,9 +14,6 @@ from e2e.cluster.progress import Progress
 from e2e.cluster.provider import Provider
 from e2e.cluster.settings import Settings
 from e2e.cluster.tenants import Tenant, create_tenant
-from e2e.cluster.waiting import wait_until
-
-SERVICE_ACCOUNT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -52,14 +49,4 @@ class RunningCluster:
 
     def tenant(self, name: str = "team-a") -> Tenant:
         """Someone with edit rights in a fresh namespace in which pods are welcome."""
-        tenant = create_tenant(self.api, name, aggregated=True)
-        account = f"/api/v1/namespaces/{tenant.namespace}/serviceaccounts/default"
-
-        def welcome() -> bool:
-            try:
-                return bool(self.api.get(account).get("secrets", True))
-            except ApiError:
-                return False
-
-        wait_until("pods are welcome", welcome, timeout_seconds=SERVICE_ACCOUNT_SECONDS)
-        return tenant
+        return create_tenant(self.api, name, aggregated=True)

@@ -24,6 +24,7 @@ from e2e.cluster.native.namespaces import NODE_ADDRESS
 from e2e.cluster.pki import Authority, KeyPair
 from e2e.cluster.ports import LOOPBACK
 from e2e.cluster.supervised import Supervised
+from e2e.cluster.tenants import pods_are_welcome
 from e2e.cluster.waiting import wait_until
 
 PROGRAMS = Path("/opt/kubernetes")
@@ -73,9 +74,12 @@ class NodeCluster:
         self._await(program.name, self._api.answers)
 
     def load(self, archive: Path) -> None:
-        """Import an archive into containerd. It is copied to where the node can see it."""
-        visible = self._folders.state / archive.name
-        if archive != visible:
+        """Import an archive into containerd, through the one folder that the node sees too."""
+        visible = self._folders.state / "load.tar"
+        visible.unlink(missing_ok=True)
+        try:
+            visible.hardlink_to(archive)
+        except OSError:  # another file system
             shutil.copyfile(archive, visible)
         address = ["--address", node_files.SOCKET, "--namespace", "k8s.io"]
         self._run("ctr-import", ["ctr", *address, "images", "import", visible])
@@ -159,11 +163,7 @@ class NodeCluster:
         return _is_ready(node) and not node["spec"].get("taints")
 
     def _pods_are_welcome(self) -> bool:
-        try:
-            self._api.get("/api/v1/namespaces/default/serviceaccounts/default")
-        except ApiError:
-            return False
-        return True
+        return pods_are_welcome(self._api, "default")
 
     def _run(self, name: str, argv: list[str | Path]) -> None:
         """Run a command in the node to its end."""

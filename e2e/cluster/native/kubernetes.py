@@ -8,7 +8,7 @@ from pathlib import Path
 
 from e2e.cluster.cache import cached, recipe_key
 from e2e.cluster.commands import Commands
-from e2e.cluster.native.roots import build_root, debian_sources, in_root, read_list
+from e2e.cluster.native.roots import build_root, debian_sources, in_root, read_list, root_key
 from e2e.cluster.progress import Progress
 from e2e.cluster.settings import Settings
 from e2e.images import archive, programs
@@ -37,8 +37,7 @@ def node_root(settings: Settings, commands: Commands, progress: Progress) -> Pat
             sources = debian_sources(commands, settings.debian_mirror)
             build_root(folder, read_list(NODE_PACKAGES), sources, commands, log)
 
-    key = recipe_key(NODE_PACKAGES.read_text())
-    return cached(settings.cache / "node-root", key, make, progress)
+    return cached(settings.cache / "node-root", root_key(NODE_PACKAGES), make, progress)
 
 
 def kubernetes_servers(settings: Settings, commands: Commands, progress: Progress) -> Path:
@@ -51,7 +50,7 @@ def kubernetes_servers(settings: Settings, commands: Commands, progress: Progres
             _build(folder, settings, commands, log)
         shutil.copy2(etcd, folder / "etcd")
 
-    key = recipe_key(*(path.read_text() for path in (SCRIPT, PAUSE, BUILD_PACKAGES)))
+    key = recipe_key(root_key(BUILD_PACKAGES), SCRIPT.read_text(), PAUSE.read_text())
     return cached(settings.cache / "kubernetes", key, make, progress)
 
 

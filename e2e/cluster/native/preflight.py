@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster.errors import CannotRun
+
+DOCKER_SECONDS = 10.0
 
 PROGRAMS = {
     "apt-get": "Debian's or Ubuntu's package manager",
@@ -29,6 +32,7 @@ class Machine:
     user: int
     find_program: Callable[[str], str | None]
     cgroups: bool
+    docker_engine: bool
 
     @classmethod
     def this(cls) -> Machine:
@@ -37,8 +41,22 @@ class Machine:
             system=platform.system(),
             user=os.geteuid(),
             find_program=shutil.which,
+            docker_engine=_docker_answers(),
             cgroups=any(Path("/sys/fs/cgroup").glob("*")),
         )
+
+
+def _docker_answers() -> bool:
+    """The program alone says nothing: it may have no engine to talk to."""
+    if shutil.which("docker") is None:
+        return False
+    try:
+        asked = subprocess.run(
+            ["docker", "info"], capture_output=True, check=False, timeout=DOCKER_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return asked.returncode == 0
 
 
 def obstacles(machine: Machine) -> list[str]:

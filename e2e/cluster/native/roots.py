@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from e2e.cluster.cache import recipe_key
 from e2e.cluster.commands import Commands
 from e2e.cluster.errors import CannotRun
 
 SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 TARGET_FIELDS = "$(CREATED_BY)|$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(COMPONENT)"
+
+# As Debian's own slim images: no documentation but the licences, no translations.
+SLIM = (
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+)
 
 # Mounts that a build makes, and processes it leaves, go with the build, however it ends.
 ISOLATED = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -40,11 +49,16 @@ def debian_sources(commands: Commands, mirror: str | None) -> str:
     return _lines(found)
 
 
+def root_key(packages: Path) -> str:
+    """Changes with what a root file system is made of."""
+    return recipe_key(SUITE, *SLIM, packages.read_text())
+
+
 def build_root(
     folder: Path, packages: Sequence[str], sources: str, commands: Commands, log: Path
 ) -> None:
     """Fill an empty folder with a minimal Debian and these packages."""
-    argv = [*ISOLATED, "mmdebstrap", "--mode=root", "--variant=minbase"]
+    argv = [*ISOLATED, "mmdebstrap", "--mode=root", "--variant=minbase", *SLIM]
     argv += [f"--include={','.join(packages)}", SUITE, str(folder), "-"]
     commands.run(argv, log, stdin=sources)
 
