@@ -1,5 +1,5 @@
-"""`python -m e2e.cluster up|down|status|logs|kubeconfig|load|assets`: a real Kubernetes in one
-command.
+"""`python -m e2e.cluster up|down|status|logs|kubeconfig|kubectl|load|assets`: a real Kubernetes in
+one command.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -83,6 +84,12 @@ class Tool:
         """Where the administrator's kubeconfig is."""
         self._progress.say(str(self._recorded().kubeconfig))
 
+    def kubectl(self, words: Sequence[str]) -> int:
+        """Run kubectl against this cluster only; its exit status."""
+        provider = self._recorded()
+        command = [provider.kubectl, "--kubeconfig", str(provider.kubeconfig), *words]
+        return subprocess.call(command)
+
     def load(self, archive: Path) -> None:
         """Load images into the cluster."""
         with self._progress.step(f"Loading {archive.name}"):
@@ -120,6 +127,8 @@ def main(arguments: Sequence[str]) -> int:
         match options.command:
             case "logs":
                 tool.logs(options.component)
+            case "kubectl":
+                return tool.kubectl(options.words)
             case "load":
                 tool.load(options.archive)
             case command:
@@ -148,6 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")
     load = commands.add_parser("load", help="make the images of an archive available to pods")
     load.add_argument("archive", type=Path)
+    kubectl = commands.add_parser("kubectl", help="kubectl against this cluster only")
+    kubectl.add_argument("words", nargs=argparse.REMAINDER)
     commands.add_parser("assets", help="build the servers if need be, print their folder")
     return parser
 

@@ -99,6 +99,11 @@ class Api:
         """Delete at once: no grace period, since nobody waits for the data."""
         return self.send("DELETE", self.path(manifest), {"gracePeriodSeconds": 0})
 
+    def log(self, namespace: str, pod: str) -> str:
+        """What a pod's only container has printed."""
+        text: str = self.get(f"/api/v1/namespaces/{namespace}/pods/{pod}/log")["text"]
+        return text
+
     def path(self, manifest: Json) -> str:
         """Where an object lives."""
         return f"{self._collection(manifest)}/{manifest['metadata']['name']}"
@@ -150,11 +155,11 @@ class Api:
         )
         try:
             with opener.open(request, timeout=timeout_seconds) as answer:
-                return _parse(answer.read())
+                return _parse(answer.read(), answer.headers.get("Content-Type", ""))
         except urllib.error.HTTPError as error:
             with error:
-                status = _parse(error.read())
-            message = status.get("message", "")
+                status = _parse(error.read(), error.headers.get("Content-Type", ""))
+            message = status.get("message") or status.get("text", "")
             raise ApiError(error.code, status.get("reason", ""), message) from error
 
     def _collection(self, manifest: Json) -> str:
@@ -177,9 +182,9 @@ def _named(entries: Sequence[Json], name: str) -> Json:
     return next(entry for entry in entries if entry["name"] == name)
 
 
-def _parse(body: bytes) -> Json:
-    try:
-        document = json.loads(body)
-    except ValueError:  # health checks and some errors answer in plain text
-        return {"message": body.decode(errors="replace")}
-    return document if isinstance(document, dict) else {"message": document}
+def _parse(content: bytes, content_type: str) -> Json:
+    """Health checks and logs answer in plain text, whatever it looks like."""
+    if content_type.startswith("application/json"):
+        document: Json = json.loads(content)
+        return document
+    return {"text": content.decode(errors="replace")}

@@ -7,6 +7,7 @@ ends with the `with` block or with the process that opened it, even when that is
 from __future__ import annotations
 
 import datetime
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,6 +165,7 @@ def running_apiserver(assets: Assets, *, controllers: bool = False) -> Iterator[
     finally:
         owned.close()
         ports.close()
+        shutil.rmtree(folder, ignore_errors=True)  # still there if the supervisor was killed
 
 
 def _prepare(

@@ -39,6 +39,10 @@ class ExistingProvider:
         return self._state / "kubeconfig"
 
     @property
+    def kubectl(self) -> str:
+        return "kubectl"
+
+    @property
     def volumes(self) -> Path:
         raise CannotRun("an existing cluster shares no folder with this machine")
 

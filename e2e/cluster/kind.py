@@ -35,6 +35,10 @@ class KindProvider:
         return self._state / "kubeconfig"
 
     @property
+    def kubectl(self) -> str:
+        return "kubectl"
+
+    @property
     def volumes(self) -> Path:
         return self._state / "volumes"
 

@@ -44,6 +44,11 @@ class Provider(Protocol):
         ...
 
     @property
+    def kubectl(self) -> str:
+        """A kubectl that fits the cluster."""
+        ...
+
+    @property
     def volumes(self) -> Path:
         """A folder that pods can mount from any node by the same path.
 

@@ -47,6 +47,11 @@ class NativeProvider:
         return self._folders.kubeconfig
 
     @property
+    def kubectl(self) -> str:
+        servers = kubernetes_servers(self._settings, self._commands, self._progress)
+        return str(servers / "kubectl")
+
+    @property
     def volumes(self) -> Path:
         """A folder that pods can mount by the same path."""
         return self._folders.volumes
