@@ -57,7 +57,7 @@ class Lone:
 
     def namespaces(self) -> set[str]:
         first = self.record()["inner"]
-        return {os.readlink(f"/proc/{first}/ns/{kind}") for kind in NAMESPACES}
+        return {str(Path(f"/proc/{first}/ns/{kind}").readlink()) for kind in NAMESPACES}
 
     def traces(self) -> list[str]:
         """What is left of it on the machine."""
@@ -172,7 +172,7 @@ def members_of(namespaces: set[str]) -> list[str]:
     for kind in NAMESPACES:
         for path in Path("/proc").glob(f"[0-9]*/ns/{kind}"):
             try:
-                if os.readlink(path) in namespaces:
+                if str(path.readlink()) in namespaces:
                     found.append(str(path))
             except (FileNotFoundError, ProcessLookupError):
                 continue

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from e2e.cluster.components import SERVICE_RANGE
 from e2e.cluster.native.folders import Folders
 
 NODE_ADDRESS = "192.168.199.2"
@@ -131,6 +132,8 @@ def _connect(folders: Folders) -> None:
         ["addr", "add", f"{NODE_ADDRESS}/30", "dev", NODE_LINK],
         ["link", "set", "nowhere", "up"],
         ["link", "set", NODE_LINK, "up"],
+        # The kernel looks for a route before it applies the Service rules, which then replace it.
+        ["route", "add", SERVICE_RANGE, "dev", NODE_LINK],
     ):
         _run([*node, "ip", *words])
     _run([*node, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])

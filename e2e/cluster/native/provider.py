@@ -80,7 +80,8 @@ class NativeProvider:
     def status(self) -> Status:
         if not self._lives():
             return Status(up=False, lines=("not running",))
-        processes = self._supervised().status()
+        with self._supervised() as supervised:
+            processes = supervised.status()
         lines = [
             f"{name}: " + ("running" if process["exit"] is None else f"exited {process['exit']}")
             for name, process in processes.items()
@@ -91,15 +92,18 @@ class NativeProvider:
         return sorted(self._folders.logs.glob("*.log"))
 
     def load(self, archive: Path) -> None:
-        self._cluster().load(archive)
+        with self._cluster() as cluster:
+            cluster.load(archive)
 
     def stop_component(self, component: str) -> None:
         """Stop one process of the cluster, e.g. the API server."""
-        self._supervised().stop(component)
+        with self._supervised() as supervised:
+            supervised.stop(component)
 
     def start_apiserver(self) -> None:
         """Start the API server again after it was stopped."""
-        self._cluster().start_apiserver()
+        with self._cluster() as cluster:
+            cluster.start_apiserver()
 
     def _start(self, root: Path, servers: Path, images: Path) -> None:
         folders = self._folders
@@ -108,10 +112,10 @@ class NativeProvider:
         cgroups.create(folders.cgroup)
         with self._progress.step("Starting the node's namespaces"):
             self._start_supervisor(root, servers)
-        cluster = self._cluster()
-        for title, action in cluster.steps(images):
-            with self._progress.step(title):
-                action()
+        with self._cluster() as cluster:
+            for title, action in cluster.steps(images):
+                with self._progress.step(title):
+                    action()
         folders.ready.touch()
 
     def _start_supervisor(self, root: Path, servers: Path) -> None:
@@ -144,18 +148,21 @@ class NativeProvider:
         wait_until("the supervisor answers", answers, timeout_seconds=START_SECONDS)
         process.returncode = 0  # it stays when we leave, and `down` ends it by its record
 
-    def _cluster(self) -> NodeCluster:
+    @contextlib.contextmanager
+    def _cluster(self) -> Iterator[NodeCluster]:
         record = json.loads(self._folders.record.read_text())
-        return NodeCluster(self._folders, self._supervised(), record["port"])
+        with self._supervised() as supervised:
+            yield NodeCluster(self._folders, supervised, record["port"])
 
-    def _supervised(self) -> Supervised:
-        connection = socket.socket(socket.AF_UNIX)
-        try:
-            connection.connect(str(self._folders.control))
-        except OSError as error:
-            connection.close()
-            raise CannotRun(f"{self.name} is not running") from error
-        return Supervised(connection, self._folders.logs)
+    @contextlib.contextmanager
+    def _supervised(self) -> Iterator[Supervised]:
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.connect(str(self._folders.control))
+            except OSError as error:
+                raise CannotRun(f"{self.name} is not running") from error
+            with contextlib.closing(Supervised(connection, self._folders.logs)) as supervised:
+                yield supervised
 
     def _remove(self) -> None:
         """End the processes, then remove what they left. Each part may have been done before."""
