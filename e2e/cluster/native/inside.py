@@ -25,7 +25,6 @@ from e2e.cluster.native.namespaces import (
     NODE_ADDRESS,
     die_with_parent,
     furnish,
-    in_node,
     leave_the_machine,
 )
 from e2e.cluster.supervisor import Supervisor
@@ -50,8 +49,8 @@ def main(arguments: Sequence[str]) -> None:
     inner = os.fork()
     if inner == 0:
         die_with_parent()
-        furnish(folders, options.node_root, options.servers)
-        asyncio.run(_supervise(folders, door))
+        in_node = furnish(folders, options.node_root, options.servers)
+        asyncio.run(_supervise(folders, door, in_node))
     else:
         _attend(inner, folders, door)
 
@@ -62,11 +61,12 @@ def _attend(inner: int, folders: Folders, door: socket.socket) -> None:
     unfinished = folders.record.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(record))
     unfinished.rename(folders.record)
-    os.waitpid(inner, 0)  # returns when every process of the namespaces is gone
+    _, status = os.waitpid(inner, 0)  # returns when every process of the namespaces is gone
+    sys.exit(abs(os.waitstatus_to_exitcode(status)))
 
 
-async def _supervise(folders: Folders, door: socket.socket) -> None:
-    supervisor = Supervisor(folders.logs, in_node(folders))
+async def _supervise(folders: Folders, door: socket.socket, in_node: tuple[str, ...]) -> None:
+    supervisor = Supervisor(folders.logs, in_node)
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, supervisor.reap)
     await asyncio.start_server(lead_to(NODE_ADDRESS, APISERVER_PORT), sock=door)
     control = await asyncio.start_unix_server(supervisor.converse, folders.control)

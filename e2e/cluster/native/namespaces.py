@@ -54,18 +54,17 @@ def die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def furnish(folders: Folders, node_root: Path, servers: Path) -> None:
-    """Make the new namespaces a node. Runs as their first process."""
+def furnish(folders: Folders, node_root: Path, servers: Path) -> tuple[str, ...]:
+    """Make the new namespaces a node. Runs as their first process.
+
+    Returns what to put before a command so that it sees the node's root file system.
+    """
     _mount_root(folders, node_root, servers)
     _shield_kernel_settings(folders)
-    _pivot(folders)
     socket.sethostname(folders.name)
-    _connect(folders)
-
-
-def in_node(folders: Folders) -> tuple[str, ...]:
-    """What to put before a command so that it sees the node's root file system."""
-    return ("nsenter", f"--mount={_handle(folders)}", "--")
+    in_node = ("nsenter", f"--mount=/proc/{_pivot(folders)}/ns/mnt", "--")
+    _connect(in_node)
+    return in_node
 
 
 def _mount_root(folders: Folders, node_root: Path, servers: Path) -> None:
@@ -100,32 +99,32 @@ def _shield_kernel_settings(folders: Folders) -> None:
         _mount("--bind", path, folders.root / "proc" / "sys" / name)
 
 
-def _pivot(folders: Folders) -> None:
-    """Make that root the root of one more mount namespace, which the node's programs enter.
+def _pivot(folders: Folders) -> int:
+    """Make that root the root of one more mount namespace; the pid of a process that keeps it.
 
     A chroot is not enough: whoever enters a container's mount namespace later, as `kubectl exec`
     does, starts at the root of that namespace, and that would still be the machine's. This process
-    keeps the machine's root, because Python reads its modules from there.
+    keeps the machine's root, because Python reads its modules from there. Binding the namespace to
+    a file (`unshare --mount=FILE`) instead of keeping a process in it failed now and then on Linux
+    6.18 with "Invalid argument".
     """
-    handle = _handle(folders)
-    handle.touch()
     (folders.root / "machine").mkdir(exist_ok=True)
     script = (
         'cd "$0" && pivot_root . machine && umount --lazy /machine && rmdir /machine'
-        " && mount --make-rshared /"
+        " && mount --make-rshared / && echo ready && exec sleep infinity"
     )
-    _run(["unshare", f"--mount={handle}", "sh", "-c", script, str(folders.root)])
+    keeper = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", script, str(folders.root)], stdout=subprocess.PIPE
+    )
+    if not keeper.stdout or keeper.stdout.readline() != b"ready\n":
+        raise OSError("the node's root file system could not be made the root of its namespace")
+    return keeper.pid
 
 
-def _handle(folders: Folders) -> Path:
-    return folders.state / "node-mounts"
-
-
-def _connect(folders: Folders) -> None:
+def _connect(in_node: Sequence[str]) -> None:
     """One link with one address, because the kubelet refuses loopback; its other end goes
     nowhere.
     """
-    node = in_node(folders)
     for words in (
         ["link", "set", "lo", "up"],
         ["link", "add", NODE_LINK, "type", "veth", "peer", "name", "nowhere"],
@@ -135,8 +134,8 @@ def _connect(folders: Folders) -> None:
         # The kernel looks for a route before it applies the Service rules, which then replace it.
         ["route", "add", SERVICE_RANGE, "dev", NODE_LINK],
     ):
-        _run([*node, "ip", *words])
-    _run([*node, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
+        _run([*in_node, "ip", *words])
+    _run([*in_node, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
 
 
 def _mount(*words: str | Path) -> None:
