@@ -23,16 +23,16 @@ COPY images/install.sh dist/weightlock-*.whl requirements/image-*.lock /build/
 WORKDIR /build
 
 FROM build AS build-operator
-RUN sh install.sh image-operator.lock weightlock-*.whl
+RUN sh install.sh dependencies image-operator.lock && sh install.sh product weightlock-*.whl
 
 FROM build AS build-webhook
-RUN sh install.sh image-webhook.lock weightlock-*.whl
+RUN sh install.sh dependencies image-webhook.lock && sh install.sh product weightlock-*.whl
 
 FROM build AS build-verifier-cpu
-RUN sh install.sh image-verifier-cpu.lock weightlock-*.whl
+RUN sh install.sh dependencies image-verifier-cpu.lock && sh install.sh product weightlock-*.whl
 
 FROM build AS build-verifier
-RUN sh install.sh image-verifier.lock weightlock-*.whl
+RUN sh install.sh dependencies image-verifier.lock && sh install.sh product weightlock-*.whl
 
 FROM base AS operator
 COPY --from=build-operator /opt/weightlock /opt/weightlock

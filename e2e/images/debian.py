@@ -13,7 +13,7 @@ import platform
 import shutil
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,9 @@ from e2e.images.product import (
     Product,
 )
 
+INSTALLED = "opt/weightlock"
 PYTHON = "3.11"  # Debian bookworm's
+# Which wheels fit Debian bookworm, newest first.
 PLATFORMS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
 
 
@@ -56,18 +58,17 @@ class DebianImages:
 
     def build(self, wheel: Path, output: Path) -> Built:
         """Build all of them into one archive."""
-        base = self._base_layer()
+        base, installed = self._base_layer(), self._product_layer(wheel)
         output.parent.mkdir(parents=True, exist_ok=True)
-        layers = {product: self._product_layer(product, wheel) for product in PRODUCTS}
         images = [
             Image(
                 product.name,
-                [base, layer],
+                [base, self._dependencies_layer(product), installed],
                 product.entrypoint,
                 user=USER,
                 environment=ENVIRONMENT,
             )
-            for product, layer in layers.items()
+            for product in PRODUCTS
         ]
         with self._progress.step(f"Writing {output.name}"):
             return Built(output, write_archive(output, images, platform.machine()))
@@ -79,7 +80,7 @@ class DebianImages:
             root = folder / "root"
             with self._progress.step("Building the images' base layer"):
                 self._build_root(root, packages)
-                pack(root, folder / "base.layer", "")
+                pack(root, folder / "base.layer")
             shutil.rmtree(root)
 
         return (
@@ -93,37 +94,54 @@ class DebianImages:
         def make(folder: Path) -> None:
             with self._progress.step("Building the images' build root"):
                 self._build_root(folder, packages)
+            (folder / "build").mkdir()
 
         key = f"builder-{root_key(BASE_PACKAGES)}-{root_key(BUILD_PACKAGES)}"
         return cached(self._shelf, key, make, self._progress)
 
-    def _product_layer(self, product: Product, wheel: Path) -> Path:
-        builder = self._builder_root()
-        wheels = self._wheels(product)
+    def _dependencies_layer(self, product: Product) -> Path:
+        """Changes with a lock file only."""
+        builder, wheels = self._builder_root(), self._wheels(product)
 
         def make(folder: Path) -> None:
-            with self._progress.step(f"Installing {product.target}"):
-                self._install(product, wheel, builder, wheels, folder)
+            words = ["dependencies", product.lock.name, "--no-index", "--find-links", wheels.name]
+            with self._progress.step(f"Installing the dependencies of {product.target}"):
+                root = self._install(folder, [product.lock, wheels], words)
+            pack(root, folder / "dependencies.layer", [INSTALLED])
+            shutil.rmtree(root)
+
+        key = recipe_key(_key(INSTALL, product.lock), builder.name)
+        name = f"{product.target}-{key}"
+        return cached(self._shelf, name, make, self._progress) / "dependencies.layer"
+
+    def _product_layer(self, wheel: Path) -> Path:
+        """What the wheel adds to any environment: the same files in every image."""
+        builder = self._builder_root()
+
+        def make(folder: Path) -> None:
+            with self._progress.step("Installing the product"):
+                root = self._install(folder, [wheel], ["product", wheel.name])
+            pack(root, folder / "product.layer", additions(root))
+            shutil.rmtree(root)
 
         content = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        key = recipe_key(_key(INSTALL, product.lock), builder.name, content)
-        name = f"{product.target}-{key}"
-        return cached(self._shelf, name, make, self._progress) / "product.layer"
+        key = recipe_key(_key(INSTALL), builder.name, content)
+        return cached(self._shelf, f"product-{key}", make, self._progress) / "product.layer"
 
-    def _install(
-        self, product: Product, wheel: Path, builder: Path, wheels: Path, folder: Path
-    ) -> None:
+    def _install(self, folder: Path, sources: Sequence[Path], words: Sequence[str]) -> Path:
+        """Run the install script in a fresh copy of the build root, beside copies of the
+        sources.
+        """
         root = folder / "root"
-        log = self._log(product.target)
+        log = self._log(words[0])
+        builder = self._builder_root()
         self._commands.run(["cp", "--archive", "--reflink=auto", str(builder), str(root)], log)
-        shutil.copytree(wheels, root / "build" / "wheels")
-        for source in (INSTALL, product.lock, wheel):
-            shutil.copy(source, root / "build")
-        inside = [f"/build/{source.name}" for source in (INSTALL, product.lock, wheel)]
-        offline = ["--no-index", "--find-links", "/build/wheels"]
-        self._commands.run(in_root(root, ["sh", *inside, *offline]), log)
-        pack(root, folder / "product.layer", "opt/weightlock")
-        shutil.rmtree(root)
+        for source in (INSTALL, *sources):
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, root / "build" / source.name)
+        script = 'cd /build && exec sh install.sh "$@"'
+        self._commands.run(in_root(root, ["sh", "-c", script, "install", *words]), log)
+        return root
 
     def _wheels(self, product: Product) -> Path:
         """Fetched by the machine's own pip, so that only it needs to know where packages come
@@ -155,8 +173,16 @@ class DebianImages:
         return self._settings.cache / "logs" / f"image-{name}.log"
 
 
-def pack(root: Path, layer: Path, only: str) -> None:
-    """A layer of a root file system or of one folder in it: sorted, without times, so that it is
+def additions(root: Path) -> list[str]:
+    """The files that the product added: what an environment without it does not have."""
+    packages = root / INSTALLED / "lib" / f"python{PYTHON}" / "site-packages"
+    scripts = root / INSTALLED / "bin"
+    ours = [*packages.glob("weightlock*"), *scripts.glob("*weightlock")]
+    return sorted(str(path.relative_to(root)) for path in ours)
+
+
+def pack(root: Path, layer: Path, only: Sequence[str] = (".",)) -> None:
+    """A layer of parts of a root file system: in order, without times, so that it is
     reproducible.
     """
 
@@ -164,10 +190,14 @@ def pack(root: Path, layer: Path, only: str) -> None:
         entry.mtime = 0
         return entry
 
+    parents = dict.fromkeys(
+        parent for part in only for parent in reversed(Path(part).parents) if parent.name
+    )
     with tarfile.open(layer, "w") as archive:
-        for folder in Path(only).parents[-2::-1] if only else ():
+        for folder in parents:
             archive.add(root / folder, str(folder), recursive=False, filter=steady)
-        archive.add(root / only, only or ".", filter=steady)
+        for part in only:
+            archive.add(root / part, part, filter=steady)
 
 
 def _key(*recipes: Path) -> str:

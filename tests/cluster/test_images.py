@@ -36,7 +36,8 @@ def test_each_image_starts_the_same_program(product: Product) -> None:
 
 @pytest.mark.parametrize("target", ["operator", "webhook", "verifier", "verifier-cpu"])
 def test_each_target_installs_its_own_lock_with_the_shared_script(target: str) -> None:
-    install = f"RUN sh install.sh image-{target}.lock weightlock-*.whl"
+    dependencies = f"sh install.sh dependencies image-{target}.lock"
+    install = f"RUN {dependencies} && sh install.sh product weightlock-*.whl"
     assert stages()[f"build-{target}"] == [install]
     assert f"COPY --from=build-{target} /opt/weightlock /opt/weightlock" in stages()[target]
     assert (ROOT / "requirements" / f"image-{target}.lock").is_file()
@@ -78,7 +79,7 @@ def layer(tmp_path: Path) -> Path:
     (root / "opt" / "weightlock" / "file").write_text("content")
     (root / "build").mkdir()
     path = tmp_path / "layer"
-    pack(root, path, "opt/weightlock")
+    pack(root, path, ["opt/weightlock"])
     return path
 
 
