@@ -43,6 +43,11 @@ class HashAlgorithm(StrEnum):
         """The hashlib constructor."""
         return _CONSTRUCTORS[self]
 
+    @property
+    def constructor_name(self) -> str:
+        """The name of the constructor in hashlib, for a process that imports nothing else."""
+        return self.value.replace("-", "_")
+
     def digest(self, data: bytes) -> bytes:
         """H(data)."""
         return self.constructor(data).digest()

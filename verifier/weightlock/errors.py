@@ -5,11 +5,13 @@
     │   ├── Malformed            a document, key or name that is not what its format says
     │   ├── UnsafeEntry          a symlink, device, fifo, hard link or foreign file system
     │   ├── UnsafeName           a file name that is not its own canonical form
-    │   └── LimitExceeded        more files, bytes, depth or signatures than the caller allows
+    │   ├── LimitExceeded        more files, bytes, depth or signatures than the caller allows
+    │   └── CheckpointRefused    what lies in the folder cannot be a checkpoint; has its own reason
     └── Unanswerable             the question could not be answered: verdict Error
         ├── Unreadable           an OSError while reading
         ├── ChangedWhileReading  a file changed under the reader
         ├── KeyUnusable          a key file that cannot or must not be used
+        ├── SignatureExists      a signature that must not be overwritten
         ├── EngineUnavailable    the engine that was asked for cannot run here
         ├── EngineFault          an engine gave an answer that the CPU contradicts
         └── PolicyInvalid        a policy that says nothing that can be decided upon
@@ -18,15 +20,13 @@ A refusal that a decision reaches is a value (see weightlock.verdict); these exc
 gathering of facts.
 """
 
-from typing import ClassVar
-
 from weightlock.reasons import Reason
 
 
 class WeightlockError(Exception):
     """The root of the tree. `hint` says what to do; it may be empty."""
 
-    reason: ClassVar[Reason] = Reason.INTERNAL_ERROR
+    reason: Reason = Reason.INTERNAL_ERROR
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -62,6 +62,14 @@ class LimitExceeded(Refused):
     reason = Reason.LIMIT_EXCEEDED
 
 
+class CheckpointRefused(Refused):
+    """What lies in the folder cannot be signed; the reason is that of the first finding."""
+
+    def __init__(self, reason: Reason, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
 class Unanswerable(WeightlockError):
     """The question could not be answered; never a pass."""
 
@@ -82,6 +90,12 @@ class KeyUnusable(Unanswerable):
     """A key file that cannot or must not be used (F05)."""
 
     reason = Reason.KEY_UNUSABLE
+
+
+class SignatureExists(Unanswerable):
+    """A signature that must not be overwritten."""
+
+    reason = Reason.SIGNATURE_EXISTS
 
 
 class EngineUnavailable(Unanswerable):

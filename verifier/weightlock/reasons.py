@@ -33,8 +33,10 @@ class Reason(StrEnum):
     SIGNATURE_INVALID = "SignatureInvalid"
     SIGNER_UNTRUSTED = "SignerUntrusted"
     SIGNER_MISSING = "SignerMissing"
+    SIGNATURE_UNLISTED = "SignatureUnlisted"
     ALGORITHM_FORBIDDEN = "AlgorithmForbidden"
     KEY_EXPIRED = "KeyExpired"
+    KEY_NOT_YET_VALID = "KeyNotYetValid"
     KEY_REVOKED = "KeyRevoked"
     DIGEST_DENIED = "DigestDenied"
     ROLLBACK = "Rollback"
@@ -45,13 +47,24 @@ class Reason(StrEnum):
     EMPTY_MODEL = "EmptyModel"
     LIMIT_EXCEEDED = "LimitExceeded"
 
+    # A verdict was reached and counts no more: Stale. Verifying again may make it count.
+    SEAL_BROKEN = "SealBroken"
+    SPEC_CHANGED = "SpecChanged"
+    IDENTITY_CHANGED = "IdentityChanged"
+    WRITER_SEEN = "WriterSeen"
+    RESTORED_FROM_BACKUP = "RestoredFromBackup"
+    CLOCK_BEHIND = "ClockBehind"
+    VERDICT_EXPIRED = "VerdictExpired"
+
     # The question could not be answered: Error. Never a pass.
     UNREADABLE = "Unreadable"
     CHANGED_WHILE_READING = "ChangedWhileReading"
     NETWORK_REQUIRED = "NetworkRequired"
+    NOTHING_SELECTED = "NothingSelected"
     ENGINE_UNAVAILABLE = "EngineUnavailable"
     ENGINE_FAULT = "EngineFault"
     KEY_UNUSABLE = "KeyUnusable"
+    SIGNATURE_EXISTS = "SignatureExists"
     POLICY_INVALID = "PolicyInvalid"
     INTERNAL_ERROR = "InternalError"
 
@@ -65,8 +78,10 @@ _CONTENT_IS_BAD = frozenset(
         Reason.SIGNATURE_INVALID,
         Reason.SIGNER_UNTRUSTED,
         Reason.SIGNER_MISSING,
+        Reason.SIGNATURE_UNLISTED,
         Reason.ALGORITHM_FORBIDDEN,
         Reason.KEY_EXPIRED,
+        Reason.KEY_NOT_YET_VALID,
         Reason.KEY_REVOKED,
         Reason.DIGEST_DENIED,
         Reason.ROLLBACK,
@@ -79,11 +94,25 @@ _CONTENT_IS_BAD = frozenset(
     }
 )
 
+_VERDICT_IS_OLD = frozenset(
+    {
+        Reason.SEAL_BROKEN,
+        Reason.SPEC_CHANGED,
+        Reason.IDENTITY_CHANGED,
+        Reason.WRITER_SEEN,
+        Reason.RESTORED_FROM_BACKUP,
+        Reason.CLOCK_BEHIND,
+        Reason.VERDICT_EXPIRED,
+    }
+)
+
 
 def verdict_of(reason: Reason) -> Verdict:
-    """The one verdict that a verification's reason stands for; whatever is not listed is Error."""
+    """The one verdict that a reason stands for; whatever is not listed is Error."""
     if reason is Reason.VERIFIED:
         return Verdict.VERIFIED
     if reason is Reason.CLASSICAL_ONLY:
         return Verdict.CLASSICAL_ONLY
+    if reason in _VERDICT_IS_OLD:
+        return Verdict.STALE
     return Verdict.FAILED if reason in _CONTENT_IS_BAD else Verdict.ERROR

@@ -25,6 +25,11 @@ class OpenFile(Protocol):
     """A file opened for reading; its identity is compared again when it is closed."""
 
     @property
+    def name(self) -> str:
+        """Its name in the checkpoint, for messages."""
+        ...
+
+    @property
     def descriptor(self) -> int:
         """A file descriptor for positioned reads (os.preadv); safe to share between threads."""
         ...

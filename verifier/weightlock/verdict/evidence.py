@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 
 from weightlock.algorithms import SignatureAlgorithm
 from weightlock.digests import Digest
+from weightlock.formats.manifest import ModelIdentity, Signer
 from weightlock.reasons import Reason
+
+__all__ = ["Evidence", "Finding", "ModelIdentity", "SignatureFact", "Signer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,21 +17,14 @@ class SignatureFact:
     When a trusted key matched, `keyid` and `algorithm` are those of that key and `trusted` is true.
     Otherwise they are what the document claims (unauthenticated, may be empty or None), `valid` is
     None because nothing could be checked. `valid` False with `trusted` true means that the document
-    names a trusted key and its signature is wrong.
+    names a trusted key and its signature is wrong; `valid` None with `trusted` true that it names
+    one and nobody here can check its algorithm.
     """
 
     keyid: str
     algorithm: SignatureAlgorithm | None
     valid: bool | None
     trusted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """One of the signers that the signed payload says must all be present (A11)."""
-
-    algorithm: SignatureAlgorithm
-    keyid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +35,6 @@ class Finding:
     name: str
     message: str
     hint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
-    """What the signed payload says of itself."""
-
-    name: str
-    version: int
 
 
 @dataclass(frozen=True, slots=True)

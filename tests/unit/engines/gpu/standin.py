@@ -1,0 +1,183 @@
+"""A device on the CPU behind the engine's own seam: slow, obviously right, and lazy.
+
+What is queued is done only when somebody waits for it, so that whoever forgets to wait, or reuses
+memory too early, gets wrong roots here as on a real device. Kernels read the same tables as the
+real ones and compute with the oracle.
+"""
+
+import ctypes
+import mmap
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from weightlock.digests import HashAlgorithm
+from weightlock.engines.gpu.device import Queue
+from weightlock.engines.gpu.table import GROUP, PIECE, Table
+from weightlock.errors import EngineUnavailable
+from weightlock.formats.tree import chunks, leaf_hash, merkle_tree_hash
+
+
+class Lost(Exception):
+    """What a driver might raise."""
+
+
+class StandInMemory:
+    """Every kind of memory at once: what the host can map, it can also share."""
+
+    def __init__(self, owner: "StandInDevice", size: int) -> None:
+        self._owner = owner
+        self.size = size
+        self.descriptor = os.memfd_create("stand-in", os.MFD_CLOEXEC)
+        os.ftruncate(self.descriptor, max(size, 1))
+        self.view = memoryview(mmap.mmap(self.descriptor, max(size, 1)))[:size]
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
+
+    def clear(self, size: int) -> None:
+        ctypes.memset(self.address, 0, size)
+
+    def free(self) -> None:
+        self._owner.freed.append(bytes(self.view))
+        os.close(self.descriptor)
+
+
+class StandInQueue:
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
+        self._done = 0
+
+    @property
+    def length(self) -> int:
+        with self._lock:
+            return self._done + len(self._waiting)
+
+    def add(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._waiting.append(work)
+
+    def upload(self, target: int, source: int, size: int) -> None:
+        self.add(lambda: _move(target, source, size))
+
+    def download(self, target: int, source: int, size: int) -> None:
+        self.add(lambda: _move(target, source, size))
+
+    def clear(self, target: int, size: int) -> None:
+        self.add(lambda: _zero(target, size))
+
+    def finish(self) -> None:
+        self.work_off(self.length)
+
+    def work_off(self, length: int) -> None:
+        with self._lock:
+            while self._done < length:
+                self._waiting.pop(0)()
+                self._done += 1
+
+
+class StandInMark:
+    def __init__(self) -> None:
+        self._place: tuple[StandInQueue, int] | None = None
+
+    def put(self, queue: Queue) -> None:
+        assert isinstance(queue, StandInQueue)
+        self._place = (queue, queue.length)
+
+    def wait(self) -> None:
+        if self._place is not None:
+            self._place[0].work_off(self._place[1])
+
+
+class StandInKernels:
+    def __init__(self, device: "StandInDevice", algorithm: HashAlgorithm) -> None:
+        self._device = device
+        self._algorithm = algorithm
+
+    def hash_leaves(self, queue: Queue, table: Table, at: int, leaf_bytes: int, nodes: int) -> None:
+        assert isinstance(queue, StandInQueue)
+        queue.add(lambda: self._hash_leaves(table, at, leaf_bytes, nodes))
+
+    def _hash_leaves(self, table: Table, at: int, leaf_bytes: int, nodes: int) -> None:
+        if self._device.lost_after_launches == 0:
+            raise Lost("the device is gone")
+        self._device.lost_after_launches -= 1
+        pieces = np.frombuffer(_bytes(at, table.pieces * PIECE.itemsize), dtype=PIECE)
+        for piece in pieces:
+            data = _bytes(int(piece["address"]), int(piece["bytes"]))
+            for number, chunk in enumerate(chunks(data, leaf_bytes)):
+                digest = leaf_hash(self._algorithm, chunk)
+                self._put(nodes, int(piece["first_node"]) + number, self._device.spoilt(digest))
+
+    def fold_groups(self, queue: Queue, groups: int, count: int, nodes: int, folded: int) -> None:
+        assert isinstance(queue, StandInQueue)
+        queue.add(lambda: self._fold_groups(groups, count, nodes, folded))
+
+    def _fold_groups(self, groups: int, count: int, nodes: int, folded: int) -> None:
+        size = self._algorithm.digest_bytes
+        table = np.frombuffer(_bytes(groups, count * GROUP.itemsize), dtype=GROUP)
+        for number, group in enumerate(table):
+            first, length = int(group["first"]), int(group["nodes"])
+            below = [_bytes(nodes + (first + place) * size, size) for place in range(length)]
+            node = merkle_tree_hash(self._algorithm, below)
+            self._put(folded, number, self._device.spoilt_node(node))
+
+    def _put(self, nodes: int, number: int, digest: bytes) -> None:
+        ctypes.memmove(nodes + number * len(digest), digest, len(digest))
+
+
+class StandInDevice:
+    """Implements Device; the attributes let a test break it."""
+
+    def __init__(self, memory_bytes: int = 1 << 34) -> None:
+        self.name = "stand-in"
+        self.freed: list[bytes] = []
+        self.spoilt: Callable[[bytes], bytes] = lambda digest: digest
+        self.spoilt_node: Callable[[bytes], bytes] = lambda digest: digest
+        self.lost_after_launches = -1
+        self._left = memory_bytes
+
+    def use(self) -> None:
+        pass
+
+    def allocate(self, size: int) -> StandInMemory:
+        self._left -= size
+        if self._left < 0:
+            raise Lost("out of memory")
+        return StandInMemory(self, size)
+
+    def pin(self, size: int) -> StandInMemory:
+        return StandInMemory(self, size)
+
+    def share(self, size: int) -> StandInMemory:
+        return StandInMemory(self, size)
+
+    def queue(self) -> StandInQueue:
+        return StandInQueue()
+
+    def mark(self) -> StandInMark:
+        return StandInMark()
+
+    def kernels(self, algorithm: HashAlgorithm) -> StandInKernels:
+        return StandInKernels(self, algorithm)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        try:
+            yield
+        except Lost as error:
+            raise EngineUnavailable(f"the GPU cannot be used: {error}") from error
+
+
+def _move(target: int, source: int, size: int) -> None:
+    ctypes.memmove(target, source, size)
+
+
+def _zero(target: int, size: int) -> None:
+    ctypes.memset(target, 0, size)
+
+
+def _bytes(address: int, size: int) -> bytes:
+    return ctypes.string_at(address, size)

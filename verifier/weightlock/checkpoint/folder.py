@@ -1,0 +1,157 @@
+"""The files of a checkpoint, opened so that what was hashed is what was found.
+
+A file is opened below the checkpoint's folder without following links, compared with what the walk
+saw, and compared again when it is closed (A02): device, inode, size, and both times.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from weightlock.checkpoint.walker import (
+    OPEN_FOLDER,
+    FileFact,
+    Identity,
+    Limits,
+    Walk,
+    open_below,
+    walk,
+)
+from weightlock.errors import ChangedWhileReading, LimitExceeded, Unreadable, UnsafeEntry
+from weightlock.formats.filenames import printable
+
+# A pipe that took a file's name would block without O_NONBLOCK.
+_OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file that is open and was what the walk saw."""
+
+    name: str
+    descriptor: int
+    size: int
+
+
+class CheckpointFolder:
+    """A checkpoint's folder, held open: whatever is renamed above it, it stays the same folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._descriptor = os.open(path, OPEN_FOLDER)
+        except NotADirectoryError as error:
+            raise _not_a_folder(path) from error
+        except OSError as error:
+            raise Unreadable(
+                f"the folder {printable(str(path))} cannot be opened: {error.strerror}",
+                hint="name the folder that holds the checkpoint's files",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the folder."""
+        return self._descriptor
+
+    def walk(self, limits: Limits) -> Walk:
+        """List what lies in the folder."""
+        return walk(self._descriptor, limits)
+
+    def files(self, facts: Sequence[FileFact]) -> "FolderFiles":
+        """Files of this folder by number, for an engine."""
+        return FolderFiles(self._descriptor, facts)
+
+    def read(self, name: str, *, max_bytes: int) -> bytes | None:
+        """The whole of a small file at the folder's root; None if there is none.
+
+        Raises:
+            UnsafeEntry, LimitExceeded, Unreadable, ChangedWhileReading: if it cannot be trusted.
+        """
+        try:
+            status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unreadable(name, error) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafeEntry(f"{printable(name)} is not a regular file")
+        if status.st_size > max_bytes:
+            raise LimitExceeded(
+                f"{printable(name)} has {status.st_size} bytes; at most {max_bytes} are read"
+            )
+        with self.files([FileFact(name, Identity.of(status))]).open(0) as file:
+            return _read_exactly(file)
+
+
+class FolderFiles:
+    """Implements the engines' Files over what a walk found."""
+
+    def __init__(self, folder: int, facts: Sequence[FileFact]) -> None:
+        self._folder = folder
+        self._facts = facts
+
+    @contextmanager
+    def open(self, file: int) -> Iterator[OpenedFile]:
+        """Open one file; leaving compares it with what the walk saw."""
+        fact = self._facts[file]
+        try:
+            descriptor = open_below(self._folder, fact.name, _OPEN_FILE)
+        except OSError as error:
+            raise _unreadable(fact.name, error) from error
+        try:
+            _check_same(fact, descriptor, "between listing and opening")
+            yield OpenedFile(fact.name, descriptor, fact.size)
+            _check_same(fact, descriptor, "while it was read")
+        except OSError as error:
+            raise _unreadable(fact.name, error) from error
+        finally:
+            os.close(descriptor)
+
+
+def _check_same(fact: FileFact, descriptor: int, moment: str) -> None:
+    if Identity.of(os.fstat(descriptor)) != fact.identity:
+        raise ChangedWhileReading(
+            f"{printable(fact.name)} changed {moment}",
+            hint="stop whatever writes to the checkpoint, then try again",
+        )
+
+
+def _read_exactly(file: OpenedFile) -> bytes:
+    parts = []
+    position = 0
+    while position < file.size:
+        part = os.pread(file.descriptor, file.size - position, position)
+        if not part:
+            raise ChangedWhileReading(f"{printable(file.name)} became shorter while it was read")
+        parts.append(part)
+        position += len(part)
+    return b"".join(parts)
+
+
+def _unreadable(name: str, error: OSError) -> Unreadable:
+    return Unreadable(
+        f"{printable(name)} cannot be read: {error.strerror or type(error).__name__}",
+        hint="the verifier must be able to read every file of the checkpoint",
+    )
+
+
+def _not_a_folder(path: Path) -> Unreadable | UnsafeEntry:
+    if path.is_symlink():
+        return UnsafeEntry(
+            f"{printable(str(path))} is a symbolic link",
+            hint=f"name the folder itself: {printable(str(path.resolve()))}",
+        )
+    return Unreadable(
+        f"{printable(str(path))} is not a folder",
+        hint="name the folder that holds the checkpoint's files",
+    )

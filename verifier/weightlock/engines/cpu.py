@@ -1,0 +1,193 @@
+"""The CPU engine: every core hashes leaves of its own, in bounded memory.
+
+A segment is cut into blocks, which are perfect subtrees of the RFC 6962 shape, so nobody waits
+for anybody. Each core has a thread here and, where there is much to hash, a process that hashes
+what the thread opens (see subtree.py). Opening files and comparing identity stays here: a process
+only ever sees descriptors.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from weightlock.engines.engine import Files, OpenFile, Progress, Span
+from weightlock.engines.processes import HashingProcess, start_process
+from weightlock.engines.subtree import MAX_DESCRIPTORS, SubtreeHasher, TooShort
+from weightlock.engines.workers import run
+from weightlock.errors import ChangedWhileReading
+from weightlock.formats.filenames import printable
+from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
+
+BLOCK_BYTES: Final = 8 * 1024 * 1024
+"""What is hashed at a time of one segment; a power of two, so that a block is a whole subtree."""
+BATCH_PIECES: Final = 256
+"""Small segments are handed out together, up to this many or a block's bytes."""
+PROCESS_BYTES: Final = 64 * 1024 * 1024
+"""Below this, starting processes costs more than they gain."""
+WORTH_SENDING_BYTES: Final = 1024 * 1024
+_REQUESTS_AHEAD: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One block of one span."""
+
+    span: int
+    block: int
+    file: int
+    offset: int
+    length: int
+
+
+_Batch = Sequence[_Piece]
+_Record = Callable[[_Batch, Sequence[bytes]], None]
+
+
+class CpuEngine:
+    """Implements Engine on the cores of this machine."""
+
+    def __init__(self, threads: int, *, processes: bool = True) -> None:
+        self._threads = max(1, threads)
+        self._processes = processes
+
+    @property
+    def device(self) -> str:
+        """The hardware, with the number of threads."""
+        return f"cpu ({self._threads} threads)"
+
+    def segment_roots(
+        self,
+        files: Files,
+        spans: Sequence[Span],
+        parameters: TreeParameters,
+        progress: Progress,
+    ) -> list[bytes]:
+        """The root of each span."""
+        blocks: list[list[bytes]] = [[b""] * -(-span.length // BLOCK_BYTES) for span in spans]
+        much = sum(span.length for span in spans) >= PROCESS_BYTES
+
+        def record(batch: _Batch, roots: Sequence[bytes]) -> None:
+            for piece, root in zip(batch, roots, strict=True):
+                blocks[piece.span][piece.block] = root
+            progress(sum(piece.length for piece in batch))
+
+        def work(batches: Iterator[_Batch]) -> None:
+            process = start_process(parameters) if much and self._processes else None
+            _Worker(files, parameters, process, record).work(batches)
+
+        run(_batches(spans), work, self._threads)
+        return [
+            sealed_segment_root(
+                parameters, span.length, merkle_tree_hash(parameters.algorithm, roots)
+            )
+            for span, roots in zip(spans, blocks, strict=True)
+        ]
+
+
+class _Worker:
+    """One thread of the engine, with its process if it has one."""
+
+    def __init__(
+        self,
+        files: Files,
+        parameters: TreeParameters,
+        process: HashingProcess | None,
+        record: _Record,
+    ) -> None:
+        self._files = files
+        self._process = process
+        self._record = record
+        self._hasher = SubtreeHasher(parameters.algorithm.constructor_name, parameters.leaf_bytes)
+        self._sent: deque[tuple[_Batch, list[OpenFile], ExitStack]] = deque()
+
+    def work(self, batches: Iterator[_Batch]) -> None:
+        try:
+            for batch in batches:
+                if self._process and sum(p.length for p in batch) >= WORTH_SENDING_BYTES:
+                    self._send(self._process, batch)
+                else:
+                    self._hash_here(batch)
+            while self._process and self._sent:
+                self._collect(self._process)
+        finally:
+            if self._process:
+                self._process.close()
+            for _, _, opened in self._sent:
+                opened.close()
+
+    def _hash_here(self, batch: _Batch) -> None:
+        roots = []
+        for run_of_one_file in _by_file(batch):
+            with self._files.open(run_of_one_file[0].file) as file:
+                roots += [self._root(file, piece) for piece in run_of_one_file]
+        self._record(batch, roots)
+
+    def _root(self, file: OpenFile, piece: _Piece) -> bytes:
+        try:
+            return self._hasher.root(file.descriptor, piece.offset, piece.length)
+        except TooShort:
+            raise _too_short([file]) from None
+
+    def _send(self, process: HashingProcess, batch: _Batch) -> None:
+        opened = ExitStack()
+        with opened:
+            runs = _by_file(batch)
+            files = [opened.enter_context(self._files.open(run[0].file)) for run in runs]
+            pieces = [
+                (number, piece.offset, piece.length)
+                for number, run_of_one_file in enumerate(runs)
+                for piece in run_of_one_file
+            ]
+            process.request([file.descriptor for file in files], pieces)
+            self._sent.append((batch, files, opened.pop_all()))
+        if len(self._sent) >= _REQUESTS_AHEAD:
+            self._collect(process)
+
+    def _collect(self, process: HashingProcess) -> None:
+        batch, files, opened = self._sent.popleft()
+        with opened:
+            try:
+                roots = process.answer(len(batch))
+            except TooShort:
+                raise _too_short(files) from None
+        self._record(batch, roots)
+
+
+def _too_short(files: Sequence[OpenFile]) -> ChangedWhileReading:
+    names = ", ".join(printable(file.name) for file in files[:3])
+    return ChangedWhileReading(
+        f"{names} ended before its size when it was listed",
+        hint="stop whatever writes to the checkpoint, then try again",
+    )
+
+
+def _batches(spans: Sequence[Span]) -> Iterator[_Batch]:
+    batch: list[_Piece] = []
+    size = files = 0
+    for piece in _pieces(spans):
+        files += not batch or batch[-1].file != piece.file
+        batch.append(piece)
+        size += piece.length
+        if size >= BLOCK_BYTES or len(batch) >= BATCH_PIECES or files >= MAX_DESCRIPTORS:
+            yield batch
+            batch, size, files = [], 0, 0
+    if batch:
+        yield batch
+
+
+def _pieces(spans: Sequence[Span]) -> Iterator[_Piece]:
+    for number, span in enumerate(spans):
+        for block, start in enumerate(range(0, span.length, BLOCK_BYTES)):
+            length = min(BLOCK_BYTES, span.length - start)
+            yield _Piece(number, block, span.file, span.offset + start, length)
+
+
+def _by_file(batch: _Batch) -> list[list[_Piece]]:
+    runs: list[list[_Piece]] = []
+    for piece in batch:
+        if not runs or runs[-1][0].file != piece.file:
+            runs.append([])
+        runs[-1].append(piece)
+    return runs

@@ -1,0 +1,147 @@
+"""The CPU's second look, so that a faulty GPU can cause a false alarm but never a false pass (C14).
+
+What a verdict rests on is a comparison of roots with signed ones. A device that computed something
+else cannot hit a signed root by accident; it could only repeat one that it holds from before. So:
+
+1. Staging and nodes are zeroed before each use: there is nothing to repeat.
+2. Of each batch some leaves are chosen at random. The CPU hashes them from the bytes that were
+   read, and hashes every group of nodes on their way up to their piece's root.
+3. Everything above the pieces, the seal with length, leaf size and algorithm included, is always
+   computed by the CPU, by the oracle's functions.
+
+With `every_node` step 2 covers all nodes above the leaves, which costs the CPU about a microsecond
+for each leaf.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
+from typing import Final
+
+from weightlock.digests import HashAlgorithm
+from weightlock.engines.gpu.plan import Batch
+from weightlock.engines.gpu.table import FOLD_NODES, Level, Table
+from weightlock.errors import EngineFault
+from weightlock.formats.tree import merkle_tree_hash
+
+_TRIES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """How much the CPU looks at again."""
+
+    leaves_per_batch: int = 1
+    every_node: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenLeaf:
+    """A leaf that the CPU hashes too: its piece's number in the batch and its own in the piece.
+
+    Its bytes come with read number `read`, from `start` of that read on.
+    """
+
+    piece: int
+    leaf: int
+    read: int
+    start: int
+    length: int
+
+
+def choose_leaves(
+    batch: Batch, leaf_bytes: int, count: int, random: Random
+) -> Sequence[ChosenLeaf]:
+    """Random leaves of a batch, each from a random piece; a few less where reads cut leaves."""
+    chosen = []
+    for _ in range(count * _TRIES):
+        leaf = _random_leaf(batch, leaf_bytes, random)
+        if leaf is not None:
+            chosen.append(leaf)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _random_leaf(batch: Batch, leaf_bytes: int, random: Random) -> ChosenLeaf | None:
+    number = random.randrange(len(batch.pieces))
+    piece = batch.pieces[number]
+    leaf = random.randrange(-(-piece.length // leaf_bytes))
+    start = batch.starts[number] + leaf * leaf_bytes
+    length = min(leaf_bytes, piece.length - leaf * leaf_bytes)
+    read = batch.read_at(start, length)
+    if read is None:
+        return None
+    return ChosenLeaf(number, leaf, read, start - batch.reads[read].start, length)
+
+
+class Nodes:
+    """The nodes of a batch as the device computed them, and what the CPU says to them."""
+
+    def __init__(self, algorithm: HashAlgorithm, table: Table, data: memoryview) -> None:
+        self._algorithm = algorithm
+        self._table = table
+        self._data = data
+
+    def roots(self) -> list[bytes]:
+        """The roots of the pieces."""
+        return self._nodes(self._table.levels[-1].offset, self._table.pieces)
+
+    def check_leaf(self, piece: int, leaf: int, digest: bytes) -> None:
+        """Compare one leaf with the CPU's hash of it, and all groups above it.
+
+        Raises:
+            EngineFault: if the device's answer is wrong.
+        """
+        levels = self._table.levels
+        if self._nodes(int(levels[0].firsts[piece]) + leaf, 1) != [digest]:
+            raise _fault("leaf")
+        place = leaf
+        for below, above in pairwise(levels):
+            place //= FOLD_NODES
+            self._check_group(below, above, piece, place)
+
+    def check_every_group(self) -> None:
+        """Hash all nodes above the leaves again.
+
+        Raises:
+            EngineFault: if the device's answer is wrong.
+        """
+        levels = self._table.levels
+        for below, above in pairwise(levels):
+            for piece in range(self._table.pieces):
+                for place in range(int(above.counts[piece])):
+                    self._check_group(below, above, piece, place)
+
+    def _check_group(self, below: Level, above: Level, piece: int, place: int) -> None:
+        first = place * FOLD_NODES
+        count = min(FOLD_NODES, int(below.counts[piece]) - first)
+        group = self._nodes(below.offset + int(below.firsts[piece]) + first, count)
+        folded = self._nodes(above.offset + int(above.firsts[piece]) + place, 1)
+        if [merkle_tree_hash(self._algorithm, group)] != folded:
+            raise _fault("node")
+
+    def _nodes(self, first: int, count: int) -> list[bytes]:
+        size = self._algorithm.digest_bytes
+        data = bytes(self._data[first * size : (first + count) * size])
+        return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def check(nodes: Nodes, digests: Iterable[tuple[ChosenLeaf, bytes]], recheck: Recheck) -> None:
+    """Compare what the CPU hashed of a batch with the device's nodes.
+
+    Raises:
+        EngineFault: if they differ.
+    """
+    for leaf, digest in digests:
+        nodes.check_leaf(leaf.piece, leaf.leaf, digest)
+    if recheck.every_node:
+        nodes.check_every_group()
+
+
+def _fault(what: str) -> EngineFault:
+    return EngineFault(
+        f"the GPU computed a {what} of the tree that the CPU contradicts",
+        hint="take the GPU out of service and check its memory; verify with --engine cpu",
+    )

@@ -1,0 +1,86 @@
+"""The memory of the engine: taken once, within a stated budget, zeroed after every use (F12, F13).
+
+A slot holds one batch on its way through the device. With the default geometry a device lends
+4 slots, 0.54 GiB of its memory, and the host pins 12 MiB for each reading process and 5 MiB for
+each slot.
+"""
+
+import ctypes
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from weightlock.engines.gpu.device import Device, HostMemory, Mark, Memory, Queue
+from weightlock.engines.gpu.plan import Geometry
+from weightlock.engines.gpu.readers import Reader
+from weightlock.engines.gpu.table import node_count, table_bytes
+
+MAX_DIGEST_BYTES: Final = 64
+SLOTS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Memory for one batch in flight, with a queue of its own."""
+
+    queue: Queue
+    done: Mark
+    staging: Memory
+    nodes: Memory
+    tables: Memory
+    results: HostMemory
+
+    def clear(self) -> None:
+        """Zero all that held content or came from it."""
+        self.queue.clear(self.staging.address, self.staging.size)
+        self.queue.clear(self.nodes.address, self.nodes.size)
+        self.queue.clear(self.tables.address, self.tables.size)
+        self.queue.finish()
+
+
+class Pool:
+    """All memory of one device's engine."""
+
+    def __init__(self, device: Device, geometry: Geometry, readers: int) -> None:
+        self._owned = ExitStack()
+        try:
+            self.slots = [self._slot(device, geometry) for _ in range(SLOTS)]
+            self.readers = [self._reader(device, geometry) for _ in range(readers)]
+        except BaseException:
+            self._owned.close()
+            raise
+
+    def free(self) -> None:
+        """Give everything back."""
+        self._owned.close()
+
+    def _slot(self, device: Device, geometry: Geometry) -> Slot:
+        leaves, pieces = geometry.max_leaves, geometry.max_pieces
+        nodes = node_count(leaves, pieces) * MAX_DIGEST_BYTES
+        return Slot(
+            queue=device.queue(),
+            done=device.mark(),
+            staging=self._own(device.allocate(geometry.capacity)),
+            nodes=self._own(device.allocate(nodes)),
+            tables=self._own(device.allocate(table_bytes(leaves, pieces))),
+            results=self._pinned(device, nodes),
+        )
+
+    def _reader(self, device: Device, geometry: Geometry) -> Reader:
+        reader = Reader(device, geometry.read_bytes)
+        self._owned.callback(reader.close)
+        return reader
+
+    def _own(self, memory: Memory) -> Memory:
+        self._owned.callback(memory.free)
+        return memory
+
+    def _pinned(self, device: Device, size: int) -> HostMemory:
+        memory = device.pin(size)
+        self._owned.callback(memory.free)
+        return memory
+
+
+def address_of(data: bytes) -> int:
+    """Where the bytes lie; they must be kept alive while it is used."""
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0

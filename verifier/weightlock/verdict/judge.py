@@ -1,0 +1,116 @@
+"""From facts to one verdict. The only code that says Verified; CLI, operator and webhook call it.
+
+The same function judges fresh evidence and the recorded signatures of a sealed verdict
+(weightlock.verdict.records), so a key that leaves a policy stops counting everywhere at once (A23).
+
+The checks run in the order of CHECKS and the first violation is the answer:
+
+ 1. there is something to judge by: no requirement is not "all satisfied" (A31)
+ 2. no signature under a trusted key is wrong
+ 3. nothing that was compared is bad: whatever else is unknown, bad content is Failed
+ 4. there is a signature, or a reason why none could be read
+ 5. everybody whom the signed payload lists has signed, and nobody else (A11)
+ 6. every signature under a trusted key could be checked
+ 7. neither root nor hash algorithm is refused
+ 8. it is the model, and at least the version, that was asked for (A22)
+ 9. every rule of every policy holds
+10. content was compared, to its end (A09, A31)
+
+What passes them all is Verified if post-quantum signatures make it so, and else ClassicalOnly.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from weightlock.policy.requirements import SignatureRequirements
+from weightlock.reasons import Reason
+from weightlock.verdict import checks
+from weightlock.verdict.cases import ANYTHING, Case, Expected
+from weightlock.verdict.counting import Signed, counted, is_post_quantum
+from weightlock.verdict.evidence import Evidence
+from weightlock.verdict.judgement import Judgement, Violation
+
+__all__ = ["ANYTHING", "CHECKS", "Check", "Expected", "judge"]
+
+Check = Callable[[Case], Violation | None]
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    checks.requirements_missing,
+    checks.signature_invalid,
+    checks.content_bad,
+    checks.signature_missing,
+    checks.signer_missing,
+    checks.signature_unlisted,
+    checks.signature_unchecked,
+    checks.digest_denied,
+    checks.algorithm_forbidden,
+    checks.identity_mismatch,
+    checks.rolled_back,
+    checks.rule_violated,
+    checks.content_unknown,
+)
+
+
+def judge(
+    evidence: Evidence,
+    requirements: Sequence[SignatureRequirements],
+    now: datetime,
+    expected: Expected = ANYTHING,
+) -> Judgement:
+    """The verdict on a checkpoint.
+
+    Laws: more requirements never allow more, and their order never matters.
+    """
+    ordered = tuple(sorted(requirements, key=lambda requirement: requirement.origin))
+    model_name = evidence.model.name if evidence.model else None
+    signed = Signed.of(evidence.signatures, model_name, ordered, now)
+    case = Case(evidence, ordered, expected, signed)
+    for check in CHECKS:
+        violation = check(case)
+        if violation is not None:
+            return Judgement.of_violation(violation)
+    return _passed(case)
+
+
+def _passed(case: Case) -> Judgement:
+    authorities = tuple(
+        dict.fromkeys(
+            authority.name
+            for requirement, rule in case.rules
+            for authority in counted(requirement, rule, case.signed)
+        )
+    )
+    classical = tuple(each for each in case.requirements if not _quantum_safe(each, case.signed))
+    if classical:
+        return Judgement(
+            Reason.CLASSICAL_ONLY,
+            f"{classical[0].origin} is satisfied by classical signatures only",
+            "Counter-sign it: weightlock notarize DIR --upstream-key P --private-key release.key",
+            classical[0].origin,
+            authorities,
+            classical_tolerated=all(
+                each.signatures.classical.tolerates(case.signed.now) for each in classical
+            ),
+        )
+    if case.evidence.digest is None:
+        return Judgement(Reason.INTERNAL_ERROR, "a post-quantum signature over no root")
+    return Judgement(
+        Reason.VERIFIED,
+        f"content and signatures are as signed by {', '.join(authorities)}",
+        authorities=authorities,
+    )
+
+
+def _quantum_safe(requirement: SignatureRequirements, signed: Signed) -> bool:
+    """Whether a post-quantum signature counts in some rule, and in each that could have one.
+
+    A rule over classical keys alone asks for a classical signature on top, and takes nothing away.
+    """
+    able = [
+        rule
+        for rule in requirement.signatures.rules
+        if any(each.algorithm.is_post_quantum for each in requirement.signatures.members(rule))
+    ]
+    return bool(able) and all(is_post_quantum(requirement, rule, signed) for rule in able)
