@@ -6,10 +6,12 @@ import hashlib
 import json
 import re
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from e2e.cluster.native.roots import SUITE
 from e2e.images.archive import Image, write_archive
 from e2e.images.debian import pack
 from e2e.images.product import ENVIRONMENT, PRODUCTS, ROOT, USER, Product
@@ -70,6 +72,30 @@ def test_the_locks_have_hashes_and_name_no_registry(lock: Path) -> None:
     assert len(pinned) <= text.count("--hash=sha256:")
     assert "://" not in text
     assert "--index" not in text
+
+
+@pytest.mark.parametrize(
+    ("target", "extras"),
+    [
+        ("operator", ["operator"]),
+        ("webhook", ["webhook"]),
+        ("verifier-cpu", []),
+        ("verifier", ["cuda"]),
+    ],
+)
+def test_each_lock_holds_what_the_project_declares(target: str, extras: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = list(project["dependencies"])
+    for extra in extras:
+        declared += project["optional-dependencies"][extra]
+    lock = (ROOT / "requirements" / f"image-{target}.lock").read_text()
+    locked = set(re.findall(r"^([a-z0-9][a-z0-9._-]*)==", lock, flags=re.MULTILINE))
+    wanted = {re.split(r"[\s<>=!~;\[]", requirement.lower())[0] for requirement in declared}
+    assert wanted <= locked
+
+
+def test_both_builds_start_from_the_same_debian() -> None:
+    assert f"FROM debian:{SUITE}-slim AS base" in DOCKERFILE
 
 
 @pytest.fixture
