@@ -27,6 +27,7 @@ from e2e.cluster.native.namespaces import (
     furnish,
     leave_the_machine,
 )
+from e2e.cluster.native.processes import namespace_of
 from e2e.cluster.supervisor import Supervisor
 
 APISERVER_PORT = 6443
@@ -57,7 +58,12 @@ def main(arguments: Sequence[str]) -> None:
 
 def _attend(inner: int, folders: Folders, door: socket.socket) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os.kill(inner, signal.SIGKILL))
-    record = {"pid": os.getpid(), "inner": inner, "port": door.getsockname()[1]}
+    record = {
+        "pid": os.getpid(),
+        "inner": inner,
+        "namespace": namespace_of(inner),
+        "port": door.getsockname()[1],
+    }
     unfinished = folders.record.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(record))
     unfinished.rename(folders.record)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from e2e.cluster.commands import Commands
 from e2e.cluster.errors import CannotRun, StepFailed
-from e2e.cluster.native import cgroups, preflight
+from e2e.cluster.native import cgroups, preflight, processes
 from e2e.cluster.native.control_plane import NodeCluster
 from e2e.cluster.native.folders import Folders
 from e2e.cluster.native.kubernetes import kubernetes_servers, node_root, program_images
@@ -75,16 +75,15 @@ class NativeProvider:
     def down(self) -> None:
         with self._alone():
             self._remove()
-        self._lock_file.unlink(missing_ok=True)
 
     def status(self) -> Status:
         if not self._lives():
             return Status(up=False, lines=("not running",))
         with self._supervised() as supervised:
-            processes = supervised.status()
+            components = supervised.status()
         lines = [
             f"{name}: " + ("running" if process["exit"] is None else f"exited {process['exit']}")
-            for name, process in processes.items()
+            for name, process in components.items()
         ]
         return Status(up=self._folders.ready.exists(), lines=tuple(lines))
 
@@ -174,13 +173,21 @@ class NativeProvider:
         shutil.rmtree(folders.state)
 
     def _ended(self) -> bool:
-        """Asks again each time: the record of a supervisor that was just started may be a moment
-        late.
+        """End what runs, and say whether nothing does any more.
+
+        To be asked again each time, since the record of a supervisor that was just started may be
+        late. The lock is not enough: the kernel lets go of it before the last process is gone.
         """
-        if not self._lives():
+        try:
+            record = json.loads(self._folders.record.read_text())
+        except FileNotFoundError:
+            return not self._lives()
+        if not self._lives() and not processes.any_in(record["namespace"]):
             return True
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(json.loads(self._folders.record.read_text())["pid"], signal.SIGTERM)
+        if processes.names(record["pid"], self._folders.state):
+            os.kill(record["pid"], signal.SIGTERM)  # it ends the inner one and waits for it
+        elif processes.names(record["inner"], self._folders.state):
+            os.kill(record["inner"], signal.SIGKILL)
         return False
 
     def _lives(self) -> bool:
@@ -199,21 +206,21 @@ class NativeProvider:
             os.close(lock)
         return False
 
-    @property
-    def _lock_file(self) -> Path:
-        return self._settings.state / f"{self.name}.lock"
-
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """One `up` or `down` of this cluster at a time."""
-        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+        path = self._settings.state / f"{self.name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_nlink == 0:  # the one before us removed it meanwhile
+                raise BlockingIOError
         except BlockingIOError as error:
             os.close(lock)
             raise CannotRun(f"another up or down of {self.name} is at work") from error
         try:
             yield
         finally:
+            path.unlink()
             os.close(lock)
