@@ -16,7 +16,13 @@ WORD = Path("/state/of/ours")
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(["sh", "-c", "read line", str(WORD)], stdin=subprocess.PIPE)  # noqa: S603, S607 our own words
+    process = subprocess.Popen(  # noqa: S603 our own words
+        ["/bin/sh", "-c", "echo ready; read line", str(WORD)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout
+    process.stdout.readline()  # before it speaks, the kernel may not yet show its words
     yield process
     process.communicate()
 
