@@ -1,7 +1,7 @@
 """`python -m e2e`: cluster up, install, tests, cluster down, whatever happens in between.
 
-The cluster has a name of its own, so that a developer's cluster is left alone, and several may run
-side by side.
+The cluster has a name of its own, so that a developer's cluster is left alone. What a run that was
+killed has left behind is taken down first; two runs at once need two names.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from e2e.cluster.choice import Kind, Record, Request, decide, provider_for
 from e2e.cluster.commands import Programs
 from e2e.cluster.errors import ClusterError
+from e2e.cluster.exclusive import exclusive
 from e2e.cluster.native.preflight import Machine
 from e2e.cluster.progress import Progress
 from e2e.cluster.provider import Provider
@@ -58,7 +59,17 @@ def run(name: str, asked: Kind, words: Sequence[str], progress: Progress) -> int
     record = Record(settings, name)
     kind = decide(asked, record.read(), Machine.this())
     provider = provider_for(kind, Request(name), settings, Programs(progress), progress)
-    record.write(kind)
+    with exclusive(settings.state / f"{name}.run", f"another run uses {name}: choose a --name"):
+        provider.down()
+        record.write(kind)
+        try:
+            return up_test_down(provider, progress, words, kind)
+        finally:
+            record.forget()
+
+
+def up_test_down(provider: Provider, progress: Progress, words: Sequence[str], kind: Kind) -> int:
+    """The run itself; pytest's exit status."""
     status = 1
     try:
         with progress.step(f"== Cluster up ({kind})"):
@@ -66,13 +77,12 @@ def run(name: str, asked: Kind, words: Sequence[str], progress: Progress) -> int
         with progress.step("== Install"):
             install(provider, progress, with_docker=kind is Kind.KIND)
         with progress.step("== Tests"):
-            status = test(name, words)
+            status = test(provider.name, words)
     finally:
         if status:
             keep_logs(provider, progress)
         with progress.step("== Cluster down"):
             provider.down()
-        record.forget()
     return status
 
 

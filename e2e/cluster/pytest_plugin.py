@@ -1,8 +1,7 @@
-"""Fixtures: `apiserver` and its kin for tests of the API, `cluster` for tests with running pods.
+"""Fixtures for tests of the API: `apiserver` and its kin. Tests with running pods live in e2e.
 
-Whoever asks for one of the API servers is marked `apiserver`, whoever asks for the cluster is
-marked `e2e`; both are left out of a plain `python -m pytest`. A test that was asked for and cannot
-run fails: it never passes in silence.
+Whoever asks for one of them is marked `apiserver` and so left out of a plain `python -m pytest`.
+A test that was asked for and cannot run fails: it never passes in silence.
 """
 
 from __future__ import annotations
@@ -19,17 +18,11 @@ from e2e.cluster.commands import Programs
 from e2e.cluster.native.kubernetes import kubernetes_servers
 from e2e.cluster.native.preflight import Machine, check
 from e2e.cluster.progress import Progress
-from e2e.cluster.running import RunningCluster
 from e2e.cluster.settings import Settings
 
 RunApiServer = Callable[..., AbstractContextManager[ApiServer]]
 
-MARKS = {
-    "apiserver": "apiserver",
-    "apiserver_with_controllers": "apiserver",
-    "run_apiserver": "apiserver",
-    "cluster": "e2e",
-}
+FIXTURES = {"apiserver", "apiserver_with_controllers", "run_apiserver"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,9 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Before `-m` chooses."""
     for item in items:
-        for fixture in getattr(item, "fixturenames", ()):
-            if fixture in MARKS:
-                item.add_marker(MARKS[fixture])
+        if FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("apiserver")
 
 
 @pytest.fixture(scope="session")
@@ -71,13 +63,6 @@ def apiserver_with_controllers(run_apiserver: RunApiServer) -> Iterator[ApiServe
     """
     with run_apiserver(controllers=True) as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def cluster(pytestconfig: pytest.Config) -> RunningCluster:
-    """The cluster that `python -m e2e.cluster up` brought up."""
-    name: str = pytestconfig.getoption("--cluster")
-    return RunningCluster.named(name, Settings.from_environ(), Progress(sys.stderr))
 
 
 def _assets(*, controllers: bool) -> Assets:

@@ -12,10 +12,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from e2e.cluster.commands import Commands
 from e2e.cluster.errors import CannotRun, StepFailed
+from e2e.cluster.exclusive import exclusive
 from e2e.cluster.native import cgroups, preflight, processes
 from e2e.cluster.native.control_plane import NodeCluster
 from e2e.cluster.native.folders import Folders
@@ -206,21 +208,7 @@ class NativeProvider:
             os.close(lock)
         return False
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """One `up` or `down` of this cluster at a time."""
         path = self._settings.state / f"{self.name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_nlink == 0:  # the one before us removed it meanwhile
-                raise BlockingIOError
-        except BlockingIOError as error:
-            os.close(lock)
-            raise CannotRun(f"another up or down of {self.name} is at work") from error
-        try:
-            yield
-        finally:
-            path.unlink()
-            os.close(lock)
+        return exclusive(path, f"another up or down of {self.name} is at work")
