@@ -1,6 +1,4 @@
-"""`python -m e2e.cluster up|down|status|logs|kubeconfig|kubectl|load|assets`: a real Kubernetes in
-one command.
-"""
+"""`python -m e2e.cluster COMMAND`: a real Kubernetes in one command."""
 
 from __future__ import annotations
 

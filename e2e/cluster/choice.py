@@ -1,6 +1,4 @@
-"""Which provider: the one that was asked for, the one that made the cluster, or the one that can
-run here.
-"""
+"""Which provider: as asked for, as the cluster was made, or whatever can run here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The seam to other programs: providers and builders run everything through it, so tests can
-record instead.
-"""
+"""The seam to other programs: everything runs through it, so tests can record instead."""
 
 from __future__ import annotations
 

@@ -15,9 +15,7 @@ from e2e.cluster.settings import Settings
 
 
 class ExistingProvider:
-    """Takes a copy of one context and otherwise leaves the cluster alone: `down` forgets the
-    copy.
-    """
+    """Copies one context and otherwise leaves the cluster alone: `down` forgets the copy."""
 
     def __init__(
         self,

@@ -1,6 +1,4 @@
-"""A certificate authority for one cluster: everything in it is made at `up` and deleted at
-`down`.
-"""
+"""A certificate authority for one cluster: made at `up` and deleted at `down`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Tells a person what is going on: one line when a step starts, signs of life, one line with the
-time it took.
-"""
+"""Tells a person what is going on: steps, signs of life, and the time each step took."""
 
 from __future__ import annotations
 

@@ -58,9 +58,7 @@ def apiserver(run_apiserver: RunApiServer) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def apiserver_with_controllers(run_apiserver: RunApiServer) -> Iterator[ApiServer]:
-    """The same with a controller manager: Jobs, service accounts, garbage collection, aggregated
-    roles.
-    """
+    """The same with a controller manager: Jobs, service accounts, garbage collection, roles."""
     with run_apiserver(controllers=True) as server:
         yield server
 

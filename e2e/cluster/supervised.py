@@ -70,9 +70,7 @@ class Supervised:
 
 
 class Owned:
-    """A supervisor of our own: it and all it started end with `close`, or when this process
-    dies.
-    """
+    """A supervisor of our own: all it started ends with `close` or with this process."""
 
     def __init__(self, folder: Path) -> None:
         ours, theirs = socket.socketpair()

@@ -35,8 +35,7 @@ class Tenant:
 def create_tenant(admin: Api, name: str, *, aggregated: bool) -> Tenant:
     """Make a namespace of a fresh name and someone with edit rights in it.
 
-    `aggregated`: a controller manager runs, so that the role also has what custom resources add to
-    it.
+    `aggregated`: a controller manager runs, so the role has what custom resources add to it.
     """
     namespace = f"{name}-{secrets.token_hex(3)}"
     user = f"{name}@tenants.test"

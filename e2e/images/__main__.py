@@ -1,6 +1,4 @@
-"""`python -m e2e.images [ARCHIVE]`: build the product's images into an archive, for `e2e.cluster
-load`.
-"""
+"""`python -m e2e.images [ARCHIVE]`: the product's images, for `e2e.cluster load`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Container images as files, without an engine.
 
-The archive is an OCI image layout that also carries Docker's manifest, so `ctr images import`,
-`docker load` and `kind load image-archive` all take it. The same input gives the same bytes, and so
-the same digest.
+The archive is an OCI image layout, which `ctr images import` takes, that also carries the manifest
+`docker load` reads. The same input gives the same bytes, and so the same digest.
 """
 
 from __future__ import annotations
@@ -60,9 +59,7 @@ class _Blob:
 
 
 def write_archive(path: Path, images: Sequence[Image], machine: str) -> dict[str, str]:
-    """Write an archive of images for a machine as `uname -m` names it; each image's digest by
-    name.
-    """
+    """Write an archive for a machine as `uname -m` names it; each image's digest by name."""
     unfinished = path.with_suffix(".unfinished")
     with tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as archive:
         digests = _Writer(archive, ARCHITECTURES[machine]).write(images)

@@ -129,9 +129,7 @@ class DebianImages:
         return cached(self._shelf, f"product-{key}", make, self._progress) / "product.layer"
 
     def _install(self, folder: Path, sources: Sequence[Path], words: Sequence[str]) -> Path:
-        """Run the install script in a fresh copy of the build root, beside copies of the
-        sources.
-        """
+        """Run the install script in a fresh copy of the build root, beside the sources."""
         root = folder / "root"
         log = self._log(words[0])
         builder = self._builder_root()
@@ -144,9 +142,7 @@ class DebianImages:
         return root
 
     def _wheels(self, product: Product) -> Path:
-        """Fetched by the machine's own pip, so that only it needs to know where packages come
-        from.
-        """
+        """Fetched by the machine's own pip: only it needs to know where packages come from."""
 
         def make(folder: Path) -> None:
             machine = platform.machine()
@@ -182,9 +178,7 @@ def additions(root: Path) -> list[str]:
 
 
 def pack(root: Path, layer: Path, only: Sequence[str] = (".",)) -> None:
-    """A layer of parts of a root file system: in order, without times, so that it is
-    reproducible.
-    """
+    """A layer of parts of a root file system: in order, without times, so reproducible."""
 
     def steady(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.mtime = 0

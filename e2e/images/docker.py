@@ -9,9 +9,7 @@ from e2e.images.product import PRODUCTS, ROOT
 
 
 def build_with_docker(commands: Commands, output: Path) -> None:
-    """Build the targets of the Dockerfile and save them as one archive, as the other build writes
-    it.
-    """
+    """Build the targets of the Dockerfile and save them as one archive."""
     output.parent.mkdir(parents=True, exist_ok=True)
     log = output.parent / "docker.log"
     for product in PRODUCTS:

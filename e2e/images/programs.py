@@ -26,9 +26,7 @@ APPLETS = (
 
 
 def program_layer(path: Path, program: Path, *, links: tuple[str, ...] = ()) -> Path:
-    """A layer with one program in `/bin` and links to it, the folders that pods expect, and an
-    unnamed user.
-    """
+    """A layer with one program in `/bin`, links to it, and the folders that pods expect."""
     with tarfile.open(path, "w") as layer:
         for folder, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
             entry = tarfile.TarInfo(folder)

@@ -1,6 +1,4 @@
-"""The pods' control groups: the only thing a node leaves on the machine that does not end with
-its processes.
-"""
+"""The pods' control groups: the one thing that does not end with a node's processes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Where one native cluster keeps everything: a single folder, the same path on the machine and in
-the node.
-"""
+"""Where a native cluster keeps everything: one folder, the same path in the node."""
 
 from __future__ import annotations
 

@@ -122,9 +122,7 @@ def _pivot(folders: Folders) -> int:
 
 
 def _connect(in_node: Sequence[str]) -> None:
-    """One link with one address, because the kubelet refuses loopback; its other end goes
-    nowhere.
-    """
+    """One link with one address, since the kubelet refuses loopback; it leads nowhere."""
     for words in (
         ["link", "set", "lo", "up"],
         ["link", "add", NODE_LINK, "type", "veth", "peer", "name", "nowhere"],

@@ -46,9 +46,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 
 
 def cni_config() -> str:
-    """A routed link per pod. With a bridge, replies between its pods would bypass the Service
-    rules.
-    """
+    """A routed link per pod: on a bridge, replies between pods bypass the Service rules."""
     ipam = {
         "type": "host-local",
         "dataDir": "/run/cni-addresses",

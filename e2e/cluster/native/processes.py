@@ -7,9 +7,7 @@ from pathlib import Path
 
 
 def names(pid: int, word: Path) -> bool:
-    """Whether a process was started with this word: a number alone may be somebody else's by
-    now.
-    """
+    """Whether a process was started with this word: numbers are given out again."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):

@@ -193,9 +193,7 @@ class NativeProvider:
         return False
 
     def _lives(self) -> bool:
-        """Whether any process of the cluster holds the lock. A pid alone may have been given to
-        someone else.
-        """
+        """Whether the supervisor holds its lock: a pid alone may be somebody else's by now."""
         try:
             lock = os.open(self._folders.alive, os.O_RDWR)
         except FileNotFoundError:
