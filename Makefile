@@ -34,3 +34,5 @@ lock: ## renew requirements/*.lock from pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist
+
+include e2e/cluster.mk

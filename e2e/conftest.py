@@ -1,0 +1,36 @@
+"""What the e2e tests share. Everything in this folder is marked `e2e`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.progress import Progress
+from e2e.cluster.running import RunningCluster
+from e2e.cluster.settings import Settings
+from e2e.cluster.tenants import Tenant
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before `-m` chooses."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("e2e")
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> RunningCluster:
+    """The cluster that `python -m e2e.cluster up` brought up."""
+    name: str = pytestconfig.getoption("--cluster")
+    return RunningCluster.named(name, Settings.from_environ(), Progress(sys.stderr))
+
+
+@pytest.fixture
+def tenant(cluster: RunningCluster) -> Tenant:
+    """Someone with edit rights in a namespace of this test's own."""
+    return cluster.tenant()

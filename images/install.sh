@@ -1,0 +1,18 @@
+#!/bin/sh
+# Installs into /opt/weightlock, the same way for the Dockerfile and for the build without a registry.
+#   install.sh dependencies LOCK [PIP-OPTION...]
+#   install.sh product WHEEL
+set -eu
+what=$1
+file=$2
+shift 2
+python=/opt/weightlock/bin/python
+# pip stays in the build stage: nothing can be installed into a running container.
+[ -e "$python" ] || python3 -m venv --without-pip /opt/weightlock
+pip="python3 -m pip --python $python --disable-pip-version-check --no-cache-dir install --quiet --no-compile"
+case $what in
+  dependencies) $pip --only-binary :all: --require-hashes --requirement "$file" "$@" ;;
+  product) $pip --no-index --no-deps "$file" ;;
+esac
+# Byte code that does not depend on when it was built.
+$python -m compileall -q --invalidation-mode unchecked-hash /opt/weightlock/lib

@@ -1,0 +1,143 @@
+"""The two ways to build the images say the same, and the archive is what loaders expect."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.native.roots import SUITE
+from e2e.images.archive import Image, write_archive
+from e2e.images.debian import pack
+from e2e.images.product import ENVIRONMENT, PRODUCTS, ROOT, USER, Product
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def stages() -> dict[str, list[str]]:
+    """Each stage's instructions by its name, continuation lines joined, comments gone."""
+    text = re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE).replace("\\\n", " ")
+    found: dict[str, list[str]] = {}
+    for line in filter(None, text.splitlines()):
+        if match := re.fullmatch(r"FROM \S+ AS (\S+)", line):
+            current = found.setdefault(match[1], [])
+        else:
+            current.append(" ".join(line.split()))
+    return found
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.target)
+def test_each_image_starts_the_same_program(product: Product) -> None:
+    assert f"ENTRYPOINT {json.dumps(product.entrypoint)}" in stages()[product.target]
+
+
+@pytest.mark.parametrize("target", ["operator", "webhook", "verifier", "verifier-cpu"])
+def test_each_target_installs_its_own_lock_with_the_shared_script(target: str) -> None:
+    dependencies = f"sh install.sh dependencies image-{target}.lock"
+    install = f"RUN {dependencies} && sh install.sh product weightlock-*.whl"
+    assert stages()[f"build-{target}"] == [install]
+    assert f"COPY --from=build-{target} /opt/weightlock /opt/weightlock" in stages()[target]
+    assert (ROOT / "requirements" / f"image-{target}.lock").is_file()
+
+
+def test_the_base_has_the_shared_packages_user_and_environment() -> None:
+    base = stages()["base"]
+    assert "COPY images/base.packages /tmp/packages" in base
+    assert f"USER {USER}" in base
+    assert {f"ENV {name}={value}" for name, value in ENVIRONMENT.items()} <= set(base)
+
+
+def test_the_build_stage_has_the_shared_packages_and_files() -> None:
+    build = stages()["build"]
+    assert "COPY images/build.packages /tmp/packages" in build
+    copied = "COPY images/install.sh dist/weightlock-*.whl requirements/image-*.lock /build/"
+    assert copied in build
+
+
+def test_no_package_is_named_outside_the_shared_lists() -> None:
+    installs = re.findall(r"apt-get install[^\n&|\\]*", DOCKERFILE)
+    assert installs
+    assert all(words.split()[2:] == ["--yes", "--no-install-recommends"] for words in installs)
+
+
+@pytest.mark.parametrize("lock", sorted((ROOT / "requirements").glob("image-*.lock")), ids=str)
+def test_the_locks_have_hashes_and_name_no_registry(lock: Path) -> None:
+    text = lock.read_text()
+    pinned = re.findall(r"^[a-z0-9][^ ]*==", text, flags=re.MULTILINE)
+    assert len(pinned) <= text.count("--hash=sha256:")
+    assert "://" not in text
+    assert "--index" not in text
+
+
+@pytest.mark.parametrize(
+    ("target", "extras"),
+    [
+        ("operator", ["operator"]),
+        ("webhook", ["webhook"]),
+        ("verifier-cpu", []),
+        ("verifier", ["cuda"]),
+    ],
+)
+def test_each_lock_holds_what_the_project_declares(target: str, extras: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = list(project["dependencies"])
+    for extra in extras:
+        declared += project["optional-dependencies"][extra]
+    lock = (ROOT / "requirements" / f"image-{target}.lock").read_text()
+    locked = set(re.findall(r"^([a-z0-9][a-z0-9._-]*)==", lock, flags=re.MULTILINE))
+    wanted = {re.split(r"[\s<>=!~;\[]", requirement.lower())[0] for requirement in declared}
+    assert wanted <= locked
+
+
+def test_both_builds_start_from_the_same_debian() -> None:
+    assert f"FROM debian:{SUITE}-slim AS base" in DOCKERFILE
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    (root / "opt" / "weightlock").mkdir(parents=True)
+    (root / "opt" / "weightlock" / "file").write_text("content")
+    (root / "build").mkdir()
+    path = tmp_path / "layer"
+    pack(root, path, ["opt/weightlock"])
+    return path
+
+
+def test_a_layer_holds_one_folder_and_its_parents(layer: Path) -> None:
+    with tarfile.open(layer) as archive:
+        names = archive.getnames()
+    assert names == ["opt", "opt/weightlock", "opt/weightlock/file"]
+
+
+def test_every_blob_of_an_archive_is_named_by_its_content(layer: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "images.tar"
+    write_archive(archive, [Image("test/one:1", [layer], ["/bin/one"])], "x86_64")
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            if member.name.startswith("blobs/sha256/"):
+                blob = tar.extractfile(member)
+                assert blob
+                assert hashlib.sha256(blob.read()).hexdigest() == member.name.rsplit("/", 1)[1]
+
+
+def test_an_image_is_known_by_tag_and_by_digest(layer: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "images.tar"
+    image = Image("test/one:1", [layer], ["/bin/one"])
+    digest = write_archive(archive, [image], "x86_64")["test/one:1"]
+    with tarfile.open(archive) as tar:
+        index = json.load(tar.extractfile("index.json") or pytest.fail("no index"))
+    names = [entry["annotations"]["io.containerd.image.name"] for entry in index["manifests"]]
+    assert names == ["test/one:1", f"test/one@{digest}"]
+
+
+def test_the_same_input_gives_the_same_archive(layer: Path, tmp_path: Path) -> None:
+    images = [Image("test/one:1", [layer], ["/bin/one"])]
+    for name in ("a.tar", "b.tar"):
+        write_archive(tmp_path / name, images, "x86_64")
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
