@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,8 +54,7 @@ class _Load:
     digests: list[tuple[ChosenLeaf, bytes]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(NamedTuple):
     load: _Load
     number: int
     read: Read

@@ -4,8 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +72,7 @@ class Reader:
 
     def __init__(self, device: Device, buffer_bytes: int) -> None:
         self._buffer_bytes = buffer_bytes
+        self._file: SharedFile | None = None
         self.memory: SharedMemory = device.share(BUFFERS * buffer_bytes)
         self.marks: list[Mark] = [device.mark() for _ in range(BUFFERS)]
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -88,8 +88,14 @@ class Reader:
         self.marks[buffer].wait()
         position = buffer * self._buffer_bytes
         request = filler.REQUEST.pack(position, read.offset, read.length, read.needed)
-        with _lost_process():
-            socket.send_fds(self._channel, [request], [file.descriptor])
+        try:
+            if file is self._file:
+                self._channel.send(request)
+            else:
+                socket.send_fds(self._channel, [request], [file.descriptor])
+        except ConnectionError as error:
+            raise _ended() from error
+        self._file = file
 
     def answer(self, file: SharedFile) -> None:
         """What came of the oldest request.
@@ -116,8 +122,11 @@ class Reader:
         """Have all buffers zeroed, as soon as the device has done with them."""
         for mark in self.marks:
             mark.wait()
-        with _lost_process():
+        self._file = None
+        try:
             self._channel.send(filler.REQUEST.pack(0, 0, self.memory.size, 0))
+        except ConnectionError as error:
+            raise _ended() from error
 
     def finish_clearing(self, unanswered: int) -> None:
         """Wait for that, and for requests whose answers nobody wants any more."""
@@ -132,21 +141,14 @@ class Reader:
         self.memory.free()
 
     def _receive(self) -> tuple[int, int]:
-        with _lost_process():
+        try:
             message = self._channel.recv(filler.ANSWER.size)
+        except ConnectionError as error:
+            raise _ended() from error
         if not message:
             raise _ended()
         status, number = filler.ANSWER.unpack(message)
         return status, number
-
-
-@contextmanager
-def _lost_process() -> Iterator[None]:
-    """A broken channel is a process that has ended."""
-    try:
-        yield
-    except ConnectionError as error:
-        raise _ended() from error
 
 
 def _ended() -> EngineUnavailable:

@@ -1,7 +1,7 @@
 """The memory of the engine: taken once, within a stated budget, zeroed after every use (F12, F13).
 
 A slot holds one batch on its way through the device. With the default geometry a device lends
-4 slots, 0.54 GiB of its memory, and the host pins 12 MiB for each reading process and 5 MiB for
+8 slots, 1.1 GiB of its memory, and the host pins 12 MiB for each reading process and 5 MiB for
 each slot.
 """
 
@@ -16,7 +16,8 @@ from weightlock.engines.gpu.readers import Reader
 from weightlock.engines.gpu.table import node_count, table_bytes
 
 MAX_DIGEST_BYTES: Final = 64
-SLOTS: Final = 4
+SLOTS: Final = 8
+"""Enough that reading need not wait for a batch whose last run is late."""
 
 
 @dataclass(frozen=True, slots=True)
