@@ -10,9 +10,11 @@ from weightlock.checkpoint.folder import CheckpointFolder
 from weightlock.checkpoint.layout import segments_of, spans_of
 from weightlock.checkpoint.walker import FileFact, Limits, Walk
 from weightlock.digests import Digest
-from weightlock.engines.engine import Engine, Span
+from weightlock.engines.engine import Engine, Files, Span
+from weightlock.engines.lattice import NumberedSegment, lattice_sum
 from weightlock.errors import ChangedWhileReading, CheckpointRefused
 from weightlock.formats.filenames import printable
+from weightlock.formats.lthash import LtHash
 from weightlock.formats.manifest import FileEntry, SegmentEntry, file_entry, in_order, model_root
 from weightlock.formats.tree import TreeParameters
 from weightlock.reasons import Reason
@@ -51,6 +53,7 @@ class HashedCheckpoint:
     total_bytes: int
     seconds: float
     device: str
+    lthash: LtHash | None = None
 
     @property
     def digest(self) -> Digest:
@@ -65,6 +68,8 @@ class HashingOptions:
     engine: Engine
     parameters: TreeParameters = field(default_factory=TreeParameters)
     limits: Limits = field(default_factory=Limits)
+    lattice_threads: int = 0
+    """How many threads compute the lattice hash as well; with none it is left out."""
 
 
 def hash_folder(path: Path, options: HashingOptions, watcher: Watcher) -> HashedCheckpoint:
@@ -93,6 +98,7 @@ def hash_open_folder(
     spans = [span for number, cut in enumerate(lengths) for span in spans_of(number, cut)]
     watcher.begin(len(found.files), sum(fact.size for fact in found.files))
     roots = options.engine.segment_roots(files, spans, options.parameters, watcher.advance)
+    lthash = _lattice(files, lengths, options) if options.lattice_threads else None
     refuse_if_changed(found, folder.walk(options.limits))
     entries = _entries(options.parameters, found.files, spans, roots)
     return HashedCheckpoint(
@@ -102,6 +108,7 @@ def hash_open_folder(
         total_bytes=sum(entry.size for entry in entries),
         seconds=time.perf_counter() - started,
         device=options.engine.device,
+        lthash=lthash,
     )
 
 
@@ -140,6 +147,16 @@ def describe(finding: Finding) -> str:
     if finding.name and printable(finding.name) not in finding.message:
         return f"{printable(finding.name)} {finding.message}"
     return finding.message
+
+
+def _lattice(files: Files, lengths: Sequence[Sequence[int]], options: HashingOptions) -> LtHash:
+    segments = [
+        NumberedSegment(span.file, number, span.offset, span.length)
+        for file, cut in enumerate(lengths)
+        for number, span in enumerate(spans_of(file, cut))
+    ]
+    leaf_bytes, threads = options.parameters.leaf_bytes, options.lattice_threads
+    return lattice_sum(files, segments, leaf_bytes, threads, lambda _: None)
 
 
 def _entries(

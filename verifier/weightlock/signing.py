@@ -4,7 +4,7 @@ What verifying would refuse is refused before anything is signed, and what was s
 with the public keys before it is written, so that a faulty device's signature never gets out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,28 +20,43 @@ from weightlock.formats.manifest import (
     UpstreamSigner,
     check_model_name,
 )
-from weightlock.hashing import HashedCheckpoint, HashingOptions, Watcher, hash_open_folder
-from weightlock.names import ENVELOPE_FILE
+from weightlock.hashing import (
+    HashedCheckpoint,
+    HashingOptions,
+    Watcher,
+    hash_open_folder,
+    refuse_if_changed,
+)
+from weightlock.names import ENVELOPE_FILE, OMS_FILE
+from weightlock.oms import ecdsa
+from weightlock.oms import writing as oms_writing
+from weightlock.oms.contents import Contents
 from weightlock.signatures.schemes import SigningKey
 
 
 @dataclass(frozen=True, slots=True)
 class SigningOptions:
-    """What is said of the checkpoint besides its content."""
+    """What is said of the checkpoint besides its content. `oms`: write a classical bundle too."""
 
     model: ModelIdentity
     created_at: datetime
     replace: bool = False
+    oms: bool = False
     upstream: UpstreamSigner | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCheckpoint:
-    """What was signed and by whom."""
+    """What was signed: the manifest, what hashing it took, the documents by file name."""
 
     manifest: Manifest
     hashed: HashedCheckpoint
-    envelope_bytes: int
+    documents: Mapping[str, bytes]
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The names of the files with signatures."""
+        return tuple(self.documents)
 
 
 def sign(
@@ -58,16 +73,57 @@ def sign(
         KeyUnusable: if the keys are none, classical only, or do not sign.
         SignatureExists: if there is a signature already, unless it is to be replaced.
     """
+    with CheckpointFolder(path) as folder:
+        signed = sign_open_folder(folder, keys, options, hashing, watcher)
+        write(folder, signed, options)
+    return signed
+
+
+def sign_open_folder(
+    folder: CheckpointFolder,
+    keys: Sequence[SigningKey],
+    options: SigningOptions,
+    hashing: HashingOptions,
+    watcher: Watcher,
+) -> SignedCheckpoint:
+    """Do all but the writing; raises as sign does."""
     check_keys(keys)
     check_model_name(options.model.name)
-    with CheckpointFolder(path) as folder:
-        if not options.replace and writing.exists(folder.descriptor, ENVELOPE_FILE):
-            raise writing.already_there(ENVELOPE_FILE)
-        hashed = hash_open_folder(folder, hashing, watcher)
-        manifest = manifest_of(hashed, keys, options)
-        document = sealed_envelope(manifest, keys)
-        writing.write(folder.descriptor, ENVELOPE_FILE, document, replace=options.replace)
-    return SignedCheckpoint(manifest, hashed, len(document))
+    oms_key = _oms_key(keys) if options.oms else None
+    for name in (ENVELOPE_FILE, OMS_FILE) if oms_key else (ENVELOPE_FILE,):
+        if not options.replace and writing.exists(folder.descriptor, name):
+            raise writing.already_there(name)
+    before = folder.walk(hashing.limits)
+    hashed = hash_open_folder(folder, hashing, watcher)
+    manifest = manifest_of(hashed, keys, options)
+    documents = {ENVELOPE_FILE: sealed_envelope(manifest, keys)}
+    if oms_key is not None:
+        contents = Contents(before.files, folder.files(before.files))
+        digests = oms_writing.file_digests(contents, watcher.advance)
+        documents[OMS_FILE] = oms_writing.bundle(options.model.name, digests, oms_key)
+    # Both documents are about the same content only if nothing changed from first to last.
+    refuse_if_changed(before, folder.walk(hashing.limits))
+    return SignedCheckpoint(manifest, hashed, documents)
+
+
+def write(folder: CheckpointFolder, signed: SignedCheckpoint, options: SigningOptions) -> None:
+    """Write what was signed.
+
+    Raises:
+        SignatureExists, Unreadable: as weightlock.checkpoint.writing does.
+    """
+    for name, document in signed.documents.items():
+        writing.write(folder.descriptor, name, document, replace=options.replace)
+
+
+def _oms_key(keys: Sequence[SigningKey]) -> SigningKey:
+    for key in keys:
+        if key.public_key.algorithm in ecdsa.ALGORITHMS:
+            return key
+    raise KeyUnusable(
+        "an OMS bundle needs an ECDSA key, and none was given",
+        hint="add one: weightlock keygen --algorithm ECDSA-P256-SHA256",
+    )
 
 
 def check_keys(keys: Sequence[SigningKey]) -> None:
@@ -98,6 +154,7 @@ def manifest_of(
         root=hashed.root,
         files=hashed.files,
         signers=tuple(Signer(key.public_key.algorithm, key.public_key.keyid) for key in keys),
+        lthash=hashed.lthash,
         upstream=options.upstream,
     )
 

@@ -26,19 +26,23 @@ from weightlock.engines.engine import Engine
 from weightlock.errors import WeightlockError
 from weightlock.formats import envelope, statement
 from weightlock.formats.manifest import Manifest
+from weightlock.formats.spki import PublicKeyInfo
 from weightlock.hashing import Watcher, refuse_if_changed
 from weightlock.names import ENVELOPE_FILE, OMS_FILE
-from weightlock.oms.bundle import MAX_BUNDLE_BYTES
+from weightlock.oms.bundle import MAX_BUNDLE_BYTES, OmsBundle
+from weightlock.oms.certificates import signing_certificate
 from weightlock.oms.contents import Contents
 from weightlock.oms.trust import Trust
 from weightlock.oms.verification import Settings, verify_bundle
+from weightlock.oms.vocabulary import Method
 from weightlock.policy.requirements import SignatureRequirements, trusted_keys
 from weightlock.reasons import Reason, Verdict
 from weightlock.signatures.trying import signature_facts
 from weightlock.signatures.verifying import verifying_key
 from weightlock.verdict.comparison import content_finding, structure_findings
-from weightlock.verdict.evidence import Evidence, Finding
-from weightlock.verdict.judging import Judgement, judge
+from weightlock.verdict.evidence import Evidence, Finding, SignatureFact, Signer
+from weightlock.verdict.judge import judge
+from weightlock.verdict.judgement import Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,9 @@ class VerificationOptions:
     requirements: Sequence[SignatureRequirements]
     now: datetime
     engine: Engine
-    classical_trust: Trust | None = None
+    classical_trust: Trust = field(default_factory=Trust)
+    certificates_suffice: bool = False
+    """Whether an authority's word for an OMS bundle's certificate needs no policy beside it."""
     selection: Selection = field(default_factory=Selection)
     limits: Limits = field(default_factory=Limits)
 
@@ -65,11 +71,17 @@ class Verification:
     device: str
     manifest: Manifest | None = None
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether everything that was to be hashed is as trusted keys signed it, post-quantum."""
+        return self.judgement.verdict is Verdict.VERIFIED
+
 
 @dataclass(slots=True)
 class _Case:
     """What was gathered so far."""
 
+    requirements: Sequence[SignatureRequirements]
     evidence: Evidence = field(default_factory=Evidence)
     manifest: Manifest | None = None
     files: int = 0
@@ -82,7 +94,7 @@ class _Case:
 def verify(path: Path, options: VerificationOptions, watcher: Watcher) -> Verification:
     """Verify a checkpoint's folder; what is wrong with it is in the verdict, not raised."""
     started = time.perf_counter()
-    case = _Case()
+    case = _Case(options.requirements)
     try:
         # Step 1.
         with CheckpointFolder(path) as folder:
@@ -91,7 +103,7 @@ def verify(path: Path, options: VerificationOptions, watcher: Watcher) -> Verifi
         case.add(Finding(error.reason, "", error.message, error.hint))
     # Step 9.
     return Verification(
-        judgement=judge(case.evidence, options.requirements, options.now),
+        judgement=judge(case.evidence, case.requirements, options.now),
         evidence=case.evidence,
         files=case.files,
         bytes=case.bytes,
@@ -123,11 +135,25 @@ def _gather(
     del parsed
     case.manifest = manifest
     case.evidence = Evidence(
-        signatures=facts, signers=manifest.signers, model=manifest.model, digest=manifest.digest
+        signatures=_with_algorithms(facts, manifest.signers),
+        signers=manifest.signers,
+        model=manifest.model,
+        digest=manifest.digest,
     )
     # Step 5.
     if _signatures_suffice(case.evidence, options):
         _compare(folder, manifest, options, watcher, case)
+
+
+def _with_algorithms(
+    facts: Sequence[SignatureFact], signers: Sequence[Signer]
+) -> tuple[SignatureFact, ...]:
+    """Say of untrusted signatures what the signed payload says of their signers; to be shown."""
+    algorithms = {signer.keyid: signer.algorithm for signer in signers}
+    return tuple(
+        fact if fact.trusted else replace(fact, algorithm=algorithms.get(fact.keyid))
+        for fact in facts
+    )
 
 
 def _signatures_suffice(evidence: Evidence, options: VerificationOptions) -> bool:
@@ -207,11 +233,22 @@ def _gather_classical(
     contents = Contents(found.files, folder.files(found.files))
     size = sum(fact.size for fact in found.files)
     watcher.begin(len(found.files), size)
-    trust = options.classical_trust or Trust()
-    result = verify_bundle(document, contents, Settings(trust, options.now), watcher.advance)
+    settings = Settings(options.classical_trust, options.now)
+    result = verify_bundle(document, contents, settings, watcher.advance)
+    if options.certificates_suffice and result.bundle.material.method is Method.CERTIFICATE:
+        case.requirements = [certificate_requirements(result.bundle)]
     refuse_if_changed(found, folder.walk(options.limits))
     case.evidence = result.evidence
     case.files, case.bytes = len(found.files), size
+
+
+def certificate_requirements(bundle: OmsBundle) -> SignatureRequirements:
+    """What a bundle must fulfil if the authorities named by the caller are all that counts.
+
+    That one of them vouches for the certificate is a fact; here its key is what has to have signed.
+    """
+    leaf = signing_certificate(bundle.material.certificates[0]).key
+    return SignatureRequirements.of_keys([PublicKeyInfo(leaf.algorithm, leaf.spki)])
 
 
 def _empty_files(facts: Sequence[FileFact]) -> int:

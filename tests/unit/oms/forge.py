@@ -13,15 +13,18 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from weightlock.algorithms import SignatureAlgorithm
 from weightlock.checkpoint.folder import CheckpointFolder
 from weightlock.checkpoint.walker import Limits
 from weightlock.digests import Digest, HashAlgorithm
+from weightlock.oms import ecdsa
 from weightlock.oms.contents import Contents
-from weightlock.oms.ecdsa import EcdsaKey, ecdsa_key
 from weightlock.oms.trust import Trust
 from weightlock.oms.verification import OmsVerification, Settings, verify_bundle
 from weightlock.reasons import Reason
+from weightlock.signatures.schemes import VerifyingKey
 
 Json = dict[str, Any]
 
@@ -49,8 +52,22 @@ class Signer:
         return cls(ec.generate_private_key(curve or ec.SECP256R1()))
 
     @property
-    def public_key(self) -> EcdsaKey:
-        return ecdsa_key(self.private.public_key())
+    def public_key(self) -> VerifyingKey:
+        return ecdsa.ecdsa_key(
+            self.point.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        )
+
+    @property
+    def point(self) -> ec.EllipticCurvePublicKey:
+        return self.private.public_key()
+
+    @property
+    def hint(self) -> str:
+        return ecdsa.hint(self.public_key)
+
+    @property
+    def pem(self) -> bytes:
+        return self.point.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, message: bytes) -> bytes:
         return self.private.sign(message, ec.ECDSA(HASHES[self.private.curve.name]))
@@ -143,7 +160,7 @@ def bundle(payload: bytes, signature: bytes = b"signature", material: Json | Non
 
 
 def hinted(signer: Signer) -> Json:
-    return {"publicKey": {"hint": signer.public_key.hint}, "tlogEntries": []}
+    return {"publicKey": {"hint": signer.hint}, "tlogEntries": []}
 
 
 def chained(*certificates: x509.Certificate) -> Json:
@@ -199,6 +216,25 @@ def is_accepted(found: OmsVerification) -> bool:
     )
     assert accepted == (found.upstream is not None)
     return accepted
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A key that says it is of another algorithm."""
+
+    key: VerifyingKey
+    algorithm: SignatureAlgorithm
+
+    @property
+    def spki(self) -> bytes:
+        return self.key.spki
+
+    @property
+    def keyid(self) -> str:
+        return self.key.keyid
+
+    def accepts(self, signature: bytes, message: bytes) -> bool:
+        return self.key.accepts(signature, message)
 
 
 def digest_of(content: bytes) -> Digest:

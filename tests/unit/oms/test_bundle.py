@@ -139,8 +139,9 @@ def test_known_shapes_are_read(change: Change) -> None:
         ),
         pytest.param(with_material(publicKey={"hint": True}), "string", id="hint is a boolean"),
         pytest.param(
-            with_material(certificate=CERTIFICATE, tlogEntries=[]), "log", id="keyless, no log"
+            with_material(certificate=CERTIFICATE, tlogEntries=[]), "log", id="keyless, empty log"
         ),
+        pytest.param(with_material(certificate=CERTIFICATE), "log", id="keyless, no log"),
         pytest.param(
             with_material(publicKey={}, timestampVerificationData=[]), "object", id="timestamps"
         ),

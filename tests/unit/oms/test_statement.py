@@ -11,13 +11,13 @@ from tests.unit.oms.test_bundle import Change, drop, put
 from weightlock.digests import HashAlgorithm
 from weightlock.errors import LimitExceeded, Refused, UnsafeName
 from weightlock.oms import statement
-from weightlock.oms.manifest import Piece, SignedFile
+from weightlock.oms.manifest import OmsManifest, Piece, SignedFile
 from weightlock.oms.vocabulary import Form, Serialization
 
 EMPTY = forge.digest_of(b"")
 
 
-def parsed(document: Json) -> statement.OmsManifest:
+def parsed(document: Json) -> OmsManifest:
     return statement.parse(forge.compact(document))
 
 

@@ -14,6 +14,7 @@ from weightlock.names import IN_TOTO_PAYLOAD_TYPE
 
 MAX_ENVELOPE_BYTES: Final = 64 * 1024 * 1024
 MAX_SIGNATURES: Final = 16
+_MAX_VALUES: Final = 1024  # one with 16 signatures has 51
 _MAX_SIGNATURE_CHARACTERS: Final = 128 * 1024  # the longest SLH-DSA signature has 49,856 bytes
 _KEYID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -52,7 +53,9 @@ def parse(data: bytes) -> Envelope:
         LimitExceeded: if it is larger than any checkpoint needs.
         Malformed: if it is anything but exactly one envelope.
     """
-    document = strict_json.parse(data, max_bytes=MAX_ENVELOPE_BYTES, what="the envelope")
+    document = strict_json.parse(
+        data, max_bytes=MAX_ENVELOPE_BYTES, max_values=_MAX_VALUES, what="the envelope"
+    )
     record = strict_json.Record(document, "envelope")
     record.constant("payloadType", IN_TOTO_PAYLOAD_TYPE)
     payload = record.text("payload", max_characters=MAX_ENVELOPE_BYTES)

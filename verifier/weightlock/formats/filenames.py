@@ -20,7 +20,11 @@ MAX_COMPONENT_BYTES: Final = 255
 # Fixed ranges instead of Unicode categories: the answer must not depend on a Python version.
 _FORBIDDEN: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f"  # controls, line ends, ANSI escapes
-    r"\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, direction
+    r"\u2028\u2029\ufff9-\ufffb"  # more line ends, annotations
+    # Unicode's Default_Ignorable_Code_Point: shown as nothing, or changing the order.
+    r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     r"\ud800-\udfff"  # halves of surrogate pairs: bytes that were not UTF-8
     r"\\]"  # a separator elsewhere
 )
@@ -50,13 +54,15 @@ def check_all(names: Iterable[str]) -> None:
     owners: dict[str, str] = {folded(name): name for name in UNSIGNED_FILES}
     for name in names:
         check(name)
-        other = owners.setdefault(folded(name), name)
-        if other is not name:
+        key = folded(name)
+        other = owners.get(key)
+        if other is not None:
             raise UnsafeName(
                 f"the file names {printable(other)} and {printable(name)} are the same on storage"
                 " that ignores case or normalisation",
                 hint="rename one of them and sign again",
             )
+        owners[key] = name
 
 
 def folded(name: str) -> str:

@@ -68,20 +68,23 @@ def _blocks(lines: Iterator[str], what: str) -> Iterator[Block]:
 
 
 def _body(lines: Iterator[str], label: str, what: str) -> str:
-    """The lines up to the END of the same label; an empty or foreign line fails to decode."""
+    """The lines up to the END of the same label; a foreign line among them fails to decode."""
     body: list[str] = []
     for line in lines:
         if line == f"-----END {label}-----":
             return "".join(body)
         if not line:
-            raise Malformed(f"{what} has an empty line inside its PEM block")
+            break
         if ":" in line:
             raise Malformed(
                 f"{what} has headers inside its PEM block, the mark of an outdated encryption",
                 hint="convert it with `openssl pkcs8 -topk8 -in OLD -out NEW`",
             )
         body.append(line)
-    raise Malformed(f"{what} has no line -----END {label}-----", hint="it may be cut short")
+    raise Malformed(
+        f"{what} has an empty line inside its PEM block, or no line -----END {label}-----",
+        hint="it may be cut short",
+    )
 
 
 def _decoded(body: str, what: str) -> bytes:

@@ -9,7 +9,7 @@ checked alone, on disk or in memory, and a huge checkpoint splits over devices a
 from dataclasses import dataclass
 from typing import Final
 
-from weightlock.errors import WeightlockError
+from weightlock.errors import Malformed, WeightlockError
 from weightlock.formats import strict_json
 
 SEGMENT_BYTES: Final = 1024**3
@@ -74,7 +74,7 @@ def safetensors_segments(header: bytes, size: int) -> list[Segment] | None:
 def _tensors(header: bytes) -> list[tuple[int, int, str]]:
     document = strict_json.parse(header, max_bytes=MAX_HEADER_BYTES, what="a safetensors header")
     if not isinstance(document, dict):
-        return []
+        raise Malformed("a safetensors header is not an object")
     found = []
     for name, value in document.items():
         if name == "__metadata__":

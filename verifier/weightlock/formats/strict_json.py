@@ -12,37 +12,52 @@ from typing import Final, NoReturn
 from weightlock.errors import LimitExceeded, Malformed
 
 MAX_DEPTH: Final = 32
+MAX_VALUES: Final = 4 * 1024 * 1024
+"""More than a manifest of 64 MiB can need; `{}` takes 3 bytes of a document and 72 of memory."""
+
 _MAX_INTEGER_DIGITS: Final = 20  # every 64-bit number fits; int() of millions of digits is slow
-_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# A string that nobody closed reaches to the end, or else each of its quotes would be tried again.
+_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]", re.ASCII)  # UTF-8 itself has none
 _NOT_A_BRACKET: Final = re.compile(r"[^\[\]{}]++")
 
 
-def parse(data: bytes, *, max_bytes: int, what: str = "the document") -> object:
+def parse(
+    data: bytes, *, max_bytes: int, what: str = "the document", max_values: int = MAX_VALUES
+) -> object:
     """The value of a JSON document.
 
+    `max_values` bounds how many commas and opening brackets it has, which no value can be without;
+    those inside strings count too, so that counting costs next to nothing.
+
     Raises:
-        LimitExceeded: if it is larger than max_bytes.
+        LimitExceeded: if it is larger, deeper or of more values than allowed.
         Malformed: if it is not JSON with exactly one meaning.
     """
     if len(data) > max_bytes:
         raise LimitExceeded(f"{what} has {len(data)} bytes; at most {max_bytes} are read")
+    if sum(data.count(mark) for mark in b",[{") > max_values:
+        raise LimitExceeded(f"{what} has more than {max_values} values")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Malformed(f"{what} is not UTF-8 at byte {error.start}") from error
     _check_depth(text, what)
     try:
-        return json.loads(
+        value: object = json.loads(
             text,
             object_pairs_hook=_object_without_duplicates,
             parse_constant=_refuse_number,
             parse_float=_refuse_number,
-            parse_int=_bounded_integer,
+            parse_int=_integer,
         )
     except Malformed as error:
         raise Malformed(f"{what}: {error.message}") from error
     except ValueError as error:
         raise Malformed(f"{what} is not JSON: {error}") from error
+    if _SURROGATE.search(text) and not _is_unicode(value):
+        raise Malformed(f"{what} holds half of a surrogate pair")
+    return value
 
 
 def serialise(value: object) -> bytes:
@@ -76,8 +91,6 @@ class Record:
             raise self._wrong(key, value, "a string")
         if len(value) > max_characters:
             raise LimitExceeded(f"{self._where}.{key} is longer than {max_characters} characters")
-        if not value.isascii() and not _is_unicode(value):
-            raise Malformed(f"{self._where}.{key} holds half of a surrogate pair")
         return value
 
     def integer(self, key: str, *, minimum: int = 0, maximum: int = 2**63 - 1) -> int:
@@ -154,9 +167,11 @@ def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, obj
     return result
 
 
-def _bounded_integer(digits: str) -> int:
+def _integer(digits: str) -> int:
     if len(digits) > _MAX_INTEGER_DIGITS:
         raise Malformed(f"an integer of {len(digits)} digits")
+    if digits == "-0":
+        raise Malformed("the integer -0; expected 0")
     return int(digits)
 
 
@@ -164,9 +179,9 @@ def _refuse_number(spelling: str) -> NoReturn:
     raise Malformed(f"the number {spelling:.40}; expected an integer")
 
 
-def _is_unicode(value: str) -> bool:
+def _is_unicode(value: object) -> bool:
     try:
-        value.encode("utf-8")
+        serialise(value)
     except UnicodeEncodeError:
         return False
     return True

@@ -126,10 +126,8 @@ def _too_deep(mark: object) -> Malformed:
 
 
 def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> object:
-    if isinstance(event, yaml.AliasEvent):
+    if not isinstance(event, yaml.NodeEvent) or isinstance(event, yaml.AliasEvent):
         raise _malformed(event.start_mark, "an alias; write the value out")
-    if not isinstance(event, yaml.NodeEvent):
-        raise _malformed(event.start_mark, "not a value")
     if event.anchor is not None:
         raise _malformed(event.start_mark, "an anchor; write values out where they belong")
     if depth > MAX_DEPTH:

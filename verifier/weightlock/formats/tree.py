@@ -116,16 +116,7 @@ def file_root(algorithm: HashAlgorithm, length: int, segment_roots: Sequence[byt
 def model_root(algorithm: HashAlgorithm, files: Iterable[FileLeaf]) -> bytes:
     """The root of a model; the files are sorted here by the bytes of their names (C16)."""
     ordered = sorted(files, key=lambda file: file.name)
-    leaves = [
-        leaf_hash(
-            algorithm,
-            len(file.name).to_bytes(4, "big")
-            + file.name
-            + file.length.to_bytes(8, "big")
-            + file.root,
-        )
-        for file in ordered
-    ]
+    leaves = [leaf_hash(algorithm, _file_entry(file)) for file in ordered]
     return algorithm.digest(
         b"\x04"
         + MODEL_TAG

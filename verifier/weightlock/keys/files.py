@@ -1,8 +1,8 @@
 """Reading and creating key files: what may be read, and what others could read.
 
 A private key that someone else can read or replace is no key (F05). So its file is opened once
-without following a link and judged by its open descriptor; it is created under a temporary name that
-appears only when it is complete, with permissions that no umask widens.
+without following a link, and judged by its open descriptor; a new one gets its name only when it is
+complete, with permissions that no umask widens.
 """
 
 import contextlib

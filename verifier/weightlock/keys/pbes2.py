@@ -82,7 +82,13 @@ def decrypt(data: bytes, passphrase: bytes) -> bytes:
     derive, key_bytes, iv = _scheme(scheme)
     if not ciphertext or len(ciphertext) % _BLOCK_BYTES:
         raise info.malformed("a ciphertext that is not whole blocks")
-    decryptor = Cipher(algorithms.AES(derive(passphrase, key_bytes)), modes.CBC(iv)).decryptor()
+    try:
+        key = derive(passphrase, key_bytes)
+    except ValueError as error:  # parameters that OpenSSL does not take
+        raise Malformed(
+            "a private key whose key derivation cannot be done", hint=_CONVERT
+        ) from error
+    decryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
     return _unpadded(decryptor.update(ciphertext) + decryptor.finalize())
 
 
@@ -136,7 +142,7 @@ def _derivation(derivation: der.Reader, key_bytes: int) -> _Derive:
 def _pbkdf2(parameters: der.Reader, salt: bytes, key_bytes: int) -> _Derive:
     iterations = parameters.unsigned_integer()
     if not 0 < iterations <= MAX_ITERATIONS:
-        raise Malformed(f"a private key under {iterations:.3g} iterations of PBKDF2", hint=_CONVERT)
+        raise Malformed("a private key under no or too many iterations of PBKDF2", hint=_CONVERT)
     _skip_key_length(parameters, key_bytes)
     hash_name: str | None = "sha1"  # the DEFAULT of RFC 8018
     if not parameters.at_end:
@@ -155,11 +161,8 @@ def _scrypt(parameters: der.Reader, salt: bytes, key_bytes: int) -> _Derive:
     n, r, p = (parameters.unsigned_integer() for _ in range(3))
     _skip_key_length(parameters, key_bytes)
     power_of_two = n > 1 and n & (n - 1) == 0
-    if (
-        not power_of_two
-        or not 0 < 128 * n * r <= MAX_SCRYPT_BYTES
-        or not 0 < p <= MAX_SCRYPT_PARALLEL
-    ):
+    bounded = 0 < p <= MAX_SCRYPT_PARALLEL and 0 < 128 * r * (n + p) <= MAX_SCRYPT_BYTES
+    if not power_of_two or not bounded:
         raise Malformed("a private key under scrypt with excessive parameters", hint=_CONVERT)
     memory = 2 * MAX_SCRYPT_BYTES
     return lambda word, size: hashlib.scrypt(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -106,7 +105,13 @@ def private_key_of_sec1(data: bytes) -> PrivateKey:
 
 
 def private_key_of_seed(algorithm: SignatureAlgorithm, seed: bytes) -> PrivateKey:
-    """The ML-DSA key of a 32-byte seed."""
+    """The ML-DSA key of a 32-byte seed.
+
+    Raises:
+        Malformed: for a seed of another size.
+    """
+    if len(seed) != SEED_BYTES:
+        raise Malformed(f"the seed of {algorithm} has {SEED_BYTES} bytes, found {len(seed)}")
     public = library_key(algorithm, seed).public_key().public_bytes_raw()
     content = der.element(_SEED, seed)
     return PrivateKey(public_key_info_of_raw(algorithm, public), _pkcs8(algorithm.oid, content))
@@ -116,6 +121,9 @@ def private_key_of_slh_dsa(algorithm: SignatureAlgorithm, secret: bytes) -> Priv
     """The SLH-DSA key of SK.seed || SK.prf || PK.seed || PK.root.
 
     Whether PK.root belongs to SK.seed shows when the key first signs: see CheckedSigningKey.
+
+    Raises:
+        Malformed: for a key of another size.
     """
     size = 2 * (algorithm.public_key_bytes or 0)
     if len(secret) != size:
@@ -171,8 +179,6 @@ def _seed(algorithm: SignatureAlgorithm, content: bytes) -> bytes:
     else:
         seed = reader.element(_SEED)
     reader.finish()
-    if len(seed) != SEED_BYTES:
-        raise Malformed(f"the seed of {algorithm} has {SEED_BYTES} bytes, found {len(seed)}")
     return seed
 
 
@@ -194,12 +200,7 @@ def _classical(algorithm: SignatureAlgorithm, content: bytes) -> PrivateKey:
         raise KeyUnusable(
             f"the library does not take the {algorithm} private key: it is damaged or not valid"
         ) from error
-    public = key.public_key()
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        scalar = key.private_numbers().private_value
-        if ec.derive_private_key(scalar, key.curve).public_key() != public:
-            raise Malformed("an elliptic-curve private key with the public key of another one")
-    spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     pkcs8 = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return PrivateKey(public_key_info_of_der(spki), pkcs8)
 

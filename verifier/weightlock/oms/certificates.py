@@ -9,11 +9,12 @@ from typing import Final, TypeVar
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from weightlock.errors import Malformed
-from weightlock.oms.ecdsa import EcdsaKey, ecdsa_key
+from weightlock.oms.ecdsa import ecdsa_key
+from weightlock.signatures.schemes import VerifyingKey
 
 _UNREADABLE: Final = (
     ValueError,
@@ -32,7 +33,7 @@ class SigningCertificate:
     """The certificate of a signer. What it says of its owner counts only once it is trusted."""
 
     certificate: x509.Certificate
-    key: EcdsaKey
+    key: VerifyingKey
     subject: str
     issuer: str
     alternative_names: tuple[str, ...]
@@ -55,7 +56,7 @@ def signing_certificate(der: bytes) -> SigningCertificate:
         purposes = _extension(certificate, x509.ExtendedKeyUsage)
         return SigningCertificate(
             certificate=certificate,
-            key=ecdsa_key(certificate.public_key()),
+            key=ecdsa_key(spki_of(certificate)),
             subject=certificate.subject.rfc4514_string(),
             issuer=certificate.issuer.rfc4514_string(),
             alternative_names=_alternative_names(certificate),
@@ -90,6 +91,12 @@ def authorities_of(pem: bytes) -> tuple[x509.Certificate, ...]:
 def der_of(certificates: Sequence[x509.Certificate]) -> tuple[bytes, ...]:
     """The bytes of certificates as a bundle carries them."""
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+
+
+def spki_of(certificate: x509.Certificate) -> bytes:
+    """The public key of a certificate, in its one encoding."""
+    key = certificate.public_key()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def shown(text: object) -> str:

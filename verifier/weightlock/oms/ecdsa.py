@@ -1,101 +1,53 @@
-"""ECDSA over the three curves that bundles are signed with: the only adapter to the library.
-
-The curve of the key decides everything; see `signatures` for keys in general.
-"""
+"""The keys that bundles are signed with: ECDSA over three curves, and their names in bundles."""
 
 import hashlib
-from dataclasses import dataclass
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_public_key,
-)
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from weightlock.algorithms import ECDSA_P256, ECDSA_P384, ECDSA_P521, SignatureAlgorithm
+from weightlock.algorithms import ECDSA_P256, ECDSA_P384, ECDSA_P521
 from weightlock.errors import Malformed
+from weightlock.formats.spki import public_key_info_of_der
+from weightlock.signatures.schemes import VerifyingKey
+from weightlock.signatures.verifying import verifying_key
 
-_ALGORITHMS: Final = {
-    "secp256r1": ECDSA_P256,
-    "secp384r1": ECDSA_P384,
-    "secp521r1": ECDSA_P521,
-}
-_HASHES: Final[dict[SignatureAlgorithm, hashes.HashAlgorithm]] = {
-    ECDSA_P256: hashes.SHA256(),
-    ECDSA_P384: hashes.SHA384(),
-    ECDSA_P521: hashes.SHA512(),
-}
-
-ALGORITHMS: Final = frozenset(_HASHES)
+ALGORITHMS: Final = frozenset({ECDSA_P256, ECDSA_P384, ECDSA_P521})
 
 
-@dataclass(frozen=True, slots=True)
-class EcdsaKey:
-    """A public key on one of the three curves; a `VerifyingKey`."""
-
-    algorithm: SignatureAlgorithm
-    point: ec.EllipticCurvePublicKey
-
-    @property
-    def spki(self) -> bytes:
-        """The canonical DER SubjectPublicKeyInfo."""
-        return self.point.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-    @property
-    def pem(self) -> bytes:
-        """The same in PEM, as the hints of bundles are made from it."""
-        return self.point.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-    @property
-    def keyid(self) -> str:
-        """The hexadecimal SHA-256 of `spki`."""
-        return hashlib.sha256(self.spki).hexdigest()
-
-    @property
-    def hint(self) -> str:
-        """What model-signing since v1.1 writes as `publicKey.hint` for this key."""
-        return hashlib.sha256(self.pem).hexdigest()
-
-    def accepts(self, signature: bytes, message: bytes) -> bool:
-        """Whether the signature is valid, with the hash that belongs to the curve."""
-        return self._accepts(signature, message, _HASHES[self.algorithm])
-
-    def accepts_with_sha256(self, signature: bytes, message: bytes) -> bool:
-        """Whether the signature is valid with SHA-256 on any curve, as in legacy.py."""
-        return self._accepts(signature, message, hashes.SHA256())
-
-    def _accepts(self, signature: bytes, message: bytes, algorithm: hashes.HashAlgorithm) -> bool:
-        try:
-            self.point.verify(signature, message, ec.ECDSA(algorithm))
-        except InvalidSignature:
-            return False
-        return True
-
-
-def ecdsa_key(public_key: object) -> EcdsaKey:
-    """The key of a library object.
-
-    Raises:
-        Malformed: if it is not on one of the three curves.
-    """
-    if isinstance(public_key, ec.EllipticCurvePublicKey):
-        algorithm = _ALGORITHMS.get(public_key.curve.name)
-        if algorithm is not None:
-            return EcdsaKey(algorithm, public_key)
-    raise Malformed("a key that is not ECDSA over P-256, P-384 or P-521; bundles know no others")
-
-
-def ecdsa_key_of_spki(spki: bytes) -> EcdsaKey:
+def ecdsa_key(spki: bytes) -> VerifyingKey:
     """The key of a DER SubjectPublicKeyInfo.
 
     Raises:
-        Malformed: if it is not one of the three curves.
+        Malformed: if it is not one on the three curves.
     """
+    info = public_key_info_of_der(spki)
+    if info.algorithm not in ALGORITHMS:
+        raise Malformed(
+            f"a key of {info.algorithm}; bundles are signed with ECDSA over P-256, P-384 or P-521"
+        )
+    return verifying_key(info)
+
+
+def pem(key: VerifyingKey) -> bytes:
+    """What model-signing before v1.1 writes as `publicKey.rawBytes` for a key."""
+    return public_key_info_of_der(key.spki).pem.encode("ascii")
+
+
+def hint(key: VerifyingKey) -> str:
+    """What model-signing since v1.1 writes as `publicKey.hint` for a key."""
+    return hashlib.sha256(pem(key)).hexdigest()
+
+
+def accepts_with_sha256(key: VerifyingKey, signature: bytes, message: bytes) -> bool:
+    """Whether a signature is valid with SHA-256 whatever the curve, as legacy.py explains."""
+    point = load_der_public_key(key.spki)
+    if not isinstance(point, ec.EllipticCurvePublicKey):
+        return False
     try:
-        return ecdsa_key(load_der_public_key(spki))
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise Malformed(f"not a public key: {error}") from error
+        point.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True

@@ -14,6 +14,7 @@ from typing import Final
 from weightlock.digests import Digest, HashAlgorithm
 from weightlock.engines.engine import Files, OpenFile, Progress
 from weightlock.errors import ChangedWhileReading, Unreadable
+from weightlock.formats.filenames import printable
 
 BUFFER_BYTES: Final = 1024 * 1024
 
@@ -94,25 +95,28 @@ def _digest(
 ) -> Digest:
     if opened.size != stretch.file_size:
         raise ChangedWhileReading(
-            f"a file was found with {stretch.file_size} bytes and opened with {opened.size}"
+            f"{printable(opened.name)} was found with {stretch.file_size} bytes and opened with"
+            f" {opened.size}"
         )
     state = algorithm.constructor()
     view = memoryview(buffer)
     position, end = stretch.offset, stretch.offset + stretch.length
     while position < end:
-        count = _read(opened.descriptor, view[: min(len(buffer), end - position)], position)
+        count = _read(opened, view[: min(len(buffer), end - position)], position)
         state.update(view[:count])
         position += count
         progress(count)
     return Digest(algorithm, state.digest())
 
 
-def _read(descriptor: int, into: memoryview, position: int) -> int:
+def _read(opened: OpenFile, into: memoryview, position: int) -> int:
     try:
-        count = os.preadv(descriptor, [into], position)
+        count = os.preadv(opened.descriptor, [into], position)
     except OSError as error:
-        raise Unreadable(f"reading at byte {position} failed: {error.strerror}") from error
+        raise Unreadable(
+            f"{printable(opened.name)} cannot be read at byte {position}: {error.strerror}"
+        ) from error
     # A short file must not count as a hashed one (C10).
     if count == 0:
-        raise ChangedWhileReading(f"a file ended early, at byte {position}")
+        raise ChangedWhileReading(f"{printable(opened.name)} ended early, at byte {position}")
     return count

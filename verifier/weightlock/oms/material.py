@@ -104,9 +104,9 @@ def _certificate(record: Record, where: str) -> bytes:
 def _skip_log_entries(record: Record, found: Material) -> None:
     # Entries of a transparency log and timestamps neither help nor hurt: what they say could only
     # be believed after asking Sigstore, and no decision here looks at them (C05).
-    if "tlogEntries" in record:
-        entries = record.items("tlogEntries", maximum=MAX_LOG_ENTRIES)
-        if found.method is Method.KEYLESS and not entries:
-            raise Malformed("a keyless bundle without an entry of a transparency log")
+    has_list = "tlogEntries" in record
+    entries = record.items("tlogEntries", maximum=MAX_LOG_ENTRIES) if has_list else ()
+    if found.method is Method.KEYLESS and not entries:
+        raise Malformed("a keyless bundle without an entry of a transparency log")
     if "timestampVerificationData" in record:
         record.record("timestampVerificationData")

@@ -66,14 +66,16 @@ def payload_sha256(bundle: OmsBundle) -> str:
 def _accepts(key: VerifyingKey, bundle: OmsBundle) -> bool:
     if bundle.manifest.form is Form.V0_2:
         message = legacy.signed_bytes(bundle.payload)
-        return ecdsa.ecdsa_key_of_spki(key.spki).accepts_with_sha256(bundle.signature, message)
+        return ecdsa.accepts_with_sha256(key, bundle.signature, message)
     message = pre_authentication_encoding(IN_TOTO_PAYLOAD_TYPE, bundle.payload)
     return key.accepts(bundle.signature, message)
 
 
 def _is_named(key: VerifyingKey, bundle: OmsBundle) -> bool:
-    named = ecdsa.ecdsa_key_of_spki(key.spki)
-    return bundle.material.hint in {named.hint, named.keyid} or bundle.material.raw_key == named.pem
+    return bundle.material.hint in {
+        ecdsa.hint(key),
+        key.keyid,
+    } or bundle.material.raw_key == ecdsa.pem(key)
 
 
 def _by_certificate(bundle: OmsBundle, trust: Trust, now: datetime) -> SignatureOutcome:

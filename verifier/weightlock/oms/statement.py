@@ -21,7 +21,10 @@ MAX_PAYLOAD_BYTES: Final = 48 * 1024 * 1024
 MAX_RESOURCES: Final = 1_000_000
 MAX_IGNORED_PATHS: Final = 10_000
 _MAX_RESOURCE_NAME_CHARACTERS: Final = filenames.MAX_NAME_BYTES + 64  # `:start:end` of a shard
-_STRING_OR_DOUBLE: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([0-9]++)\.0(?=[\s,}\]])', re.DOTALL)
+# Whatever starts is consumed whole, ended or not: no byte is ever looked at from two starts.
+_STRING_OR_NUMBER: Final = re.compile(
+    rb'"(?:[^"\\]++|\\.)*+"?|([0-9]++)\.0(?=[\s,}\]])|[0-9]++', re.DOTALL
+)
 
 
 def parse(payload: bytes) -> OmsManifest:
@@ -162,6 +165,6 @@ def _integers_as_integers(payload: bytes) -> bytes:
     Writers that pass JSON through protobuf's Struct, as model-signing does, print every integer so.
     The value is the same number, and whatever else has a fraction stays and is refused.
     """
-    return _STRING_OR_DOUBLE.sub(
+    return _STRING_OR_NUMBER.sub(
         lambda match: match.group(0) if match.group(1) is None else match.group(1), payload
     )

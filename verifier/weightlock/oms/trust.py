@@ -112,17 +112,13 @@ def _no_path(
 
 
 def _authority_policy() -> ExtensionPolicy:
+    # The library itself looks at what basicConstraints says once they must be present.
     return (
         ExtensionPolicy.permit_all()
-        .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _is_authority)
+        .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
         .require_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_sign_certificates)
         .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _may_issue_code_signers)
     )
-
-
-def _is_authority(_: Policy, __: x509.Certificate, found: x509.BasicConstraints) -> None:
-    if not found.ca:
-        raise ValueError("an issuer is not an authority")
 
 
 def _may_sign_certificates(_: Policy, __: x509.Certificate, found: x509.KeyUsage) -> None:

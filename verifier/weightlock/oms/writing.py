@@ -17,11 +17,11 @@ from weightlock.formats import filenames, strict_base64, strict_json
 from weightlock.formats.envelope import pre_authentication_encoding
 from weightlock.names import IN_TOTO_PAYLOAD_TYPE, STATEMENT_TYPE, UNSIGNED_FILES
 from weightlock.oms import ecdsa
-from weightlock.oms.certificates import der_of
+from weightlock.oms.certificates import der_of, spki_of
 from weightlock.oms.contents import Contents
 from weightlock.oms.hashing import Stretch, digests
 from weightlock.oms.vocabulary import BUNDLE_MEDIA_TYPE, GIT_PATHS, Form, Serialization
-from weightlock.signatures.schemes import SigningKey
+from weightlock.signatures.schemes import SigningKey, VerifyingKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,7 @@ def bundle(
             f"a key of {key.public_key.algorithm} cannot sign an OMS bundle",
             hint="give an ECDSA key over P-256, P-384 or P-521",
         )
-    public_key = ecdsa.ecdsa_key_of_spki(key.public_key.spki)
-    material = _material(public_key, chain)
+    material = _material(key.public_key, chain)
     payload = _payload(model, files)
     signature = key.sign(pre_authentication_encoding(IN_TOTO_PAYLOAD_TYPE, payload))
     envelope = {
@@ -88,10 +87,10 @@ def bundle(
     )
 
 
-def _material(key: ecdsa.EcdsaKey, chain: Sequence[x509.Certificate]) -> dict[str, object]:
+def _material(key: VerifyingKey, chain: Sequence[x509.Certificate]) -> dict[str, object]:
     if not chain:
-        return {"publicKey": {"hint": key.hint}, "tlogEntries": []}
-    if ecdsa.ecdsa_key(chain[0].public_key()).spki != key.spki:
+        return {"publicKey": {"hint": ecdsa.hint(key)}, "tlogEntries": []}
+    if spki_of(chain[0]) != key.spki:
         raise Malformed(
             "the first certificate is not that of the signing key",
             hint="put the signer's own certificate first, then the one that issued it",

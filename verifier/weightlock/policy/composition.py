@@ -46,6 +46,18 @@ class Composition:
         return enforcement_of(self.policies)
 
     @property
+    def binding(self) -> "Composition":
+        """The policies that decide: those as strict as the strictest. Laxer ones only watch.
+
+        A checkpoint's verdict is reached under these, or a policy that is being tried out in Audit
+        could take the verdict away that an enforcing one rests on.
+        """
+        strictest = self.enforcement
+        return Composition(
+            tuple(policy for policy in self.policies if policy.spec.enforcement is strictest)
+        )
+
+    @property
     def on_unverified(self) -> OnUnverified:
         """The strictest of all."""
         return _strictest((policy.spec.on_unverified for policy in self.policies), OnUnverified)

@@ -146,14 +146,15 @@ def _device(fields: Fields) -> Device:
     claim = fields.optional_text("resourceClaimTemplateName", scalars.name)
     if resource and claim:
         raise fields.wrong("", "found resource and resourceClaimTemplateName, expected one of them")
-    if fields.has("count") and not resource:
+    count = fields.integer_or("count", 1, 64, 1)
+    if count > 1 and not resource:
         raise fields.wrong("count", "found a count without a resource, such as nvidia.com/gpu")
     if fields.has("fallback") and not resource and not claim:
         raise fields.wrong("fallback", "found a fallback, and no device to fall back from")
     fallback = _fallback(fields.section("fallback", FALLBACK_FIELDS))
     return Device(
         resource,
-        fields.integer_or("count", 1, 64, 1),
+        count,
         claim,
         fallback if fields.has("fallback") else None,
     )

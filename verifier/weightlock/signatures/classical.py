@@ -36,10 +36,9 @@ def check_of(info: PublicKeyInfo) -> Check:
 
     def check(signature: bytes, message: bytes) -> bool:
         try:
-            verify(signature, message)
+            return verify(signature, message)
         except InvalidSignature:
             return False
-        return True
 
     return check
 

@@ -39,7 +39,7 @@ _PRIVATE_KEYS: Final[dict[SignatureAlgorithm, type[LibraryPrivateKey]]] = {
 
 def check_of(info: PublicKeyInfo) -> Check:
     """What checks signatures under an ML-DSA public key."""
-    key = _PUBLIC_KEYS[info.algorithm].from_public_bytes(raw_public_key(info))
+    key = library_public_key(info)
 
     def check(signature: bytes, message: bytes) -> bool:
         try:
@@ -49,6 +49,11 @@ def check_of(info: PublicKeyInfo) -> Check:
         return True
 
     return check
+
+
+def library_public_key(info: PublicKeyInfo) -> LibraryPublicKey:
+    """The library's own object for an ML-DSA public key."""
+    return _PUBLIC_KEYS[info.algorithm].from_public_bytes(raw_public_key(info))
 
 
 def library_key(algorithm: SignatureAlgorithm, seed: bytes) -> LibraryPrivateKey:

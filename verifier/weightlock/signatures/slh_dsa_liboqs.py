@@ -26,6 +26,11 @@ class Liboqs:
     def __init__(self, oqs: Any) -> None:
         self._oqs = oqs
 
+    def native(self) -> ctypes.CDLL:
+        """The shared library itself, for checks that need more than signing and verifying."""
+        library: ctypes.CDLL = self._oqs.native()
+        return library
+
     def supports(self, algorithm: SignatureAlgorithm) -> bool:
         """Whether this build has FIPS 205 (the older SPHINCS+ of liboqs is not the same)."""
         return bool(self._oqs.is_sig_enabled(_mechanism(algorithm)))
@@ -52,11 +57,11 @@ class Liboqs:
 @functools.cache
 def installed_liboqs() -> Liboqs | None:
     """liboqs, if both its Python package and its shared library are installed here."""
-    if importlib.util.find_spec("oqs") is None or not any(map(_loads, _candidates())):
-        return None
-    # Its import writes to standard output, where --json must stand alone.
-    logging.getLogger("oqs.oqs").disabled = True
     try:
+        if importlib.util.find_spec("oqs") is None or not any(map(_loads, _candidates())):
+            return None
+        # Its import writes to standard output, where --json must stand alone.
+        logging.getLogger("oqs.oqs").disabled = True
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Liboqs(importlib.import_module("oqs"))
@@ -65,13 +70,12 @@ def installed_liboqs() -> Liboqs | None:
 
 
 def _candidates() -> Iterator[str]:
-    """Where `oqs` looks: the system's libraries, then its own folder."""
+    """Where `oqs` looks: the system's libraries, then one folder, named or in the home."""
     yield from filter(None, map(ctypes.util.find_library, ("oqs", "liboqs")))
-    folder = Path(
-        os.environ.get("OQS_INSTALL_PATH")  # noqa: TID251 # must look where `oqs` will look
-        or Path.home() / "_oqs"
-    )
-    yield from (str(folder.absolute() / lib / "liboqs.so") for lib in ("lib", "lib64"))
+    named = os.environ.get("OQS_INSTALL_PATH")  # noqa: TID251 # must look where `oqs` will look
+    folder = Path.home() / "_oqs" if named is None else Path(named)
+    if folder.is_absolute():  # never a library of whatever folder we happen to run in
+        yield from (str(folder / lib / "liboqs.so") for lib in ("lib", "lib64"))
 
 
 def _loads(path: str) -> bool:

@@ -17,7 +17,8 @@ class SignatureFact:
     When a trusted key matched, `keyid` and `algorithm` are those of that key and `trusted` is true.
     Otherwise they are what the document claims (unauthenticated, may be empty or None), `valid` is
     None because nothing could be checked. `valid` False with `trusted` true means that the document
-    names a trusted key and its signature is wrong.
+    names a trusted key and its signature is wrong; `valid` None with `trusted` true that it names
+    one and nobody here can check its algorithm.
     """
 
     keyid: str

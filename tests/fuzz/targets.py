@@ -1,0 +1,247 @@
+"""What is fuzzed: every parser that reads a stranger's bytes, with valid documents to start from.
+
+A target takes any bytes. Only Weightlock's own errors may come out of it, and what it accepts must
+survive being written and read again. Used by coverage_guided.py and test_bounded_fuzz.py.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
+from tests.support import folders
+from tests.support.documents import MANIFEST, NOTARISED
+from tests.unit.oms import forge
+
+from weightlock import algorithms
+from weightlock.errors import WeightlockError
+from weightlock.formats import envelope, pem, segments, spki, statement
+from weightlock.keys import pbes2
+from weightlock.keys.pkcs8 import PrivateKey, private_key_of_pkcs8, private_key_of_seed
+from weightlock.keys.private import private_key, private_key_text
+from weightlock.keys.signing import generate
+from weightlock.names import API_VERSION
+from weightlock.oms import bundle
+from weightlock.oms import statement as oms_statement
+from weightlock.policy.documents import read_documents
+
+PASSPHRASE: Final = b"correct horse"
+_ENTRIES: Final = (
+    envelope.EnvelopeSignature("ab" * 32, b"one signature"),
+    envelope.EnvelopeSignature("cd" * 32, b""),
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One parser; `tokens` are words of its language that a fuzzer would not guess."""
+
+    name: str
+    parse: Callable[[bytes], None]
+    seeds: Callable[[], Sequence[bytes]]
+    tokens: tuple[bytes, ...] = ()
+
+    def accepts(self, data: bytes) -> bool:
+        """Whether the bytes are read; whatever is raised besides our own errors is a finding."""
+        try:
+            self.parse(data)
+        except WeightlockError:
+            return False
+        return True
+
+
+def _envelope(data: bytes) -> None:
+    found = envelope.parse(data)
+    assert envelope.parse(envelope.serialise(found)) == found
+    _statement(found.payload)
+
+
+def _statement(data: bytes) -> None:
+    found = statement.parse(data)
+    assert statement.parse(statement.serialise(found)) == found
+
+
+def _oms_bundle(data: bytes) -> None:
+    bundle.parse(data)
+
+
+def _oms_statement(data: bytes) -> None:
+    oms_statement.parse(data)
+
+
+def _public_key(data: bytes) -> None:
+    found = spki.public_key_info(data)
+    assert spki.public_key_info(found.pem) == found
+
+
+def _public_key_der(data: bytes) -> None:
+    _public_key(pem.encode(spki.LABEL, spki.public_key_info_of_der(data).spki).encode())
+
+
+def _private_key(data: bytes) -> None:
+    _check_private_key(private_key(data, PASSPHRASE))
+
+
+def _private_key_der(data: bytes) -> None:
+    _check_private_key(private_key_of_pkcs8(data))
+
+
+def _check_private_key(found: PrivateKey) -> None:
+    assert private_key(private_key_text(found).encode()) == found
+
+
+def _encrypted_key_der(data: bytes) -> None:
+    pbes2.decrypt(data, PASSPHRASE)
+
+
+def _safetensors(data: bytes) -> None:
+    prefix = data[: segments.PREFIX_BYTES]
+    length = segments.header_length(prefix, len(data))
+    if length is None:
+        return
+    header = data[segments.PREFIX_BYTES : segments.PREFIX_BYTES + length]
+    cut = segments.safetensors_segments(header, len(data))
+    position = 0
+    for part in cut or ():
+        assert part.offset == position
+        assert part.length > 0
+        position += part.length
+    assert cut is None or position == len(data)
+
+
+def _policy(data: bytes) -> None:
+    read_documents(data)
+
+
+def _envelopes() -> list[bytes]:
+    return [
+        envelope.serialise(envelope.Envelope(payload, entries))
+        for payload in _statements()
+        for entries in (_ENTRIES[:1], _ENTRIES)
+    ]
+
+
+def _statements() -> list[bytes]:
+    return [statement.serialise(manifest) for manifest in (MANIFEST, NOTARISED)]
+
+
+def _oms_statements() -> list[bytes]:
+    made = (forge.files_statement(), forge.shards_statement(), forge.legacy_statement())
+    return [forge.compact(document) for document in made]
+
+
+def _oms_bundles() -> list[bytes]:
+    chain = {"x509CertificateChain": {"certificates": [{"rawBytes": "MAA="}]}, "tlogEntries": []}
+    keyless = {"certificate": {"rawBytes": "MAA="}, "tlogEntries": [{}]}
+    return [
+        forge.compact(forge.bundle(payload, material=material))
+        for payload in _oms_statements()
+        for material in (None, chain, keyless)
+    ]
+
+
+@cache
+def _keys() -> tuple[PrivateKey, ...]:
+    seeded = [
+        private_key_of_seed(algorithm, bytes(range(32)))
+        for algorithm in (algorithms.ML_DSA_44, algorithms.ML_DSA_65, algorithms.ML_DSA_87)
+    ]
+    names = ("SLH-DSA-SHA2-128f", "Ed25519", "ECDSA-P256-SHA256", "ECDSA-P521-SHA512")
+    made = [generate(algorithms.signature_algorithm(name)) for name in (*names, "RSA-PSS-SHA512")]
+    return (*seeded, *made)
+
+
+def _public_keys() -> list[bytes]:
+    return [key.public.pem.encode() for key in _keys()]
+
+
+def _public_keys_der() -> list[bytes]:
+    return [key.public.spki for key in _keys()]
+
+
+def _private_keys_der() -> list[bytes]:
+    return [key.pkcs8 for key in _keys()]
+
+
+def _private_keys() -> list[bytes]:
+    plain = [private_key_text(key).encode() for key in _keys()]
+    return [*plain, pem.encode("ENCRYPTED PRIVATE KEY", _encrypted_keys()[0]).encode()]
+
+
+def _encrypted_keys() -> list[bytes]:
+    # The library takes few iterations of its key derivation, so that many mutants can be tried.
+    key = Ed25519PrivateKey.generate()
+    return [
+        key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(PASSPHRASE))
+    ]
+
+
+def _safetensors_files() -> list[bytes]:
+    tensors = {"a": b"abc", "empty": b"", "b": bytes(17)}
+    return [folders.safetensors(tensors), folders.safetensors(tensors, gap=3), bytes(64)]
+
+
+def _policies() -> list[bytes]:
+    public = _public_keys()[1].decode()
+    policy = {
+        "apiVersion": API_VERSION,
+        "kind": "ClusterModelPolicy",
+        "metadata": {"name": "post-quantum"},
+        "spec": {
+            "signatures": {
+                "authorities": [
+                    {
+                        "name": "release",
+                        "algorithm": "ML-DSA-65",
+                        "publicKey": public,
+                        "notAfter": "2028-01-01T00:00:00Z",
+                        "models": ["llama-*"],
+                    }
+                ],
+                "rules": [{"name": "release", "authorities": ["release"], "atLeast": 1}],
+                "classical": {"action": "Deny", "sunset": "2027-01-01T00:00:00Z"},
+            },
+            "digests": {"allowed": ["sha256"]},
+            "freshness": {"maxAge": "168h"},
+        },
+    }
+    checkpoint = {
+        "apiVersion": API_VERSION,
+        "kind": "ModelCheckpoint",
+        "metadata": {"name": "llama", "namespace": "team-a"},
+        "spec": {
+            "source": {"persistentVolumeClaim": {"claimName": "llama"}, "path": "/step-1200"},
+            "modelName": "llama-70b",
+        },
+    }
+    yaml = b"apiVersion: v1\nkind: Pod\nmetadata:\n  name: 'x'\n  n: [1, 2.5, ~, true]\n---\n"
+    return [json.dumps(value).encode() for value in (policy, checkpoint)] + [yaml]
+
+
+_JSON: Final = (b"\\ud800", b"NaN", b"1e9", b"-0", b"null", b"true", b"[[[[", b'{"":{"":')
+_YAML: Final = (b"&a ", b"*a", b"!!str ", b"<<: ", b"? ", b"|\n", b"0x1f", b"yes", b"---\n")
+_DER: Final = (b"\x30\x80", b"\x30\x84", b"\x02\x01\x00", b"\x05\x00", b"\x03\x02\x00")
+
+TARGETS: Final = {
+    target.name: target
+    for target in (
+        Target("envelope", _envelope, _envelopes, _JSON),
+        Target("statement", _statement, _statements, _JSON),
+        Target("oms-bundle", _oms_bundle, _oms_bundles, _JSON),
+        Target("oms-statement", _oms_statement, _oms_statements, _JSON),
+        Target("public-key", _public_key, _public_keys, (b"-----BEGIN PUBLIC KEY-----",)),
+        Target("public-key-der", _public_key_der, _public_keys_der, _DER),
+        Target("private-key", _private_key, _private_keys, (b"-----BEGIN EC PRIVATE KEY-----",)),
+        Target("private-key-der", _private_key_der, _private_keys_der, _DER),
+        Target("encrypted-key-der", _encrypted_key_der, _encrypted_keys, _DER),
+        Target("safetensors", _safetensors, _safetensors_files, (b"data_offsets", *_JSON)),
+        Target("policy", _policy, _policies, (*_JSON, *_YAML)),
+    )
+}

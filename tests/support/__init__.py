@@ -1,0 +1,1 @@
+"""What several tests need: sample checkpoints, keys, and ways to disturb them."""

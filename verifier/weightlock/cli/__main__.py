@@ -1,0 +1,7 @@
+"""`python -m weightlock.cli`."""
+
+import sys
+
+from weightlock.cli.main import main
+
+sys.exit(main())
