@@ -26,6 +26,7 @@ FOLD_THREADS: Final = 32
 """Threads of a block that folds a group: one for each pair of its nodes."""
 _TO_DEVICE: Final = 1
 _TO_HOST: Final = 2
+_WITHIN_DEVICE: Final = 3
 _COMPUTE_MAJOR: Final = 75
 _COMPUTE_MINOR: Final = 76
 _NON_BLOCKING: Final = 1
@@ -139,6 +140,10 @@ class Stream:
     def download(self, target: int, source: int, size: int) -> None:
         """Copy device memory to the host."""
         self._runtime.memcpyAsync(target, source, size, _TO_HOST, self.handle)
+
+    def copy(self, target: int, source: int, size: int) -> None:
+        """Copy within the device's memory."""
+        self._runtime.memcpyAsync(target, source, size, _WITHIN_DEVICE, self.handle)
 
     def clear(self, target: int, size: int) -> None:
         """Zero device memory."""

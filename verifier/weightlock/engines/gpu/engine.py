@@ -15,7 +15,7 @@ from weightlock.engines.gpu.recheck import Recheck
 from weightlock.engines.gpu.slots import Pool
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
 
-MAX_READERS: Final = 16
+MAX_READERS: Final = 12
 """For each device: more reading processes only compete for the caches."""
 DIRECT_ALIGNMENT: Final = 4096
 
@@ -115,6 +115,6 @@ class GpuEngine:
 
 
 def _readers(devices: int) -> int:
-    """All cores but one for each device, which plans, checks and collects."""
+    """Most cores; the others plan, check, collect, and do what the driver does."""
     cores = len(os.sched_getaffinity(0)) // devices
-    return max(1, min(MAX_READERS, cores - 1))
+    return max(1, min(MAX_READERS, cores * 3 // 4))

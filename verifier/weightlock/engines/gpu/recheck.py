@@ -13,7 +13,7 @@ With `every_node` step 2 covers all nodes above the leaves, which costs the CPU 
 for each leaf.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -26,6 +26,10 @@ from weightlock.errors import EngineFault
 from weightlock.formats.tree import merkle_tree_hash
 
 _TRIES: Final = 4
+
+
+Fetch = Callable[[int, int], bytes]
+"""The bytes of nodes, from an offset on, as the device computed them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,10 @@ def _random_leaf(batch: Batch, leaf_bytes: int, random: Random) -> ChosenLeaf | 
 class Nodes:
     """The nodes of a batch as the device computed them, and what the CPU says to them."""
 
-    def __init__(self, algorithm: HashAlgorithm, table: Table, data: memoryview) -> None:
+    def __init__(self, algorithm: HashAlgorithm, table: Table, fetch: Fetch) -> None:
         self._algorithm = algorithm
         self._table = table
-        self._data = data
+        self._fetch = fetch
 
     def roots(self) -> list[bytes]:
         """The roots of the pieces."""
@@ -124,7 +128,7 @@ class Nodes:
 
     def _nodes(self, first: int, count: int) -> list[bytes]:
         size = self._algorithm.digest_bytes
-        data = bytes(self._data[first * size : (first + count) * size])
+        data = self._fetch(first * size, count * size)
         return [data[start : start + size] for start in range(0, len(data), size)]
 
 

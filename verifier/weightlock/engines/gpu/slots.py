@@ -1,7 +1,7 @@
 """The memory of the engine: taken once, within a stated budget, zeroed after every use (F12, F13).
 
 A slot holds one batch on its way through the device. With the default geometry a device lends
-8 slots, 1.1 GiB of its memory, and the host pins 12 MiB for each reading process and 5 MiB for
+5 slots, 1.3 GiB of its memory, and the host pins 9 MiB for each reading process and 7 MiB for
 each slot.
 """
 
@@ -16,7 +16,7 @@ from weightlock.engines.gpu.readers import Reader
 from weightlock.engines.gpu.table import node_count, table_bytes
 
 MAX_DIGEST_BYTES: Final = 64
-SLOTS: Final = 8
+SLOTS: Final = 5
 """Enough that reading need not wait for a batch whose last run is late."""
 
 
@@ -30,6 +30,10 @@ class Slot:
     nodes: Memory
     tables: Memory
     results: HostMemory
+
+    def fetch(self, start: int, size: int) -> bytes:
+        """Nodes that were downloaded."""
+        return bytes(self.results.view[start : start + size])
 
     def clear(self) -> None:
         """Zero all that held content or came from it."""
