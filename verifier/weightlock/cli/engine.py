@@ -2,11 +2,22 @@
 
 import argparse
 
+from rich.console import Console
+from rich.text import Text
+
 from weightlock.cli import arguments
-from weightlock.engines.cpu import CpuEngine
+from weightlock.engines.choice import choose_engine
 from weightlock.engines.engine import Engine
 
 
 def engine_of(args: argparse.Namespace) -> Engine:
-    """The engine."""
-    return CpuEngine(arguments.threads(args))
+    """The engine.
+
+    Raises:
+        EngineUnavailable: if one was named that cannot be used here.
+    """
+    return choose_engine(args.engine, threads=arguments.threads(args), notice=_notice)
+
+
+def _notice(message: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(message, style="yellow"))
