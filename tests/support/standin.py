@@ -104,6 +104,8 @@ class StandInKernels:
         if self._device.lost_after_launches == 0:
             raise Lost("the device is gone")
         self._device.lost_after_launches -= 1
+        if self._device.idle:
+            return
         pieces = np.frombuffer(_bytes(at, table.pieces * PIECE.itemsize), dtype=PIECE)
         for piece in pieces:
             data = _bytes(int(piece["address"]), int(piece["bytes"]))
@@ -116,6 +118,8 @@ class StandInKernels:
         queue.add(lambda: self._fold_groups(groups, count, nodes, folded))
 
     def _fold_groups(self, groups: int, count: int, nodes: int, folded: int) -> None:
+        if self._device.idle:
+            return
         size = self._algorithm.digest_bytes
         table = np.frombuffer(_bytes(groups, count * GROUP.itemsize), dtype=GROUP)
         for number, group in enumerate(table):
@@ -137,6 +141,7 @@ class StandInDevice:
         self.spoilt: Callable[[bytes], bytes] = lambda digest: digest
         self.spoilt_node: Callable[[bytes], bytes] = lambda digest: digest
         self.lost_after_launches = -1
+        self.idle = False
         self._left = memory_bytes
 
     def use(self) -> None:
