@@ -142,10 +142,14 @@ class StandInDevice:
         self.spoilt_node: Callable[[bytes], bytes] = lambda digest: digest
         self.lost_after_launches = -1
         self.idle = False
+        self.settled = 0
         self._left = memory_bytes
 
     def use(self) -> None:
         pass
+
+    def settle(self) -> None:
+        self.settled += 1
 
     def allocate(self, size: int) -> StandInMemory:
         self._left -= size

@@ -196,6 +196,10 @@ class CupyDevice:
         """Make it the calling thread's device."""
         self._bindings.runtime.setDevice(self._number)
 
+    def settle(self) -> None:
+        """Wait for whatever anybody in this process has queued on it."""
+        self._bindings.runtime.deviceSynchronize()
+
     def allocate(self, size: int) -> DeviceMemory:
         """Device memory."""
         return DeviceMemory(self._bindings, size)

@@ -107,6 +107,10 @@ class Device(Protocol):
         """Make it the calling thread's device; before anything else in every thread."""
         ...
 
+    def settle(self) -> None:
+        """Wait for whatever anybody in this process has queued on it."""
+        ...
+
     def allocate(self, size: int) -> Memory:
         """Device memory."""
         ...

@@ -1,5 +1,6 @@
 """Opens the GPUs of this machine."""
 
+import atexit
 import os
 from pathlib import Path
 from typing import Final
@@ -48,4 +49,15 @@ def open_engine(platform: str, options: GpuOptions | None = None) -> GpuEngine:
     Raises:
         EngineUnavailable: if there is none, or it cannot be used now.
     """
-    return GpuEngine(open_devices(platform, default_cache()), options or GpuOptions())
+    engine = GpuEngine(open_devices(platform, default_cache()), options or GpuOptions())
+    atexit.register(engine.close)  # before the driver goes, and with the processes that read
+    return engine
+
+
+def open_device(number: int) -> CupyDevice:
+    """One GPU by the number that other libraries in this process give it.
+
+    Raises:
+        EngineUnavailable: if it cannot be used.
+    """
+    return CupyDevice(Bindings(), number, default_cache())

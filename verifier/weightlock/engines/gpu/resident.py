@@ -62,6 +62,7 @@ class ResidentHasher:
         parts: list[list[bytes]] = [[] for _ in regions]
         with self.device.translated():
             self.device.use()
+            self.device.settle()  # whoever writes this memory must have finished
             launcher = TreeLauncher(self.device, self.parameters)
             for batch in _batches(regions, self.parameters.leaf_bytes):
                 for piece, root in zip(batch, self._roots(launcher, batch), strict=True):
