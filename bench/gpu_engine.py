@@ -116,7 +116,7 @@ def many_tensors() -> list[int]:
 
 def from_files(devices: Sequence[CupyDevice], folder: Path, gib: int) -> list[Row]:
     """The whole engine, from files in the page cache, for growing checkpoints."""
-    paths = _random_files(folder, gib)
+    paths = random_files(folder, gib)
     rows: list[Row] = []
     for algorithm in (HashAlgorithm.SHA256, HashAlgorithm.SHA512):
         tree = TreeParameters(algorithm)
@@ -159,7 +159,7 @@ def _file_row(
     }
 
 
-def _random_files(folder: Path, gib: int) -> list[Path]:
+def random_files(folder: Path, gib: int) -> list[Path]:
     """A GiB of random data each."""
     program = "import os,sys\nfor _ in range(64): sys.stdout.buffer.write(os.urandom(1<<24))"
     paths = [folder / f"model-{number:05}.bin" for number in range(gib)]

@@ -179,7 +179,8 @@ def test_nothing_of_a_file_is_found_in_memory_that_is_allocated_afterwards(
             queue.finish()
             assert marker not in bytes(pinned.view)
     finally:
-        for memory in (*taken, pinned):
+        pinned.free()
+        for memory in taken:
             memory.free()
 
 

@@ -56,9 +56,7 @@ class FakeTensor:
         return replace(self, device=FakeDevice())
 
 
-def tensor(
-    size: int, dtype: str = "torch.bfloat16", device: FakeDevice | None = None
-) -> FakeTensor:
+def tensor(size: int, dtype: str = "torch.bfloat16", on: FakeDevice | None = None) -> FakeTensor:
     data = Random(size).randbytes(size)  # noqa: S311 - test data
     shape = (size // (4 if dtype == "torch.float32" else 2),)
     return FakeTensor(data, dtype, shape, on or FakeDevice())
