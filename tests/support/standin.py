@@ -7,7 +7,6 @@ real ones and compute with the oracle.
 
 import ctypes
 import mmap
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,14 +25,12 @@ class Lost(Exception):
 
 
 class StandInMemory:
-    """Every kind of memory at once: what the host can map, it can also share."""
+    """Memory of device and host at once."""
 
     def __init__(self, owner: "StandInDevice", size: int) -> None:
         self._owner = owner
         self.size = size
-        self.descriptor = os.memfd_create("stand-in", os.MFD_CLOEXEC)
-        os.ftruncate(self.descriptor, max(size, 1))
-        self.view = memoryview(mmap.mmap(self.descriptor, max(size, 1)))[:size]
+        self.view = memoryview(mmap.mmap(-1, max(size, 1)))[:size]  # on a page, as pinned memory is
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
 
     def clear(self, size: int) -> None:
@@ -41,7 +38,6 @@ class StandInMemory:
 
     def free(self) -> None:
         self._owner.freed.append(bytes(self.view))
-        os.close(self.descriptor)
 
 
 class StandInQueue:
@@ -143,6 +139,7 @@ class StandInDevice:
         self.lost_after_launches = -1
         self.idle = False
         self.settled = 0
+        self._registered: dict[int, int] = {}
         self._left = memory_bytes
 
     def use(self) -> None:
@@ -160,8 +157,11 @@ class StandInDevice:
     def pin(self, size: int) -> StandInMemory:
         return StandInMemory(self, size)
 
-    def share(self, size: int) -> StandInMemory:
-        return StandInMemory(self, size)
+    def register(self, address: int, size: int) -> None:
+        self._registered[address] = size
+
+    def unregister(self, address: int) -> None:
+        self.freed.append(_bytes(address, self._registered.pop(address)))
 
     def queue(self) -> StandInQueue:
         return StandInQueue()

@@ -7,8 +7,6 @@ for CUDA (cupy-cuda13x) and for HIP (cupy-rocm-*).
 
 import ctypes
 import importlib
-import mmap
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -98,34 +96,6 @@ class PinnedMemory:
             self._runtime.freeHost(self.address)
 
 
-class PinnedSharedMemory:
-    """Implements SharedMemory: a file without a name, mapped and then pinned."""
-
-    def __init__(self, bindings: Bindings, size: int) -> None:
-        self._runtime = bindings.runtime
-        self.size = size
-        self.descriptor = os.memfd_create("weightlock", os.MFD_CLOEXEC)
-        try:
-            os.ftruncate(self.descriptor, size)
-            self._map = mmap.mmap(self.descriptor, size)
-            self.view = memoryview(self._map)
-            self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
-            self._runtime.hostRegister(self.address, size, 0)
-        except BaseException:
-            os.close(self.descriptor)
-            raise
-
-    def clear(self, size: int) -> None:
-        """Zero its first bytes."""
-        ctypes.memset(self.address, 0, size)
-
-    def free(self) -> None:
-        """Give it back; the kernel zeroes it before anybody else gets it."""
-        with suppress(self._runtime.CUDARuntimeError):
-            self._runtime.hostUnregister(self.address)
-        os.close(self.descriptor)
-
-
 class Stream:
     """Implements Queue."""
 
@@ -208,9 +178,14 @@ class CupyDevice:
         """Host memory for copies."""
         return PinnedMemory(self._bindings, size)
 
-    def share(self, size: int) -> PinnedSharedMemory:
-        """Host memory for copies that another process fills."""
-        return PinnedSharedMemory(self._bindings, size)
+    def register(self, address: int, size: int) -> None:
+        """Pin host memory that is there already."""
+        self._bindings.runtime.hostRegister(address, size, self._bindings.runtime.hostAllocPortable)
+
+    def unregister(self, address: int) -> None:
+        """Let it go."""
+        with suppress(self._bindings.runtime.CUDARuntimeError):
+            self._bindings.runtime.hostUnregister(address)
 
     def queue(self) -> Stream:
         """A new queue."""

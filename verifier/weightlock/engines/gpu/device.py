@@ -42,15 +42,6 @@ class HostMemory(Memory, Protocol):
         ...
 
 
-class SharedMemory(HostMemory, Protocol):
-    """Host memory that another process can map."""
-
-    @property
-    def descriptor(self) -> int:
-        """To be handed to that process."""
-        ...
-
-
 class Queue(Protocol):
     """Work that the device does in order, while the caller goes on."""
 
@@ -119,8 +110,12 @@ class Device(Protocol):
         """Host memory for copies."""
         ...
 
-    def share(self, size: int) -> SharedMemory:
-        """Host memory for copies that another process fills."""
+    def register(self, address: int, size: int) -> None:
+        """Pin host memory that is there already."""
+        ...
+
+    def unregister(self, address: int) -> None:
+        """Let it go."""
         ...
 
     def queue(self) -> Queue:

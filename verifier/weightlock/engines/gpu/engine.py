@@ -1,6 +1,7 @@
 """The engine for one or several GPUs of this machine."""
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from weightlock.engines.engine import Files, Progress, Span
 from weightlock.engines.gpu.device import Device
 from weightlock.engines.gpu.pipeline import Job, Pipeline, Record
 from weightlock.engines.gpu.plan import Geometry, Piece, pieces_of, shares
+from weightlock.engines.gpu.readers import BUFFERS
 from weightlock.engines.gpu.recheck import Recheck
+from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.engines.gpu.slots import Pool
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
 
@@ -35,19 +38,32 @@ class GpuOptions:
 class GpuEngine:
     """Implements Engine on GPUs. Close it to give their memory back."""
 
-    def __init__(self, devices: Sequence[Device], options: GpuOptions) -> None:
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        options: GpuOptions,
+        started: Sequence[ReadingProcess] = (),
+    ) -> None:
+        """`started` are reading processes, which become the engine's own."""
         self._options = options
         self._devices = devices
         self._pools: list[Pool] = []
-        readers = options.readers or _readers(len(devices))
+        readers = options.readers or readers_for(len(devices))
+        waiting = deque(started)
         try:
+            while len(waiting) < readers * len(devices):
+                waiting.append(start_reader(options.geometry))
             for device in devices:
+                mine = [waiting.popleft() for _ in range(readers)]
                 with device.translated():
                     device.use()
-                    self._pools.append(Pool(device, options.geometry, readers))
+                    self._pools.append(Pool(device, options.geometry, mine))
         except BaseException:
             self.close()
             raise
+        finally:
+            for process in waiting:
+                process.close()
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +130,12 @@ class GpuEngine:
             list(threads.map(hash_on, range(len(dealt)), dealt))
 
 
-def _readers(devices: int) -> int:
+def start_reader(geometry: Geometry) -> ReadingProcess:
+    """A reading process for engines of this geometry."""
+    return ReadingProcess(BUFFERS * geometry.read_bytes)
+
+
+def readers_for(devices: int) -> int:
     """Most cores; the others plan, check, collect, and do what the driver does."""
     cores = len(os.sched_getaffinity(0)) // devices
     return max(1, min(MAX_READERS, cores * 3 // 4))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from weightlock.engines.gpu.cupy_device import Bindings, CupyDevice
-from weightlock.engines.gpu.engine import GpuEngine, GpuOptions
+from weightlock.engines.gpu.engine import GpuEngine, GpuOptions, readers_for, start_reader
 from weightlock.errors import EngineUnavailable
 
 CORES_FOR_A_DEVICE: Final = 12
@@ -49,7 +49,16 @@ def open_engine(platform: str, options: GpuOptions | None = None) -> GpuEngine:
     Raises:
         EngineUnavailable: if there is none, or it cannot be used now.
     """
-    engine = GpuEngine(open_devices(platform, default_cache()), options or GpuOptions())
+    options = options or GpuOptions()
+    # They start while the driver does, which takes longer.
+    started = [start_reader(options.geometry) for _ in range(options.readers or readers_for(1))]
+    try:
+        devices = open_devices(platform, default_cache())
+    except BaseException:
+        for process in started:
+            process.close()
+        raise
+    engine = GpuEngine(devices, options, started)
     atexit.register(engine.close)  # before the driver goes, and with the processes that read
     return engine
 

@@ -2,16 +2,14 @@
 
 import os
 import socket
-import subprocess
-import sys
 from contextlib import AbstractContextManager, suppress
-from pathlib import Path
 from typing import Final
 
 from weightlock.engines.engine import Files, OpenFile
 from weightlock.engines.gpu import filler
-from weightlock.engines.gpu.device import Device, Mark, SharedMemory
+from weightlock.engines.gpu.device import Device, Mark
 from weightlock.engines.gpu.plan import Read
+from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.errors import ChangedWhileReading, EngineUnavailable, Unreadable, WeightlockError
 from weightlock.formats.filenames import printable
 
@@ -70,14 +68,14 @@ class SharedFile:
 class Reader:
     """One reading process, with its buffers and, for each, a mark behind its last copy."""
 
-    def __init__(self, device: Device, buffer_bytes: int) -> None:
-        self._buffer_bytes = buffer_bytes
+    def __init__(self, device: Device, process: ReadingProcess) -> None:
+        self.memory = process.memory
+        self._buffer_bytes = process.memory.size // BUFFERS
         self._file: SharedFile | None = None
-        self.memory: SharedMemory = device.share(BUFFERS * buffer_bytes)
+        self._channel = process.channel
+        self._device = device
+        device.register(self.memory.address, self.memory.size)
         self.marks: list[Mark] = [device.mark() for _ in range(BUFFERS)]
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = _start(theirs.fileno(), self.memory.descriptor)
 
     def fileno(self) -> int:
         """Readable when an answer has come."""
@@ -133,12 +131,9 @@ class Reader:
         for _ in range(unanswered + 1):
             self._receive()
 
-    def close(self) -> None:
-        """End the process and give the memory back."""
-        self._channel.close()
-        self._process.kill()
-        self._process.wait()
-        self.memory.free()
+    def release(self) -> None:
+        """Unpin the memory; the process is ended by whoever started it."""
+        self._device.unregister(self.memory.address)
 
     def _receive(self) -> tuple[int, int]:
         try:
@@ -156,19 +151,3 @@ def _ended() -> EngineUnavailable:
         "a reading process ended unexpectedly",
         hint="try again; if it was killed for memory, give the verifier more",
     )
-
-
-def _start(channel: int, memory: int) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-ISE",  # nothing of the environment or of site-packages: faster, and nobody's hooks
-        str(Path(filler.__file__)),
-        str(channel),
-        str(memory),
-    ]
-    try:
-        return subprocess.Popen(  # noqa: S603 - this interpreter and a file of this package
-            command, pass_fds=[channel, memory], stdin=subprocess.DEVNULL, env={}
-        )
-    except OSError as error:
-        raise EngineUnavailable(f"a reading process cannot be started: {error}") from error

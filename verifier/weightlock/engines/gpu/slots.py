@@ -6,6 +6,7 @@ each slot.
 """
 
 import ctypes
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from weightlock.engines.gpu.device import Device, HostMemory, Mark, Memory, Queue
 from weightlock.engines.gpu.plan import Geometry
 from weightlock.engines.gpu.readers import Reader
+from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.engines.gpu.table import node_count, table_bytes
 
 MAX_DIGEST_BYTES: Final = 64
@@ -46,11 +48,15 @@ class Slot:
 class Pool:
     """All memory of one device's engine."""
 
-    def __init__(self, device: Device, geometry: Geometry, readers: int) -> None:
+    def __init__(
+        self, device: Device, geometry: Geometry, processes: Sequence[ReadingProcess]
+    ) -> None:
         self._owned = ExitStack()
+        for process in processes:
+            self._owned.callback(process.close)
         try:
             self.slots = [self._slot(device, geometry) for _ in range(SLOTS)]
-            self.readers = [self._reader(device, geometry) for _ in range(readers)]
+            self.readers = [self._reader(device, process) for process in processes]
         except BaseException:
             self._owned.close()
             raise
@@ -71,9 +77,9 @@ class Pool:
             results=self._pinned(device, nodes),
         )
 
-    def _reader(self, device: Device, geometry: Geometry) -> Reader:
-        reader = Reader(device, geometry.read_bytes)
-        self._owned.callback(reader.close)
+    def _reader(self, device: Device, process: ReadingProcess) -> Reader:
+        reader = Reader(device, process)
+        self._owned.callback(reader.release)
         return reader
 
     def _own(self, memory: Memory) -> Memory:
