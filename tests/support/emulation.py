@@ -48,7 +48,7 @@ class EmulatedTree:
 
     def nodes(self, data: Sequence[tuple[int, int]], leaf_bytes: int) -> list[list[bytes]]:
         """All levels over pieces at (address, length), the leaves first."""
-        addresses, lengths = (
+        addresses, lengths = [at for at, _ in data], [length for _, length in data]
             np.array(column, dtype=np.int64) for column in zip(*data, strict=True)
         )
         table = table_of(addresses, lengths, leaf_bytes)
@@ -78,7 +78,7 @@ def emulated_sum(
 ) -> LtHash:
     """The lattice hash over pieces at (address, length) whose chunks are numbered by `places`."""
     library = _built(lattice_source(), _LATTICE, folder)
-    addresses, lengths = np.array(data, dtype=np.int64).T.copy()
+    addresses, lengths = [at for at, _ in data], [length for _, length in data]
     table = table_of(addresses, lengths, leaf)
     at = ctypes.cast(ctypes.c_char_p(table.data), ctypes.c_void_p).value or 0
     numbers = np.array(places, dtype=np.uint64)

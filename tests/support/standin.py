@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import numpy as np
-
 from weightlock.digests import HashAlgorithm
 from weightlock.engines.gpu.device import Queue
 from weightlock.engines.gpu.table import GROUP, PIECE, Table
@@ -102,12 +100,12 @@ class StandInKernels:
         self._device.lost_after_launches -= 1
         if self._device.idle:
             return
-        pieces = np.frombuffer(_bytes(at, table.pieces * PIECE.itemsize), dtype=PIECE)
-        for piece in pieces:
-            data = _bytes(int(piece["address"]), int(piece["bytes"]))
+        pieces = PIECE.iter_unpack(_bytes(at, table.pieces * PIECE.size))
+        for address, length, _, first_node in pieces:
+            data = _bytes(address, length)
             for number, chunk in enumerate(chunks(data, leaf_bytes)):
                 digest = leaf_hash(self._algorithm, chunk)
-                self._put(nodes, int(piece["first_node"]) + number, self._device.spoilt(digest))
+                self._put(nodes, first_node + number, self._device.spoilt(digest))
 
     def fold_groups(self, queue: Queue, groups: int, count: int, nodes: int, folded: int) -> None:
         assert isinstance(queue, StandInQueue)
@@ -117,9 +115,8 @@ class StandInKernels:
         if self._device.idle:
             return
         size = self._algorithm.digest_bytes
-        table = np.frombuffer(_bytes(groups, count * GROUP.itemsize), dtype=GROUP)
-        for number, group in enumerate(table):
-            first, length = int(group["first"]), int(group["nodes"])
+        table = GROUP.iter_unpack(_bytes(groups, count * GROUP.size))
+        for number, (first, length) in enumerate(table):
             below = [_bytes(nodes + (first + place) * size, size) for place in range(length)]
             node = merkle_tree_hash(self._algorithm, below)
             self._put(folded, number, self._device.spoilt_node(node))

@@ -202,6 +202,7 @@ class CupyDevice:
     def module(self, source: KernelSource) -> "Module":
         """A loaded translation unit."""
         if source not in self._modules:
+            self.use()
             with self.translated():
                 target = self._target()
                 code = self._cache.code(

@@ -5,9 +5,8 @@ Every tree that is timed is compared with the oracle.
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import accumulate
 from typing import Final
-
-import numpy as np
 
 from weightlock.digests import HashAlgorithm
 from weightlock.engines.gpu.compiling import tree_source
@@ -106,10 +105,10 @@ class DeviceBench:
         Raises:
             EngineFault: if some of a random choice of roots are not the oracle's.
         """
-        ends = np.cumsum(np.array(lengths, dtype=np.int64))
-        starts = ends - np.array(lengths, dtype=np.int64)
+        *starts, size = accumulate(lengths, initial=0)
+        addresses = [self._memory.address + start for start in starts]
         launcher = TreeLauncher(self._device, parameters)
-        table = table_of(starts + self._memory.address, ends - starts, parameters.leaf_bytes)
+        table = table_of(addresses, lengths, parameters.leaf_bytes)
         tables = self._device.allocate(len(table.data))
         nodes = self._device.allocate(launcher.nodes_bytes(table))
         self._queue.upload(tables.address, address_of(table.data), len(table.data))
@@ -119,10 +118,10 @@ class DeviceBench:
             self._queue.finish()
 
         try:
-            found = rate(int(ends[-1]), hash_all)
+            found = rate(size, hash_all)
             last = table.levels[-1]
             at = nodes.address + last.offset * parameters.algorithm.digest_bytes
-            self._check(parameters, starts.tolist(), lengths, at)
+            self._check(parameters, starts, lengths, at)
         finally:
             nodes.free()
             tables.free()

@@ -8,6 +8,7 @@ from typing import Final
 from weightlock.engines.gpu.cupy_device import Bindings, CupyDevice
 from weightlock.engines.gpu.engine import GpuEngine, GpuOptions, readers_for, start_reader
 from weightlock.errors import EngineUnavailable
+from weightlock.formats.tree import TreeParameters
 
 CORES_FOR_A_DEVICE: Final = 12
 """Fewer cores than that cannot read as fast as one device copies: see docs/performance.md."""
@@ -59,6 +60,9 @@ def open_engine(platform: str, options: GpuOptions | None = None) -> GpuEngine:
             process.close()
         raise
     engine = GpuEngine(devices, options, started)
+    for device in devices:
+        # The first module that is loaded takes a fifth of a second, whichever it is.
+        device.kernels(TreeParameters().algorithm)
     atexit.register(engine.close)  # before the driver goes, and with the processes that read
     return engine
 

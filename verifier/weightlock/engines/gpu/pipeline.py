@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
-import numpy as np
-
 from weightlock.engines.engine import Files, Progress
 from weightlock.engines.gpu.device import Device
 from weightlock.engines.gpu.folding import TreeLauncher
@@ -143,9 +141,8 @@ class Pipeline:
     def _loaded(self, batch: Batch, slot: Slot) -> _Load:
         job = self._job
         leaf_bytes = job.parameters.leaf_bytes
-        addresses = np.array(batch.starts, dtype=np.int64) + slot.staging.address
-        lengths = np.array([piece.length for piece in batch.pieces], dtype=np.int64)
-        table = table_of(addresses, lengths, leaf_bytes)
+        addresses = [slot.staging.address + start for start in batch.starts]
+        table = table_of(addresses, [piece.length for piece in batch.pieces], leaf_bytes)
         # A copy that silently does not happen must not leave what an earlier batch had (C14).
         slot.queue.clear(slot.staging.address, slot.staging.size)
         slot.queue.upload(slot.tables.address, address_of(table.data), len(table.data))

@@ -99,7 +99,7 @@ class Nodes:
             EngineFault: if the device's answer is wrong.
         """
         levels = self._table.levels
-        if self._nodes(int(levels[0].firsts[piece]) + leaf, 1) != [digest]:
+        if self._nodes(levels[0].firsts[piece] + leaf, 1) != [digest]:
             raise _fault("leaf")
         place = leaf
         for below, above in pairwise(levels):
@@ -115,14 +115,14 @@ class Nodes:
         levels = self._table.levels
         for below, above in pairwise(levels):
             for piece in range(self._table.pieces):
-                for place in range(int(above.counts[piece])):
+                for place in range(above.counts[piece]):
                     self._check_group(below, above, piece, place)
 
     def _check_group(self, below: Level, above: Level, piece: int, place: int) -> None:
         first = place * FOLD_NODES
-        count = min(FOLD_NODES, int(below.counts[piece]) - first)
-        group = self._nodes(below.offset + int(below.firsts[piece]) + first, count)
-        folded = self._nodes(above.offset + int(above.firsts[piece]) + place, 1)
+        count = min(FOLD_NODES, below.counts[piece] - first)
+        group = self._nodes(below.offset + below.firsts[piece] + first, count)
+        folded = self._nodes(above.offset + above.firsts[piece] + place, 1)
         if [merkle_tree_hash(self._algorithm, group)] != folded:
             raise _fault("node")
 

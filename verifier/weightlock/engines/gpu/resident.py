@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from weightlock.engines.gpu.device import Device, HostMemory, Queue
 from weightlock.engines.gpu.folding import TreeLauncher
 from weightlock.engines.gpu.recheck import Nodes, Recheck
@@ -74,8 +72,8 @@ class ResidentHasher:
         ]
 
     def _roots(self, launcher: TreeLauncher, batch: Sequence[_Piece]) -> list[bytes]:
-        addresses = np.array([piece.address for piece in batch], dtype=np.int64)
-        lengths = np.array([piece.length for piece in batch], dtype=np.int64)
+        addresses = [piece.address for piece in batch]
+        lengths = [piece.length for piece in batch]
         table = table_of(addresses, lengths, self.parameters.leaf_bytes)
         run = _Run(self.device, launcher, table, self._scratch_bytes(table))
         try:
