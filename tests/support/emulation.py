@@ -48,9 +48,7 @@ class EmulatedTree:
 
     def nodes(self, data: Sequence[tuple[int, int]], leaf_bytes: int) -> list[list[bytes]]:
         """All levels over pieces at (address, length), the leaves first."""
-        addresses, lengths = [at for at, _ in data], [length for _, length in data]
-            np.array(column, dtype=np.int64) for column in zip(*data, strict=True)
-        )
+        addresses, lengths = _columns(data)
         table = table_of(addresses, lengths, leaf_bytes)
         size = self._digest_bytes
         nodes = np.zeros(table.nodes * size + 16, dtype=np.uint8)
@@ -78,7 +76,7 @@ def emulated_sum(
 ) -> LtHash:
     """The lattice hash over pieces at (address, length) whose chunks are numbered by `places`."""
     library = _built(lattice_source(), _LATTICE, folder)
-    addresses, lengths = [at for at, _ in data], [length for _, length in data]
+    addresses, lengths = _columns(data)
     table = table_of(addresses, lengths, leaf)
     at = ctypes.cast(ctypes.c_char_p(table.data), ctypes.c_void_p).value or 0
     numbers = np.array(places, dtype=np.uint64)
@@ -89,6 +87,10 @@ def emulated_sum(
         table.full_leaves, table.leaves, leaf, pointer(sums.ctypes.data),
     )  # fmt: skip
     return LtHash(sums.astype("<u2").tobytes())
+
+
+def _columns(data: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    return [address for address, _ in data], [length for _, length in data]
 
 
 def _built(source: KernelSource, entries: str, folder: Path) -> ctypes.CDLL:

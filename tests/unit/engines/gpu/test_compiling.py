@@ -33,9 +33,11 @@ def test_every_source_can_be_found_with_what_it_includes() -> None:
 
 def test_a_kernel_is_compiled_once(tmp_path: Path) -> None:
     compiler = Compiler()
+    assert not KernelCache(tmp_path / "kernels").holds(SOURCE, TARGET)
     for _ in range(2):
         assert KernelCache(tmp_path / "kernels").code(SOURCE, TARGET, compiler) == b"code 1"
     assert compiler.runs == 1
+    assert KernelCache(tmp_path / "kernels").holds(SOURCE, TARGET)
 
 
 def test_another_hash_or_target_is_another_kernel(tmp_path: Path) -> None:

@@ -199,6 +199,12 @@ class CupyDevice:
         """The kernels of a hash."""
         return CupyTreeKernels(self.module(tree_source(algorithm)))
 
+    def preload(self, algorithm: HashAlgorithm) -> None:
+        """Load the kernels of a hash if that needs no compiler."""
+        source = tree_source(algorithm)
+        if self._cache.holds(source, self._target()):
+            self.module(source)
+
     def module(self, source: KernelSource) -> "Module":
         """A loaded translation unit."""
         if source not in self._modules:

@@ -18,7 +18,7 @@ from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.engines.gpu.slots import Pool
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
 
-MAX_READERS: Final = 12
+MAX_READERS: Final = 14
 """For each device: more reading processes only compete for the caches."""
 DIRECT_ALIGNMENT: Final = 4096
 
@@ -138,4 +138,4 @@ def start_reader(geometry: Geometry) -> ReadingProcess:
 def readers_for(devices: int) -> int:
     """Most cores; the others plan, check, collect, and do what the driver does."""
     cores = len(os.sched_getaffinity(0)) // devices
-    return max(1, min(MAX_READERS, cores * 3 // 4))
+    return max(1, min(MAX_READERS, cores * 7 // 8))

@@ -62,7 +62,7 @@ def open_engine(platform: str, options: GpuOptions | None = None) -> GpuEngine:
     engine = GpuEngine(devices, options, started)
     for device in devices:
         # The first module that is loaded takes a fifth of a second, whichever it is.
-        device.kernels(TreeParameters().algorithm)
+        device.preload(TreeParameters().algorithm)
     atexit.register(engine.close)  # before the driver goes, and with the processes that read
     return engine
 

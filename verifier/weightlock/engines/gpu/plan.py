@@ -28,7 +28,7 @@ class Geometry:
     """Hashed in one launch. Fewer bytes leave the device idle, more delay the last verdict."""
     piece_bytes: int = 64 * 1024 * 1024
     """A power of two of at least the largest leaf, and at most a batch."""
-    read_bytes: int = 3 * 1024 * 1024
+    read_bytes: int = 4 * 1024 * 1024
     """Read and copied at once: below, calls cost too much; above, caches overflow."""
     max_pieces: int = 8192
     """Of one batch; bounds its tables."""

@@ -13,8 +13,8 @@ from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.errors import ChangedWhileReading, EngineUnavailable, Unreadable, WeightlockError
 from weightlock.formats.filenames import printable
 
-BUFFERS: Final = 3
-"""One is filled, one waits to be filled, one is copied."""
+BUFFERS: Final = 2
+"""While one is copied, the other is filled; more only crowd the caches."""
 
 
 class SharedFile:

@@ -1,7 +1,7 @@
 """The memory of the engine: taken once, within a stated budget, zeroed after every use (F12, F13).
 
 A slot holds one batch on its way through the device. With the default geometry a device lends
-5 slots, 1.3 GiB of its memory, and the host pins 9 MiB for each reading process and 7 MiB for
+5 slots, 1.3 GiB of its memory, and the host pins 8 MiB for each reading process and 7 MiB for
 each slot.
 """
 
