@@ -20,6 +20,8 @@ from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_seg
 
 MAX_READERS: Final = 14
 """For each device: more reading processes only compete for the caches."""
+MAX_READERS_OF_SEVERAL: Final = 10
+"""For each of several devices, whose queueing threads share one interpreter."""
 DIRECT_ALIGNMENT: Final = 4096
 
 
@@ -138,4 +140,5 @@ def start_reader(geometry: Geometry) -> ReadingProcess:
 def readers_for(devices: int) -> int:
     """Most cores; the others plan, check, collect, and do what the driver does."""
     cores = len(os.sched_getaffinity(0)) // devices
-    return max(1, min(MAX_READERS, cores * 7 // 8))
+    most = MAX_READERS if devices == 1 else MAX_READERS_OF_SEVERAL
+    return max(1, min(most, cores * 7 // 8))
