@@ -22,7 +22,6 @@ MAX_READERS: Final = 14
 """For each device: more reading processes only compete for the caches."""
 MAX_READERS_OF_SEVERAL: Final = 10
 """For each of several devices, whose queueing threads share one interpreter."""
-DIRECT_ALIGNMENT: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
