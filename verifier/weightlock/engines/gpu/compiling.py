@@ -73,19 +73,28 @@ class KernelCache:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder if folder is not None and _is_private(folder) else None
 
+    def holds(self, source: KernelSource, target: Sequence[str]) -> bool:
+        """Whether the code for a target need not be built."""
+        folder = self._folder
+        return folder is not None and _read(_path(folder, source, target)) is not None
+
     def code(
         self, source: KernelSource, target: Sequence[str], build: Callable[[], bytes]
     ) -> bytes:
         """The code for a target (compiler, its version, the architecture), built if need be."""
         if self._folder is None:
             return build()
-        path = self._folder / f"{_key(source, target)}.bin"
+        path = _path(self._folder, source, target)
         found = _read(path)
         if found is None:
             found = build()
             with suppress(OSError):
                 _write(path, found)
         return found
+
+
+def _path(folder: Path, source: KernelSource, target: Sequence[str]) -> Path:
+    return folder / f"{_key(source, target)}.bin"
 
 
 def _key(source: KernelSource, target: Sequence[str]) -> str:

@@ -7,8 +7,6 @@ for CUDA (cupy-cuda13x) and for HIP (cupy-rocm-*).
 
 import ctypes
 import importlib
-import mmap
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +24,7 @@ FOLD_THREADS: Final = 32
 """Threads of a block that folds a group: one for each pair of its nodes."""
 _TO_DEVICE: Final = 1
 _TO_HOST: Final = 2
+_WITHIN_DEVICE: Final = 3
 _COMPUTE_MAJOR: Final = 75
 _COMPUTE_MINOR: Final = 76
 _NON_BLOCKING: Final = 1
@@ -97,34 +96,6 @@ class PinnedMemory:
             self._runtime.freeHost(self.address)
 
 
-class PinnedSharedMemory:
-    """Implements SharedMemory: a file without a name, mapped and then pinned."""
-
-    def __init__(self, bindings: Bindings, size: int) -> None:
-        self._runtime = bindings.runtime
-        self.size = size
-        self.descriptor = os.memfd_create("weightlock", os.MFD_CLOEXEC)
-        try:
-            os.ftruncate(self.descriptor, size)
-            self._map = mmap.mmap(self.descriptor, size)
-            self.view = memoryview(self._map)
-            self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
-            self._runtime.hostRegister(self.address, size, 0)
-        except BaseException:
-            os.close(self.descriptor)
-            raise
-
-    def clear(self, size: int) -> None:
-        """Zero its first bytes."""
-        ctypes.memset(self.address, 0, size)
-
-    def free(self) -> None:
-        """Give it back; the kernel zeroes it before anybody else gets it."""
-        with suppress(self._runtime.CUDARuntimeError):
-            self._runtime.hostUnregister(self.address)
-        os.close(self.descriptor)
-
-
 class Stream:
     """Implements Queue."""
 
@@ -139,6 +110,10 @@ class Stream:
     def download(self, target: int, source: int, size: int) -> None:
         """Copy device memory to the host."""
         self._runtime.memcpyAsync(target, source, size, _TO_HOST, self.handle)
+
+    def copy(self, target: int, source: int, size: int) -> None:
+        """Copy within the device's memory."""
+        self._runtime.memcpyAsync(target, source, size, _WITHIN_DEVICE, self.handle)
 
     def clear(self, target: int, size: int) -> None:
         """Zero device memory."""
@@ -191,6 +166,10 @@ class CupyDevice:
         """Make it the calling thread's device."""
         self._bindings.runtime.setDevice(self._number)
 
+    def settle(self) -> None:
+        """Wait for whatever anybody in this process has queued on it."""
+        self._bindings.runtime.deviceSynchronize()
+
     def allocate(self, size: int) -> DeviceMemory:
         """Device memory."""
         return DeviceMemory(self._bindings, size)
@@ -199,9 +178,14 @@ class CupyDevice:
         """Host memory for copies."""
         return PinnedMemory(self._bindings, size)
 
-    def share(self, size: int) -> PinnedSharedMemory:
-        """Host memory for copies that another process fills."""
-        return PinnedSharedMemory(self._bindings, size)
+    def register(self, address: int, size: int) -> None:
+        """Pin host memory that is there already."""
+        self._bindings.runtime.hostRegister(address, size, self._bindings.runtime.hostAllocPortable)
+
+    def unregister(self, address: int) -> None:
+        """Let it go."""
+        with suppress(self._bindings.runtime.CUDARuntimeError):
+            self._bindings.runtime.hostUnregister(address)
 
     def queue(self) -> Stream:
         """A new queue."""
@@ -215,9 +199,16 @@ class CupyDevice:
         """The kernels of a hash."""
         return CupyTreeKernels(self.module(tree_source(algorithm)))
 
+    def preload(self, algorithm: HashAlgorithm) -> None:
+        """Load the kernels of a hash if that needs no compiler."""
+        source = tree_source(algorithm)
+        if self._cache.holds(source, self._target()):
+            self.module(source)
+
     def module(self, source: KernelSource) -> "Module":
         """A loaded translation unit."""
         if source not in self._modules:
+            self.use()
             with self.translated():
                 target = self._target()
                 code = self._cache.code(

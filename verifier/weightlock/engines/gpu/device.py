@@ -42,15 +42,6 @@ class HostMemory(Memory, Protocol):
         ...
 
 
-class SharedMemory(HostMemory, Protocol):
-    """Host memory that another process can map."""
-
-    @property
-    def descriptor(self) -> int:
-        """To be handed to that process."""
-        ...
-
-
 class Queue(Protocol):
     """Work that the device does in order, while the caller goes on."""
 
@@ -107,6 +98,10 @@ class Device(Protocol):
         """Make it the calling thread's device; before anything else in every thread."""
         ...
 
+    def settle(self) -> None:
+        """Wait for whatever anybody in this process has queued on it."""
+        ...
+
     def allocate(self, size: int) -> Memory:
         """Device memory."""
         ...
@@ -115,8 +110,12 @@ class Device(Protocol):
         """Host memory for copies."""
         ...
 
-    def share(self, size: int) -> SharedMemory:
-        """Host memory for copies that another process fills."""
+    def register(self, address: int, size: int) -> None:
+        """Pin host memory that is there already."""
+        ...
+
+    def unregister(self, address: int) -> None:
+        """Let it go."""
         ...
 
     def queue(self) -> Queue:

@@ -1,6 +1,7 @@
 """The engine for one or several GPUs of this machine."""
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,13 +12,16 @@ from weightlock.engines.engine import Files, Progress, Span
 from weightlock.engines.gpu.device import Device
 from weightlock.engines.gpu.pipeline import Job, Pipeline, Record
 from weightlock.engines.gpu.plan import Geometry, Piece, pieces_of, shares
+from weightlock.engines.gpu.readers import BUFFERS
 from weightlock.engines.gpu.recheck import Recheck
+from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.engines.gpu.slots import Pool
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
 
-MAX_READERS: Final = 16
+MAX_READERS: Final = 14
 """For each device: more reading processes only compete for the caches."""
-DIRECT_ALIGNMENT: Final = 4096
+MAX_READERS_OF_SEVERAL: Final = 10
+"""For each of several devices, whose queueing threads share one interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +39,32 @@ class GpuOptions:
 class GpuEngine:
     """Implements Engine on GPUs. Close it to give their memory back."""
 
-    def __init__(self, devices: Sequence[Device], options: GpuOptions) -> None:
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        options: GpuOptions,
+        started: Sequence[ReadingProcess] = (),
+    ) -> None:
+        """`started` are reading processes, which become the engine's own."""
         self._options = options
         self._devices = devices
         self._pools: list[Pool] = []
-        readers = options.readers or _readers(len(devices))
+        readers = options.readers or readers_for(len(devices))
+        waiting = deque(started)
         try:
+            while len(waiting) < readers * len(devices):
+                waiting.append(start_reader(options.geometry))
             for device in devices:
+                mine = [waiting.popleft() for _ in range(readers)]
                 with device.translated():
                     device.use()
-                    self._pools.append(Pool(device, options.geometry, readers))
+                    self._pools.append(Pool(device, options.geometry, mine))
         except BaseException:
             self.close()
             raise
+        finally:
+            for process in waiting:
+                process.close()
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +131,13 @@ class GpuEngine:
             list(threads.map(hash_on, range(len(dealt)), dealt))
 
 
-def _readers(devices: int) -> int:
-    """All cores but one for each device, which plans, checks and collects."""
+def start_reader(geometry: Geometry) -> ReadingProcess:
+    """A reading process for engines of this geometry."""
+    return ReadingProcess(BUFFERS * geometry.read_bytes)
+
+
+def readers_for(devices: int) -> int:
+    """Most cores; the others plan, check, collect, and do what the driver does."""
     cores = len(os.sched_getaffinity(0)) // devices
-    return max(1, min(MAX_READERS, cores - 1))
+    most = MAX_READERS if devices == 1 else MAX_READERS_OF_SEVERAL
+    return max(1, min(most, cores * 7 // 8))

@@ -3,7 +3,8 @@
 The engine's readers are processes, because sixteen threads that each read a few megabytes spend
 more time waiting for the interpreter's lock than reading. This file is run by itself, with the
 shared memory and a socket; it imports only what it needs, because it is started once for every
-core. A request carries the descriptor of the file; a request without one zeroes the memory.
+core. A request that reads another file than the last carries its descriptor; one that asks for
+nothing zeroes the memory and forgets the file.
 """
 
 import errno
@@ -28,25 +29,27 @@ class TooShort(Exception):
 def serve(channel: socket.socket, memory: mmap.mmap) -> None:
     """Answer requests in order until the other side closes the channel."""
     view = memoryview(memory)
+    file = -1
     while True:
         message, descriptors, _, _ = socket.recv_fds(channel, REQUEST.size, 1)
         if not message:
             return
         position, offset, length, needed = REQUEST.unpack(message)
+        if file >= 0 and (descriptors or not needed):
+            os.close(file)
+            file = -1
+        if descriptors:
+            file = descriptors[0]
         target = view[position : position + length]
-        try:
-            channel.sendall(_answer(target, descriptors, offset, needed))
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+        channel.sendall(_answer(target, file, offset, needed))
 
 
-def _answer(target: memoryview, descriptors: list[int], offset: int, needed: int) -> bytes:
-    if not descriptors:
+def _answer(target: memoryview, file: int, offset: int, needed: int) -> bytes:
+    if not needed:
         target[:] = bytes(len(target))
         return ANSWER.pack(DONE, 0)
     try:
-        fill(descriptors[0], target, offset, needed)
+        fill(file, target, offset, needed)
     except TooShort:
         return ANSWER.pack(TOO_SHORT, 0)
     except OSError as error:

@@ -1,12 +1,14 @@
 """Opens the GPUs of this machine."""
 
+import atexit
 import os
 from pathlib import Path
 from typing import Final
 
 from weightlock.engines.gpu.cupy_device import Bindings, CupyDevice
-from weightlock.engines.gpu.engine import GpuEngine, GpuOptions
+from weightlock.engines.gpu.engine import GpuEngine, GpuOptions, readers_for, start_reader
 from weightlock.errors import EngineUnavailable
+from weightlock.formats.tree import TreeParameters
 
 CORES_FOR_A_DEVICE: Final = 12
 """Fewer cores than that cannot read as fast as one device copies: see docs/performance.md."""
@@ -48,4 +50,27 @@ def open_engine(platform: str, options: GpuOptions | None = None) -> GpuEngine:
     Raises:
         EngineUnavailable: if there is none, or it cannot be used now.
     """
-    return GpuEngine(open_devices(platform, default_cache()), options or GpuOptions())
+    options = options or GpuOptions()
+    # They start while the driver does, which takes longer.
+    started = [start_reader(options.geometry) for _ in range(options.readers or readers_for(1))]
+    try:
+        devices = open_devices(platform, default_cache())
+    except BaseException:
+        for process in started:
+            process.close()
+        raise
+    engine = GpuEngine(devices, options, started)
+    for device in devices:
+        # The first module that is loaded takes a fifth of a second, whichever it is.
+        device.preload(TreeParameters().algorithm)
+    atexit.register(engine.close)  # before the driver goes, and with the processes that read
+    return engine
+
+
+def open_device(number: int) -> CupyDevice:
+    """One GPU by the number that other libraries in this process give it.
+
+    Raises:
+        EngineUnavailable: if it cannot be used.
+    """
+    return CupyDevice(Bindings(), number, default_cache())

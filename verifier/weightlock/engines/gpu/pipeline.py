@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
-
-import numpy as np
+from typing import NamedTuple
 
 from weightlock.engines.engine import Files, Progress
 from weightlock.engines.gpu.device import Device
@@ -50,11 +49,11 @@ class _Load:
     slot: Slot
     chosen: Sequence[ChosenLeaf]
     missing: int
+    chosen_reads: frozenset[int]
     digests: list[tuple[ChosenLeaf, bytes]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(NamedTuple):
     load: _Load
     number: int
     read: Read
@@ -142,14 +141,14 @@ class Pipeline:
     def _loaded(self, batch: Batch, slot: Slot) -> _Load:
         job = self._job
         leaf_bytes = job.parameters.leaf_bytes
-        addresses = np.array(batch.starts, dtype=np.int64) + slot.staging.address
-        lengths = np.array([piece.length for piece in batch.pieces], dtype=np.int64)
-        table = table_of(addresses, lengths, leaf_bytes)
+        addresses = [slot.staging.address + start for start in batch.starts]
+        table = table_of(addresses, [piece.length for piece in batch.pieces], leaf_bytes)
         # A copy that silently does not happen must not leave what an earlier batch had (C14).
         slot.queue.clear(slot.staging.address, slot.staging.size)
         slot.queue.upload(slot.tables.address, address_of(table.data), len(table.data))
         chosen = choose_leaves(batch, leaf_bytes, job.recheck.leaves_per_batch, job.random)
-        load = _Load(batch, table, slot, chosen, missing=len(batch.reads))
+        reads = frozenset(leaf.read for leaf in chosen)
+        load = _Load(batch, table, slot, chosen, len(batch.reads), reads)
         self._loads.append(load)
         return load
 
@@ -175,7 +174,8 @@ class Pipeline:
         queue = load.slot.queue
         queue.upload(load.slot.staging.address + read.start, reader.address(buffer), read.needed)
         reader.marks[buffer].put(queue)
-        self._hash_chosen(task, reader, buffer)
+        if task.number in load.chosen_reads:
+            self._hash_chosen(task, reader, buffer)
         # The buffer before this one has surely been copied by now; this one has not.
         if reader in self._copying:
             self._idle.append((reader, self._copying[reader]))
@@ -201,7 +201,7 @@ class Pipeline:
     def _collect(self, load: _Load, record: Record, progress: Progress) -> None:
         slot = load.slot
         slot.done.wait()
-        nodes = Nodes(self._job.parameters.algorithm, load.table, slot.results.view)
+        nodes = Nodes(self._job.parameters.algorithm, load.table, slot.fetch)
         check(nodes, load.digests, self._job.recheck)
         for piece, root in zip(load.batch.pieces, nodes.roots(), strict=True):
             record(piece, root)

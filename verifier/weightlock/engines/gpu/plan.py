@@ -24,7 +24,7 @@ SLACK_BYTES: Final = 64 * 1024
 class Geometry:
     """How big things are; see docs/performance.md for how the defaults were measured."""
 
-    batch_bytes: int = 128 * 1024 * 1024
+    batch_bytes: int = 256 * 1024 * 1024
     """Hashed in one launch. Fewer bytes leave the device idle, more delay the last verdict."""
     piece_bytes: int = 64 * 1024 * 1024
     """A power of two of at least the largest leaf, and at most a batch."""

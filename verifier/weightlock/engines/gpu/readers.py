@@ -2,22 +2,19 @@
 
 import os
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, suppress
 from typing import Final
 
 from weightlock.engines.engine import Files, OpenFile
 from weightlock.engines.gpu import filler
-from weightlock.engines.gpu.device import Device, Mark, SharedMemory
+from weightlock.engines.gpu.device import Device, Mark
 from weightlock.engines.gpu.plan import Read
+from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.errors import ChangedWhileReading, EngineUnavailable, Unreadable, WeightlockError
 from weightlock.formats.filenames import printable
 
-BUFFERS: Final = 3
-"""One is filled, one waits to be filled, one is copied."""
+BUFFERS: Final = 2
+"""While one is copied, the other is filled; more only crowd the caches."""
 
 
 class SharedFile:
@@ -71,13 +68,14 @@ class SharedFile:
 class Reader:
     """One reading process, with its buffers and, for each, a mark behind its last copy."""
 
-    def __init__(self, device: Device, buffer_bytes: int) -> None:
-        self._buffer_bytes = buffer_bytes
-        self.memory: SharedMemory = device.share(BUFFERS * buffer_bytes)
+    def __init__(self, device: Device, process: ReadingProcess) -> None:
+        self.memory = process.memory
+        self._buffer_bytes = process.memory.size // BUFFERS
+        self._file: SharedFile | None = None
+        self._channel = process.channel
+        self._device = device
+        device.register(self.memory.address, self.memory.size)
         self.marks: list[Mark] = [device.mark() for _ in range(BUFFERS)]
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = _start(theirs.fileno(), self.memory.descriptor)
 
     def fileno(self) -> int:
         """Readable when an answer has come."""
@@ -88,8 +86,14 @@ class Reader:
         self.marks[buffer].wait()
         position = buffer * self._buffer_bytes
         request = filler.REQUEST.pack(position, read.offset, read.length, read.needed)
-        with _lost_process():
-            socket.send_fds(self._channel, [request], [file.descriptor])
+        try:
+            if file is self._file:
+                self._channel.send(request)
+            else:
+                socket.send_fds(self._channel, [request], [file.descriptor])
+        except ConnectionError as error:
+            raise _ended() from error
+        self._file = file
 
     def answer(self, file: SharedFile) -> None:
         """What came of the oldest request.
@@ -116,37 +120,30 @@ class Reader:
         """Have all buffers zeroed, as soon as the device has done with them."""
         for mark in self.marks:
             mark.wait()
-        with _lost_process():
+        self._file = None
+        try:
             self._channel.send(filler.REQUEST.pack(0, 0, self.memory.size, 0))
+        except ConnectionError as error:
+            raise _ended() from error
 
     def finish_clearing(self, unanswered: int) -> None:
         """Wait for that, and for requests whose answers nobody wants any more."""
         for _ in range(unanswered + 1):
             self._receive()
 
-    def close(self) -> None:
-        """End the process and give the memory back."""
-        self._channel.close()
-        self._process.kill()
-        self._process.wait()
-        self.memory.free()
+    def release(self) -> None:
+        """Unpin the memory; the process is ended by whoever started it."""
+        self._device.unregister(self.memory.address)
 
     def _receive(self) -> tuple[int, int]:
-        with _lost_process():
+        try:
             message = self._channel.recv(filler.ANSWER.size)
+        except ConnectionError as error:
+            raise _ended() from error
         if not message:
             raise _ended()
         status, number = filler.ANSWER.unpack(message)
         return status, number
-
-
-@contextmanager
-def _lost_process() -> Iterator[None]:
-    """A broken channel is a process that has ended."""
-    try:
-        yield
-    except ConnectionError as error:
-        raise _ended() from error
 
 
 def _ended() -> EngineUnavailable:
@@ -154,19 +151,3 @@ def _ended() -> EngineUnavailable:
         "a reading process ended unexpectedly",
         hint="try again; if it was killed for memory, give the verifier more",
     )
-
-
-def _start(channel: int, memory: int) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-ISE",  # nothing of the environment or of site-packages: faster, and nobody's hooks
-        str(Path(filler.__file__)),
-        str(channel),
-        str(memory),
-    ]
-    try:
-        return subprocess.Popen(  # noqa: S603 - this interpreter and a file of this package
-            command, pass_fds=[channel, memory], stdin=subprocess.DEVNULL, env={}
-        )
-    except OSError as error:
-        raise EngineUnavailable(f"a reading process cannot be started: {error}") from error

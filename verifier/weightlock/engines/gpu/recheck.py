@@ -13,7 +13,7 @@ With `every_node` step 2 covers all nodes above the leaves, which costs the CPU 
 for each leaf.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -26,6 +26,10 @@ from weightlock.errors import EngineFault
 from weightlock.formats.tree import merkle_tree_hash
 
 _TRIES: Final = 4
+
+
+Fetch = Callable[[int, int], bytes]
+"""The bytes of nodes, from an offset on, as the device computed them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,10 @@ def _random_leaf(batch: Batch, leaf_bytes: int, random: Random) -> ChosenLeaf | 
 class Nodes:
     """The nodes of a batch as the device computed them, and what the CPU says to them."""
 
-    def __init__(self, algorithm: HashAlgorithm, table: Table, data: memoryview) -> None:
+    def __init__(self, algorithm: HashAlgorithm, table: Table, fetch: Fetch) -> None:
         self._algorithm = algorithm
         self._table = table
-        self._data = data
+        self._fetch = fetch
 
     def roots(self) -> list[bytes]:
         """The roots of the pieces."""
@@ -95,7 +99,7 @@ class Nodes:
             EngineFault: if the device's answer is wrong.
         """
         levels = self._table.levels
-        if self._nodes(int(levels[0].firsts[piece]) + leaf, 1) != [digest]:
+        if self._nodes(levels[0].firsts[piece] + leaf, 1) != [digest]:
             raise _fault("leaf")
         place = leaf
         for below, above in pairwise(levels):
@@ -111,20 +115,20 @@ class Nodes:
         levels = self._table.levels
         for below, above in pairwise(levels):
             for piece in range(self._table.pieces):
-                for place in range(int(above.counts[piece])):
+                for place in range(above.counts[piece]):
                     self._check_group(below, above, piece, place)
 
     def _check_group(self, below: Level, above: Level, piece: int, place: int) -> None:
         first = place * FOLD_NODES
-        count = min(FOLD_NODES, int(below.counts[piece]) - first)
-        group = self._nodes(below.offset + int(below.firsts[piece]) + first, count)
-        folded = self._nodes(above.offset + int(above.firsts[piece]) + place, 1)
+        count = min(FOLD_NODES, below.counts[piece] - first)
+        group = self._nodes(below.offset + below.firsts[piece] + first, count)
+        folded = self._nodes(above.offset + above.firsts[piece] + place, 1)
         if [merkle_tree_hash(self._algorithm, group)] != folded:
             raise _fault("node")
 
     def _nodes(self, first: int, count: int) -> list[bytes]:
         size = self._algorithm.digest_bytes
-        data = bytes(self._data[first * size : (first + count) * size])
+        data = self._fetch(first * size, count * size)
         return [data[start : start + size] for start in range(0, len(data), size)]
 
 

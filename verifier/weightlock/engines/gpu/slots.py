@@ -1,11 +1,12 @@
 """The memory of the engine: taken once, within a stated budget, zeroed after every use (F12, F13).
 
 A slot holds one batch on its way through the device. With the default geometry a device lends
-4 slots, 0.54 GiB of its memory, and the host pins 12 MiB for each reading process and 5 MiB for
+5 slots, 1.3 GiB of its memory, and the host pins 8 MiB for each reading process and 7 MiB for
 each slot.
 """
 
 import ctypes
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -13,10 +14,12 @@ from typing import Final
 from weightlock.engines.gpu.device import Device, HostMemory, Mark, Memory, Queue
 from weightlock.engines.gpu.plan import Geometry
 from weightlock.engines.gpu.readers import Reader
+from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.engines.gpu.table import node_count, table_bytes
 
 MAX_DIGEST_BYTES: Final = 64
-SLOTS: Final = 4
+SLOTS: Final = 5
+"""Enough that reading need not wait for a batch whose last run is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class Slot:
     tables: Memory
     results: HostMemory
 
+    def fetch(self, start: int, size: int) -> bytes:
+        """Nodes that were downloaded."""
+        return bytes(self.results.view[start : start + size])
+
     def clear(self) -> None:
         """Zero all that held content or came from it."""
         self.queue.clear(self.staging.address, self.staging.size)
@@ -41,11 +48,15 @@ class Slot:
 class Pool:
     """All memory of one device's engine."""
 
-    def __init__(self, device: Device, geometry: Geometry, readers: int) -> None:
+    def __init__(
+        self, device: Device, geometry: Geometry, processes: Sequence[ReadingProcess]
+    ) -> None:
         self._owned = ExitStack()
+        for process in processes:
+            self._owned.callback(process.close)
         try:
             self.slots = [self._slot(device, geometry) for _ in range(SLOTS)]
-            self.readers = [self._reader(device, geometry) for _ in range(readers)]
+            self.readers = [self._reader(device, process) for process in processes]
         except BaseException:
             self._owned.close()
             raise
@@ -66,9 +77,9 @@ class Pool:
             results=self._pinned(device, nodes),
         )
 
-    def _reader(self, device: Device, geometry: Geometry) -> Reader:
-        reader = Reader(device, geometry.read_bytes)
-        self._owned.callback(reader.close)
+    def _reader(self, device: Device, process: ReadingProcess) -> Reader:
+        reader = Reader(device, process)
+        self._owned.callback(reader.release)
         return reader
 
     def _own(self, memory: Memory) -> Memory:

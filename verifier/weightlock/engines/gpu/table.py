@@ -1,24 +1,24 @@
 """The tables that tell the kernels where leaves and nodes lie.
 
-NumPy lays them out, because a checkpoint may have 100,000 tensors; it comes with the GPU extras, so
-only modules that already need a device import this one.
+Plain Python lays them out: for the usual batch of a few big pieces that takes microseconds, for
+100,000 tensors some 50 ms, and importing NumPy would take longer than either.
 """
 
+import struct
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import accumulate
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-PIECE: Final = np.dtype(
-    [("address", "<u8"), ("bytes", "<u8"), ("full_before", "<u4"), ("first_node", "<u4")]
-)
-GROUP: Final = np.dtype([("first", "<u4"), ("nodes", "<u4")])
+PIECE: Final = struct.Struct("<QQII")
+"""Address, bytes, full leaves before, leaves before; kernels/leaves.cuh has the same."""
+GROUP: Final = struct.Struct("<II")
+"""First node, number of nodes; kernels/tree.cuh has the same."""
 FOLD_NODES: Final = 64
 """Nodes that one block folds; kernels/tree.cuh has the same number."""
 
-Numbers = NDArray[np.int64]
+Numbers = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Level:
     @property
     def size(self) -> int:
         """The number of nodes."""
-        return int(self.counts.sum())
+        return self.firsts[-1] + self.counts[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,55 +60,55 @@ class Table:
 
 
 def table_of(addresses: Numbers, lengths: Numbers, leaf_bytes: int) -> Table:
-    """The table for pieces at these device addresses; no length may be 0."""
-    full, rest = np.divmod(lengths, leaf_bytes)
-    counts = full + (rest > 0)
-    pieces = np.zeros(len(lengths), dtype=PIECE)
-    pieces["address"] = addresses
-    pieces["bytes"] = lengths
-    pieces["full_before"] = _starts(full)
-    pieces["first_node"] = _starts(counts)
-    levels = [Level(0, _starts(counts), counts)]
-    parts = [pieces.tobytes(), _tails(rest).tobytes()]
-    while int(levels[-1].counts.max()) > 1:
-        groups, level = _folded(levels[-1])
-        parts.append(groups.tobytes())
+    """The table for at least one piece at these device addresses; no length may be 0."""
+    full = [length // leaf_bytes for length in lengths]
+    level = _level(0, [-(-length // leaf_bytes) for length in lengths])
+    pieces = map(PIECE.pack, addresses, lengths, _starts(full), level.firsts)
+    parts = [b"".join(pieces), _tails([length % leaf_bytes for length in lengths])]
+    levels = [level]
+    while max(level.counts) > 1:
+        parts.append(_groups_of(level))
+        above = [-(-count // FOLD_NODES) for count in level.counts]
+        level = _level(level.offset + level.size, above)
         levels.append(level)
-    offsets = np.cumsum([len(part) for part in parts[:-1]]).tolist()
-    return Table(b"".join(parts), offsets, len(lengths), int(full.sum()), levels)
+    offsets = list(accumulate(len(part) for part in parts))[:-1]
+    return Table(b"".join(parts), offsets, len(lengths), sum(full), levels)
 
 
 def table_bytes(max_leaves: int, max_pieces: int) -> int:
     """An upper bound for len(Table.data)."""
-    per_piece = PIECE.itemsize + 4
-    return max_pieces * per_piece + _folds(max_leaves) * _groups(max_leaves, max_pieces) * 8
+    per_piece = PIECE.size + 4
+    groups = _folds(max_leaves) * _most_groups(max_leaves, max_pieces)
+    return max_pieces * per_piece + groups * GROUP.size
 
 
 def node_count(max_leaves: int, max_pieces: int) -> int:
     """An upper bound for Table.nodes."""
-    return max_leaves + _folds(max_leaves) * _groups(max_leaves, max_pieces)
+    return max_leaves + _folds(max_leaves) * _most_groups(max_leaves, max_pieces)
+
+
+def _level(offset: int, counts: Numbers) -> Level:
+    return Level(offset, _starts(counts), counts)
 
 
 def _starts(counts: Numbers) -> Numbers:
-    starts: Numbers = np.cumsum(counts) - counts
-    return starts
+    return list(accumulate(counts, initial=0))[:-1]
 
 
-def _tails(rest: Numbers) -> NDArray[np.uint32]:
+def _tails(rests: Numbers) -> bytes:
     """The pieces that end in a shorter leaf, the longest first: equal work for neighbours."""
-    tails = np.flatnonzero(rest)
-    return tails[np.argsort(-rest[tails], kind="stable")].astype(np.uint32)
+    tails = [piece for piece, rest in enumerate(rests) if rest]
+    tails.sort(key=rests.__getitem__, reverse=True)
+    return array("I", tails).tobytes()
 
 
-def _folded(below: Level) -> tuple[NDArray[Any], Level]:
-    per_piece = -(-below.counts // FOLD_NODES)
-    above = Level(below.offset + below.size, _starts(per_piece), per_piece)
-    piece = np.repeat(np.arange(len(per_piece)), per_piece)
-    place = (np.arange(len(piece)) - above.firsts[piece]) * FOLD_NODES
-    groups = np.zeros(len(piece), dtype=GROUP)
-    groups["first"] = below.firsts[piece] + place
-    groups["nodes"] = np.minimum(FOLD_NODES, below.counts[piece] - place)
-    return groups, above
+def _groups_of(below: Level) -> bytes:
+    groups = array("I")
+    for first, count in zip(below.firsts, below.counts, strict=True):
+        for place in range(0, count, FOLD_NODES):
+            groups.append(first + place)
+            groups.append(min(FOLD_NODES, count - place))
+    return groups.tobytes()
 
 
 def _folds(max_leaves: int) -> int:
@@ -118,5 +118,5 @@ def _folds(max_leaves: int) -> int:
     return folds
 
 
-def _groups(max_leaves: int, max_pieces: int) -> int:
+def _most_groups(max_leaves: int, max_pieces: int) -> int:
     return max_leaves // FOLD_NODES + max_pieces

@@ -2,7 +2,7 @@
 #pragma once
 #include "words.cuh"
 
-// One run of leaves: a segment or an aligned part of one. Mirrored by `PIECE` in table.py.
+// One run of leaves: a segment or an aligned part of one. Mirrored by PIECE in table.py.
 struct Piece {
     u64 address;     // of its first byte, in device memory; any alignment
     u64 bytes;       // > 0

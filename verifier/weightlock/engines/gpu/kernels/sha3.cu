@@ -6,7 +6,7 @@
 
 #define RATE_BYTES (200 - 2 * DIGEST_BYTES)
 #ifndef RESIDENT_BLOCKS
-#define RESIDENT_BLOCKS 4
+#define RESIDENT_BLOCKS 2
 #endif
 #define SHA3_SUFFIX 0x06
 

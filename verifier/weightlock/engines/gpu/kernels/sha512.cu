@@ -4,7 +4,7 @@
 #include "window.cuh"
 
 #ifndef RESIDENT_BLOCKS
-#define RESIDENT_BLOCKS 4
+#define RESIDENT_BLOCKS 3
 #endif
 #define BLOCK_BYTES 128
 

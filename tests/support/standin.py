@@ -7,12 +7,9 @@ real ones and compute with the oracle.
 
 import ctypes
 import mmap
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-import numpy as np
 
 from weightlock.digests import HashAlgorithm
 from weightlock.engines.gpu.device import Queue
@@ -26,14 +23,12 @@ class Lost(Exception):
 
 
 class StandInMemory:
-    """Every kind of memory at once: what the host can map, it can also share."""
+    """Memory of device and host at once."""
 
     def __init__(self, owner: "StandInDevice", size: int) -> None:
         self._owner = owner
         self.size = size
-        self.descriptor = os.memfd_create("stand-in", os.MFD_CLOEXEC)
-        os.ftruncate(self.descriptor, max(size, 1))
-        self.view = memoryview(mmap.mmap(self.descriptor, max(size, 1)))[:size]
+        self.view = memoryview(mmap.mmap(-1, max(size, 1)))[:size]  # on a page, as pinned memory is
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
 
     def clear(self, size: int) -> None:
@@ -41,7 +36,6 @@ class StandInMemory:
 
     def free(self) -> None:
         self._owner.freed.append(bytes(self.view))
-        os.close(self.descriptor)
 
 
 class StandInQueue:
@@ -104,22 +98,25 @@ class StandInKernels:
         if self._device.lost_after_launches == 0:
             raise Lost("the device is gone")
         self._device.lost_after_launches -= 1
-        pieces = np.frombuffer(_bytes(at, table.pieces * PIECE.itemsize), dtype=PIECE)
-        for piece in pieces:
-            data = _bytes(int(piece["address"]), int(piece["bytes"]))
+        if self._device.idle:
+            return
+        pieces = PIECE.iter_unpack(_bytes(at, table.pieces * PIECE.size))
+        for address, length, _, first_node in pieces:
+            data = _bytes(address, length)
             for number, chunk in enumerate(chunks(data, leaf_bytes)):
                 digest = leaf_hash(self._algorithm, chunk)
-                self._put(nodes, int(piece["first_node"]) + number, self._device.spoilt(digest))
+                self._put(nodes, first_node + number, self._device.spoilt(digest))
 
     def fold_groups(self, queue: Queue, groups: int, count: int, nodes: int, folded: int) -> None:
         assert isinstance(queue, StandInQueue)
         queue.add(lambda: self._fold_groups(groups, count, nodes, folded))
 
     def _fold_groups(self, groups: int, count: int, nodes: int, folded: int) -> None:
+        if self._device.idle:
+            return
         size = self._algorithm.digest_bytes
-        table = np.frombuffer(_bytes(groups, count * GROUP.itemsize), dtype=GROUP)
-        for number, group in enumerate(table):
-            first, length = int(group["first"]), int(group["nodes"])
+        table = GROUP.iter_unpack(_bytes(groups, count * GROUP.size))
+        for number, (first, length) in enumerate(table):
             below = [_bytes(nodes + (first + place) * size, size) for place in range(length)]
             node = merkle_tree_hash(self._algorithm, below)
             self._put(folded, number, self._device.spoilt_node(node))
@@ -137,10 +134,16 @@ class StandInDevice:
         self.spoilt: Callable[[bytes], bytes] = lambda digest: digest
         self.spoilt_node: Callable[[bytes], bytes] = lambda digest: digest
         self.lost_after_launches = -1
+        self.idle = False
+        self.settled = 0
+        self._registered: dict[int, int] = {}
         self._left = memory_bytes
 
     def use(self) -> None:
         pass
+
+    def settle(self) -> None:
+        self.settled += 1
 
     def allocate(self, size: int) -> StandInMemory:
         self._left -= size
@@ -151,8 +154,11 @@ class StandInDevice:
     def pin(self, size: int) -> StandInMemory:
         return StandInMemory(self, size)
 
-    def share(self, size: int) -> StandInMemory:
-        return StandInMemory(self, size)
+    def register(self, address: int, size: int) -> None:
+        self._registered[address] = size
+
+    def unregister(self, address: int) -> None:
+        self.freed.append(_bytes(address, self._registered.pop(address)))
 
     def queue(self) -> StandInQueue:
         return StandInQueue()
