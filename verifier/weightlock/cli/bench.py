@@ -39,7 +39,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Describe the command."""
     parser = commands.add_parser(
         "bench",
-        help="measure the engines on this machine",
         description="Measure each engine and hash, in memory and from files in the page cache,"
         " beside what bounds them: hashlib on one and all cores, copies, and the hash without"
         " reading. Everything that is timed is compared with the CPU's answer.",

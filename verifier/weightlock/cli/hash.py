@@ -17,7 +17,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Describe the command."""
     parser = commands.add_parser(
         "hash",
-        help="print the root of a checkpoint's hash tree",
         description="Hash a checkpoint and print the root of its tree. Signs and checks nothing.",
     )
     arguments.add_folder(parser)

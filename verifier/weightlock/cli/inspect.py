@@ -23,7 +23,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Describe the command."""
     parser = commands.add_parser(
         "inspect",
-        help="show what a signature says, without verifying it",
         description=f"Show {ENVELOPE_FILE} or an OMS bundle ({OMS_FILE}): signers, algorithm"
         " families, files. Nothing is verified: what is shown is what the file claims.",
     )

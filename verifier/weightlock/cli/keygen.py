@@ -14,7 +14,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Describe the command."""
     parser = commands.add_parser(
         "keygen",
-        help="make a key pair",
         description="Make a key pair. The private key's file can be read by you alone; existing"
         " files are never overwritten.",
     )

@@ -4,18 +4,31 @@ The edge: the clock is read here, and whatever went wrong becomes one line and a
 """
 
 import argparse
+import importlib
 import os
 import resource
 import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import weightlock
-from weightlock.cli import hash, inspect, keygen, notarize, output, sign, verify  # noqa: A004
+from weightlock.cli import output
 from weightlock.errors import WeightlockError
+
+COMMANDS: Final = {
+    "keygen": "make a key pair",
+    "sign": "sign a checkpoint",
+    "verify": "verify a checkpoint",
+    "notarize": "verify an upstream classical signature once and counter-sign post-quantum",
+    "inspect": "show what a signature says, without verifying it",
+    "hash": "print the root of a checkpoint's hash tree",
+    "bench": "measure the engines on this machine",
+}
+"""The commands of this package: each is the module of weightlock.cli with its name."""
+
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
 COMMAND_GROUP: Final = "weightlock.commands"
 """Entry points of this group are modules of other packages that add commands to this program."""
@@ -24,7 +37,8 @@ COMMAND_GROUP: Final = "weightlock.commands"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _forbid_core_dumps()
-    args = parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    args = parser(arguments).parse_args(arguments)
     args.now = datetime.now(UTC)
     try:
         code: int = args.run(args)
@@ -44,8 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def parser() -> argparse.ArgumentParser:
-    """The description of all commands."""
+def parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The description of all commands, in full for the one that the arguments name.
+
+    A command's module is imported only if it is going to run: with all of them, starting would take
+    as long as hashing half a gigabyte.
+    """
     program = _Parser(
         prog="weightlock",
         description="Integrity for AI checkpoints: hash, sign post-quantum, verify.",
@@ -55,12 +73,23 @@ def parser() -> argparse.ArgumentParser:
     program.add_argument("--version", action="version", version=weightlock.__version__)
     program.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
     program.set_defaults(json=False)
-    commands = program.add_subparsers(metavar="COMMAND", required=True)
-    for module in (keygen, sign, verify, notarize, inspect, hash):
-        module.add_parser(commands)
+    commands: Commands = program.add_subparsers(metavar="COMMAND", required=True)
+    named = next((word for word in arguments if not word.startswith("-")), "")
+    for name, summary in COMMANDS.items():
+        if name == named:
+            importlib.import_module(f"weightlock.cli.{name}").add_parser(commands)
+        else:
+            commands.add_parser(name, help=summary)
+    if named not in COMMANDS:
+        _add_extensions(commands)
+    return program
+
+
+def _add_extensions(commands: Commands) -> None:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and seldom needed
+
     for extension in sorted(entry_points(group=COMMAND_GROUP), key=lambda point: point.name):
         extension.load().add_parser(commands)
-    return program
 
 
 class _Parser(argparse.ArgumentParser):

@@ -20,7 +20,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Describe the command."""
     parser = commands.add_parser(
         "notarize",
-        help="verify an upstream classical signature once and counter-sign post-quantum",
         description=f"Verify {OMS_FILE} and every file with the publisher's key or authority,"
         f" offline, then write {ENVELOPE_FILE}, which records who had signed the model.",
     )

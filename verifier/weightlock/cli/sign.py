@@ -29,7 +29,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Describe the command."""
     parser = commands.add_parser(
         "sign",
-        help="sign a checkpoint",
         description=f"Hash a checkpoint and write {ENVELOPE_FILE} beside its files.",
     )
     arguments.add_folder(parser)

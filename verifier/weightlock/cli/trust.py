@@ -12,7 +12,6 @@ from weightlock.errors import KeyUnusable, PolicyInvalid, Unreadable, Weightlock
 from weightlock.formats.spki import PublicKeyInfo
 from weightlock.keys.public import read_public_key
 from weightlock.oms.trust import Trust
-from weightlock.policy.documents import read_policies
 from weightlock.policy.objects import Policy
 from weightlock.policy.requirements import SignatureRequirements, trusted_keys
 from weightlock.signatures.schemes import VerifyingKey
@@ -111,6 +110,8 @@ def certificates(paths: Sequence[Path]) -> tuple[x509.Certificate, ...]:
 
 
 def _policies(path: Path) -> Sequence[Policy]:
+    from weightlock.policy.documents import read_policies  # noqa: PLC0415 - slow (YAML)
+
     try:
         return read_policies(_read(path, _MAX_POLICY_BYTES))
     except WeightlockError as error:

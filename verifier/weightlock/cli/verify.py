@@ -22,7 +22,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Describe the command."""
     parser = commands.add_parser(
         "verify",
-        help="verify a checkpoint",
         description="Verify that a checkpoint is complete, unchanged and signed by a trusted key."
         " Exit code 0: Verified; 1: Failed; 3: ClassicalOnly; 4: Error (could not be answered).",
     )

@@ -1,11 +1,12 @@
 """The CPU engine: every core hashes leaves of its own, in bounded memory.
 
 A segment is cut into blocks, which are perfect subtrees of the RFC 6962 shape, so nobody waits
-for anybody. Each core has a thread here and, where there is much to hash, a process that hashes
-what the thread opens (see subtree.py). Opening files and comparing identity stays here: a process
-only ever sees descriptors.
+for anybody. Each core has a thread here and, where there is much to hash, all threads but one have
+a process that hashes what they open (see subtree.py). Opening files and comparing identity stays
+here: a process only ever sees descriptors.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -20,10 +21,13 @@ from weightlock.errors import ChangedWhileReading
 from weightlock.formats.filenames import printable
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
 
-BLOCK_BYTES: Final = 8 * 1024 * 1024
+BLOCK_BYTES: Final = 2 * 1024 * 1024
 """What is hashed at a time of one segment; a power of two, so that a block is a whole subtree."""
+BATCH_BYTES: Final = 32 * 1024 * 1024
+"""At most so much is handed out at once, to open files and ask processes seldom; less towards the
+end, so that all cores end together."""
 BATCH_PIECES: Final = 256
-"""Small segments are handed out together, up to this many or a block's bytes."""
+"""At most so many small segments are handed out together."""
 PROCESS_BYTES: Final = 64 * 1024 * 1024
 """Below this, starting processes costs more than they gain."""
 WORTH_SENDING_BYTES: Final = 1024 * 1024
@@ -73,11 +77,16 @@ class CpuEngine:
                 blocks[piece.span][piece.block] = root
             progress(sum(piece.length for piece in batch))
 
+        workers = itertools.count()
+
         def work(batches: Iterator[_Batch]) -> None:
-            process = start_process(parameters) if much and self._processes else None
+            # One thread that hashes has the interpreter's lock to itself and starts at once.
+            alone = next(workers) == 0
+            starts = much and self._processes and not alone
+            process = start_process(parameters) if starts else None
             _Worker(files, parameters, process, record).work(batches)
 
-        run(_batches(spans), work, self._threads)
+        run(_batches(spans, self._threads), work, self._threads)
         return [
             sealed_segment_root(
                 parameters, span.length, merkle_tree_hash(parameters.algorithm, roots)
@@ -163,15 +172,18 @@ def _too_short(files: Sequence[OpenFile]) -> ChangedWhileReading:
     )
 
 
-def _batches(spans: Sequence[Span]) -> Iterator[_Batch]:
+def _batches(spans: Sequence[Span], threads: int) -> Iterator[_Batch]:
+    remaining = sum(span.length for span in spans)
     batch: list[_Piece] = []
     size = files = 0
     for piece in _pieces(spans):
         files += not batch or batch[-1].file != piece.file
         batch.append(piece)
         size += piece.length
-        if size >= BLOCK_BYTES or len(batch) >= BATCH_PIECES or files >= MAX_DESCRIPTORS:
+        enough = min(BATCH_BYTES, remaining // (4 * threads))
+        if size >= enough or len(batch) >= BATCH_PIECES or files >= MAX_DESCRIPTORS:
             yield batch
+            remaining -= size
             batch, size, files = [], 0, 0
     if batch:
         yield batch
