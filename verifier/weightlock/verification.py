@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from weightlock.checkpoint.folder import CheckpointFolder, FolderFiles
 from weightlock.checkpoint.selection import ChosenSegment, Selection, choose
@@ -27,7 +28,7 @@ from weightlock.errors import WeightlockError
 from weightlock.formats import envelope, statement
 from weightlock.formats.manifest import Manifest
 from weightlock.formats.spki import PublicKeyInfo
-from weightlock.hashing import Watcher, refuse_if_changed
+from weightlock.hashing import Watcher, describe, refuse_if_changed
 from weightlock.names import ENVELOPE_FILE, OMS_FILE
 from weightlock.oms.bundle import MAX_BUNDLE_BYTES, OmsBundle
 from weightlock.oms.certificates import signing_certificate
@@ -36,13 +37,15 @@ from weightlock.oms.trust import Trust
 from weightlock.oms.verification import Settings, verify_bundle
 from weightlock.oms.vocabulary import Method
 from weightlock.policy.requirements import SignatureRequirements, trusted_keys
-from weightlock.reasons import Reason, Verdict
+from weightlock.reasons import Reason, Verdict, verdict_of
 from weightlock.signatures.trying import signature_facts
 from weightlock.signatures.verifying import verifying_key
 from weightlock.verdict.comparison import content_finding, structure_findings
 from weightlock.verdict.evidence import Evidence, Finding, SignatureFact, Signer
 from weightlock.verdict.judge import judge
 from weightlock.verdict.judgement import Judgement
+
+_NO_PASS: Final = frozenset({Verdict.FAILED, Verdict.ERROR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class VerificationOptions:
     classical_trust: Trust = field(default_factory=Trust)
     certificates_suffice: bool = False
     """Whether an authority's word for an OMS bundle's certificate needs no policy beside it."""
+    tolerated: frozenset[str] = frozenset()
+    """Paths below which an OMS bundle may leave files unsigned; such a verdict is ClassicalOnly."""
     selection: Selection = field(default_factory=Selection)
     limits: Limits = field(default_factory=Limits)
 
@@ -70,6 +75,8 @@ class Verification:
     seconds: float
     device: str
     manifest: Manifest | None = None
+    unsigned: tuple[str, ...] = ()
+    """Files that nobody signed and the caller tolerated."""
 
     @property
     def is_verified(self) -> bool:
@@ -86,6 +93,7 @@ class _Case:
     manifest: Manifest | None = None
     files: int = 0
     bytes: int = 0
+    unsigned: tuple[str, ...] = ()
 
     def add(self, *findings: Finding) -> None:
         self.evidence = replace(self.evidence, findings=self.evidence.findings + findings)
@@ -103,14 +111,26 @@ def verify(path: Path, options: VerificationOptions, watcher: Watcher) -> Verifi
         case.add(Finding(error.reason, "", error.message, error.hint))
     # Step 9.
     return Verification(
-        judgement=judge(case.evidence, case.requirements, options.now),
+        judgement=_judgement(case, options),
         evidence=case.evidence,
         files=case.files,
         bytes=case.bytes,
         seconds=time.perf_counter() - started,
         device=options.engine.device,
         manifest=case.manifest,
+        unsigned=case.unsigned,
     )
+
+
+def _judgement(case: _Case, options: VerificationOptions) -> Judgement:
+    findings = case.evidence.findings
+    if case.requirements or not options.certificates_suffice or not findings:
+        return judge(case.evidence, case.requirements, options.now)
+    # Only authorities are trusted, and what was found is not for them to vouch for: say that,
+    # instead of asking for a key.
+    first = findings[0]
+    reason = first.reason if verdict_of(first.reason) in _NO_PASS else Reason.INTERNAL_ERROR
+    return Judgement(reason, describe(first), first.hint)
 
 
 def _gather(
@@ -233,12 +253,13 @@ def _gather_classical(
     contents = Contents(found.files, folder.files(found.files))
     size = sum(fact.size for fact in found.files)
     watcher.begin(len(found.files), size)
-    settings = Settings(options.classical_trust, options.now)
+    settings = Settings(options.classical_trust, options.now, options.tolerated)
     result = verify_bundle(document, contents, settings, watcher.advance)
     if options.certificates_suffice and result.bundle.material.method is Method.CERTIFICATE:
         case.requirements = [certificate_requirements(result.bundle)]
     refuse_if_changed(found, folder.walk(options.limits))
     case.evidence = result.evidence
+    case.unsigned = result.unsigned
     case.files, case.bytes = len(found.files), size
 
 

@@ -6,13 +6,24 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import load_der_public_key as x509_key
 from tests.support import folders
+from tests.support.keys import key
+from tests.unit.oms import authority
 
+from weightlock.checkpoint.folder import CheckpointFolder
+from weightlock.checkpoint.walker import Limits
 from weightlock.cli.main import main
+from weightlock.oms import writing
+from weightlock.oms.contents import Contents
 
 Run = Callable[..., int]
 
@@ -478,3 +489,91 @@ def test_a_bug_is_one_line_and_never_a_pass(
     assert "Traceback" not in shown
     assert main(["--traceback", "hash", str(model)]) == 4
     assert "Traceback" in capsys.readouterr().err
+
+
+# The program reads the real clock, so what it is shown must not run out.
+FAR = datetime(2999, 1, 1, tzinfo=UTC)
+
+
+def lasting_root(name: str) -> authority.Authority:
+    return authority.root(name, replace(authority.CA, end=FAR))
+
+
+class TestClassicalBundles:
+    """OMS bundles of others: by key, by authority, with files that they leave unsigned."""
+
+    @pytest.fixture
+    def bundled(self, model: Path, keys: Path) -> Path:
+        """A model with nothing but a bundle by key."""
+        assert sign(model, keys, "release", "classical", extra=("--oms",)) == 0
+        (model / "model.pqc.sig").unlink()
+        return model
+
+    @pytest.fixture
+    def root(self) -> authority.Authority:
+        """An authority that nobody knows yet."""
+        return lasting_root("root")
+
+    def certify(self, model: Path, root: authority.Authority) -> None:
+        """Exchange the bundle for one by certificate."""
+        signer = key("ECDSA-P256-SHA256")
+        public_key = x509_key(signer.public_key.spki)
+        assert isinstance(public_key, ec.EllipticCurvePublicKey)
+        leaf = authority.leaf(root, public_key, replace(authority.SIGNS_CODE, end=FAR))
+        with CheckpointFolder(model) as folder:
+            found = folder.walk(Limits()).files
+            digests = writing.file_digests(Contents(found, folder.files(found)), lambda _: None)
+        document = writing.bundle("llama", digests, signer, [leaf, root.certificate])
+        (model / "model.sig").write_bytes(document)
+
+    def authority_file(self, tmp_path: Path, root: authority.Authority) -> str:
+        path = tmp_path / "ca.pem"
+        path.write_bytes(root.certificate.public_bytes(Encoding.PEM))
+        return str(path)
+
+    def test_a_certificate_of_a_named_authority_is_classical_only(
+        self, bundled: Path, root: authority.Authority, tmp_path: Path
+    ) -> None:
+        self.certify(bundled, root)
+        assert main(["verify", str(bundled), "--ca", self.authority_file(tmp_path, root)]) == 3
+        other = self.authority_file(tmp_path, lasting_root("another"))
+        assert main(["verify", str(bundled), "--ca", other]) == 1
+
+    def test_a_named_authority_notarizes(
+        self, bundled: Path, keys: Path, root: authority.Authority, tmp_path: Path
+    ) -> None:
+        self.certify(bundled, root)
+        private = ["--private-key", str(keys / "strong.key")]
+        authorities = ["--upstream-ca", self.authority_file(tmp_path, root)]
+        assert main(["notarize", str(bundled), *private, *authorities]) == 0
+        assert verify(bundled, keys, "strong") == 0
+
+    def test_an_authority_says_nothing_about_a_bundle_by_key(
+        self,
+        bundled: Path,
+        root: authority.Authority,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        authorities = ["--ca", self.authority_file(tmp_path, root)]
+        capsys.readouterr()
+        assert main(["verify", str(bundled), *authorities, "--json"]) == 1
+        assert as_json(capsys)["reason"] == "SignerUntrusted"
+
+    def test_an_unsigned_file_is_tolerated_only_by_name_and_reported(
+        self, bundled: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folders.write(bundled, {".gitattributes": b"*.bin lfs"})
+        assert verify(bundled, keys, "classical") == 1
+        assert verify(bundled, keys, "classical", extra=("--tolerate", "other")) == 1
+        capsys.readouterr()
+        extra = ("--tolerate", ".gitattributes", "--json")
+        assert verify(bundled, keys, "classical", extra=extra) == 3
+        assert as_json(capsys)["unsigned"] == [".gitattributes"]
+
+    def test_nothing_is_tolerated_under_a_post_quantum_envelope(
+        self, model: Path, keys: Path
+    ) -> None:
+        sign(model, keys, "release")
+        folders.write(model, {"extra.py": b""})
+        assert verify(model, keys, "release", extra=("--tolerate", "extra.py")) == 1

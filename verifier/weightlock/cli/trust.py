@@ -58,6 +58,15 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         help="a certificate authority to believe about a classical OMS bundle (ClassicalOnly)",
     )
     parser.add_argument(
+        "--tolerate",
+        dest="tolerated",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="a file or folder that an OMS bundle may leave unsigned, such as .gitattributes; it"
+        " is reported, and the verdict is ClassicalOnly at best; envelopes sign all files",
+    )
+    parser.add_argument(
         "--policy",
         dest="policies",
         metavar="FILE",

@@ -8,6 +8,7 @@ from weightlock.checkpoint.selection import Selection
 from weightlock.cli import arguments, output, trust
 from weightlock.cli.engine import engine_of
 from weightlock.cli.progress import ProgressBar
+from weightlock.formats.filenames import printable
 from weightlock.formats.shards import Shard
 from weightlock.hashing import describe
 from weightlock.names import TREE_ID
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         requirements=trusted.requirements,
         classical_trust=trusted.classical,
         certificates_suffice=trusted.certificates_suffice,
+        tolerated=frozenset(args.tolerated),
         now=args.now,
         engine=engine_of(args),
         selection=selection,
@@ -100,6 +102,7 @@ def _document(verification: Verification, selection: Selection) -> dict[str, obj
             for finding in evidence.findings[:MAX_FINDINGS_SHOWN]
         ],
         "findingsTotal": len(evidence.findings),
+        "unsigned": list(verification.unsigned),
     }
     if not selection.is_whole:
         document["partial"] = {
@@ -137,6 +140,7 @@ def _print(verification: Verification, selection: Selection) -> None:
             f" ({output.rate(verification.bytes, verification.seconds)} GB/s)"
             f" on {verification.device}"
         )
+        rows["unsigned"] = ", ".join(printable(name) for name in verification.unsigned)
         rows["only"] = "" if selection.is_whole else f"{selection}; the rest was not hashed"
     output.print_lines(title, verdict, rows)
     others = [describe(finding) for finding in evidence.findings]

@@ -82,7 +82,7 @@ def _passed(case: Case) -> Judgement:
     if classical:
         return Judgement(
             Reason.CLASSICAL_ONLY,
-            f"{classical[0].origin} is satisfied by classical signatures only",
+            f"only classical signatures satisfy {classical[0].origin}",
             "Counter-sign it: weightlock notarize DIR --upstream-key P --private-key release.key",
             classical[0].origin,
             authorities,
