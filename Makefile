@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: test lint format bench lock clean
+# Decisions and formats: every branch of theirs is tested.
+PURE := */weightlock/formats/*,*/weightlock/policy/*,*/weightlock/verdict/*,*/weightlock/algorithms.py,*/weightlock/digests.py,*/weightlock/reasons.py,*/weightlock_webhook/*
+
+.PHONY: test coverage gpu-tests lint format bench lock clean
 
 $(STAMP): requirements/dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -15,6 +18,11 @@ $(STAMP): requirements/dev.lock pyproject.toml
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest
 
+coverage: $(STAMP) ## the tests once more, with the coverage that must be reached
+	$(BIN)/python -m pytest --quiet --cov --cov-report=
+	$(BIN)/coverage report --fail-under=90
+	$(BIN)/coverage report --fail-under=100 --include='$(PURE)'
+
 lint: $(STAMP) ## style, types and import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -24,6 +32,9 @@ lint: $(STAMP) ## style, types and import contracts
 format: $(STAMP) ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+gpu-tests: $(STAMP) ## the tests that need a GPU, where there is one
+	$(BIN)/python -m pytest -m gpu tests/gpu
 
 bench: $(STAMP) ## measure the CPU engine beside hashlib and model_signing on this machine
 	$(BIN)/python -m bench.cpu_engine

@@ -39,7 +39,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = random.Random(1)  # noqa: S311 - test data
     return folders.write(
         tmp_path_factory.mktemp("big"),
-        {f"{name}.bin": generator.randbytes(5 * BLOCK_BYTES + 12_345) for name in "ab"},
+        {f"{name}.bin": generator.randbytes(17 * BLOCK_BYTES + 12_345) for name in "ab"},
     )
 
 
