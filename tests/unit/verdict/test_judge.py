@@ -148,7 +148,7 @@ def timed(**times: str) -> SignatureRequirements:
             id="the right key id under another algorithm",
         ),
         pytest.param(
-            replace(GOOD, digest=None), PLAIN, ANYTHING, "InternalError", id="signed, and no root"
+            replace(GOOD, digest=None), PLAIN, ANYTHING, "SignerUntrusted", id="signed, and no root"
         ),
         pytest.param(
             GOOD, timed(notAfter="2026-11-21T12:00:00Z"), ANYTHING, "KeyExpired", id="just expired"

@@ -28,7 +28,7 @@ from weightlock.reasons import Reason
 from weightlock.verdict import checks
 from weightlock.verdict.cases import ANYTHING, Case, Expected
 from weightlock.verdict.counting import Count, Signed
-from weightlock.verdict.evidence import Evidence
+from weightlock.verdict.evidence import Evidence, SignatureFact
 from weightlock.verdict.judgement import Judgement, Violation
 
 __all__ = ["ANYTHING", "CHECKS", "Check", "Expected", "judge"]
@@ -65,7 +65,7 @@ def judge(
     """
     ordered = tuple(sorted(requirements, key=lambda requirement: requirement.origin))
     model_name = evidence.model.name if evidence.model else None
-    signed = Signed.of(evidence.signatures, model_name, ordered, now)
+    signed = Signed.of(_vouching(evidence), model_name, ordered, now)
     counts = tuple(Count.of(requirement, signed) for requirement in ordered)
     case = Case(evidence, ordered, expected, counts, now)
     for check in CHECKS:
@@ -73,6 +73,17 @@ def judge(
         if violation is not None:
             return Judgement.of_violation(violation)
     return _passed(case)
+
+
+def _vouching(evidence: Evidence) -> tuple[SignatureFact, ...]:
+    """The signatures that may count: a post-quantum one over no root vouches for no content."""
+    if evidence.digest is not None:
+        return evidence.signatures
+    return tuple(
+        fact
+        for fact in evidence.signatures
+        if fact.algorithm is not None and not fact.algorithm.is_post_quantum
+    )
 
 
 def _passed(case: Case) -> Judgement:
@@ -90,8 +101,6 @@ def _passed(case: Case) -> Judgement:
                 each.signatures.classical.tolerates(case.now) for each in classical
             ),
         )
-    if case.evidence.digest is None:
-        return Judgement(Reason.INTERNAL_ERROR, "a post-quantum signature over no root")
     return Judgement(
         Reason.VERIFIED,
         f"content and signatures are as signed by {', '.join(authorities)}",
