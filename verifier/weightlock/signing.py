@@ -11,8 +11,10 @@ from pathlib import Path
 
 from weightlock.checkpoint import writing
 from weightlock.checkpoint.folder import CheckpointFolder
-from weightlock.errors import KeyUnusable
+from weightlock.checkpoint.walker import Walk
+from weightlock.errors import CheckpointRefused, KeyUnusable
 from weightlock.formats import envelope, statement
+from weightlock.formats.filenames import printable
 from weightlock.formats.manifest import (
     Manifest,
     ModelIdentity,
@@ -31,6 +33,7 @@ from weightlock.names import ENVELOPE_FILE, OMS_FILE
 from weightlock.oms import ecdsa
 from weightlock.oms import writing as oms_writing
 from weightlock.oms.contents import Contents
+from weightlock.reasons import Reason
 from weightlock.signatures.schemes import SigningKey
 
 
@@ -94,6 +97,7 @@ def sign_open_folder(
         if not options.replace and writing.exists(folder.descriptor, name):
             raise writing.already_there(name)
     before = folder.walk(hashing.limits)
+    _refuse_leftovers(before)
     hashed = hash_open_folder(folder, hashing, watcher)
     manifest = manifest_of(hashed, keys, options)
     documents = {ENVELOPE_FILE: sealed_envelope(manifest, keys)}
@@ -114,6 +118,16 @@ def write(folder: CheckpointFolder, signed: SignedCheckpoint, options: SigningOp
     """
     for name, document in signed.documents.items():
         writing.write(folder.descriptor, name, document, replace=options.replace)
+
+
+def _refuse_leftovers(found: Walk) -> None:
+    for fact in found.files:
+        if writing.is_leftover(fact.name):
+            raise CheckpointRefused(
+                Reason.EXTRA_FILE,
+                f"{printable(fact.name)} was left by a signing that was interrupted",
+                hint="remove it and sign again",
+            )
 
 
 def _oms_key(keys: Sequence[SigningKey]) -> SigningKey:

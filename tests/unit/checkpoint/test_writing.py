@@ -49,6 +49,13 @@ def test_a_link_in_the_place_of_a_signature_is_not_followed(tmp_path: Path) -> N
     assert not (tmp_path / "model.pqc.sig").is_symlink()
 
 
+def test_what_cannot_be_replaced_leaves_no_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "model.pqc.sig").mkdir()
+    with pytest.raises(Unreadable):
+        write(tmp_path, b"signature", replace=True)
+    assert names(tmp_path) == ["model.pqc.sig"]
+
+
 def test_a_folder_that_vanished_is_reported(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()

@@ -577,3 +577,16 @@ class TestClassicalBundles:
         sign(model, keys, "release")
         folders.write(model, {"extra.py": b""})
         assert verify(model, keys, "release", extra=("--tolerate", "extra.py")) == 1
+
+
+@pytest.mark.parametrize(
+    "name", [".model.pqc.sig.0123456789abcdef.tmp", ".model.sig.0000000000000000.tmp"]
+)
+def test_the_leftover_of_an_interrupted_signing_is_not_signed(
+    name: str, model: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders.write(model, {name: b"half"})
+    assert sign(model, keys, "release") == 1
+    assert "interrupted" in capsys.readouterr().err
+    (model / name).rename(model / "model.tmp")
+    assert sign(model, keys, "release") == 0

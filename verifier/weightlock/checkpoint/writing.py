@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 from typing import Final
 
@@ -9,6 +10,7 @@ from weightlock.errors import SignatureExists, Unreadable
 from weightlock.formats.filenames import printable
 
 _MODE: Final = 0o644
+_LEFTOVER: Final = re.compile(r"\.model(?:\.pqc)?\.sig\.[0-9a-f]{16}\.tmp", re.ASCII)
 
 
 def write(folder: int, name: str, data: bytes, *, replace: bool) -> None:
@@ -38,6 +40,11 @@ def exists(folder: int, name: str) -> bool:
     return True
 
 
+def is_leftover(name: str) -> bool:
+    """Whether a name is one that a crash in the middle of replacing a signature can leave."""
+    return _LEFTOVER.fullmatch(name) is not None
+
+
 def already_there(name: str) -> SignatureExists:
     """The refusal to overwrite a signature."""
     return SignatureExists(
@@ -62,7 +69,11 @@ def _write(folder: int, name: str, data: bytes, *, replace: bool) -> None:
         target = _temporary(name) if replace else name
         os.link(f"/proc/self/fd/{descriptor}", target, dst_dir_fd=folder, follow_symlinks=True)
     if replace:
-        os.replace(target, name, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            os.replace(target, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError:
+            os.unlink(target, dir_fd=folder)
+            raise
     os.fsync(folder)
 
 
