@@ -21,6 +21,7 @@ from weightlock.checkpoint.walker import (
     open_below,
     walk,
 )
+from weightlock.engines.reading import read_exactly
 from weightlock.errors import ChangedWhileReading, LimitExceeded, Unreadable, UnsafeEntry
 from weightlock.formats.filenames import printable
 
@@ -90,7 +91,7 @@ class CheckpointFolder:
                 f"{printable(name)} has {status.st_size} bytes; at most {max_bytes} are read"
             )
         with self.files([FileFact(name, Identity.of(status))]).open(0) as file:
-            return _read_exactly(file)
+            return read_exactly(file, 0, file.size)
 
 
 class FolderFiles:
@@ -124,18 +125,6 @@ def _check_same(fact: FileFact, descriptor: int, moment: str) -> None:
             f"{printable(fact.name)} changed {moment}",
             hint="stop whatever writes to the checkpoint, then try again",
         )
-
-
-def _read_exactly(file: OpenedFile) -> bytes:
-    parts = []
-    position = 0
-    while position < file.size:
-        part = os.pread(file.descriptor, file.size - position, position)
-        if not part:
-            raise ChangedWhileReading(f"{printable(file.name)} became shorter while it was read")
-        parts.append(part)
-        position += len(part)
-    return b"".join(parts)
 
 
 def _unreadable(name: str, error: OSError) -> Unreadable:

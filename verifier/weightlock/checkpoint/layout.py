@@ -3,10 +3,10 @@
 Only signing and hashing look; verifying follows the lengths that were signed.
 """
 
-import os
 from collections.abc import Sequence
 
 from weightlock.engines.engine import Files, OpenFile, Span
+from weightlock.engines.reading import read_exactly
 from weightlock.formats.segments import (
     PREFIX_BYTES,
     SAFETENSORS_SUFFIX,
@@ -30,12 +30,9 @@ def segments_of(files: Files, number: int, name: str, size: int) -> list[Segment
 
 def read_header(file: OpenFile) -> bytes | None:
     """The JSON header of a safetensors file; None if it cannot have one."""
-    prefix = _read(file, 0, PREFIX_BYTES)
+    prefix = read_exactly(file, 0, min(PREFIX_BYTES, file.size))
     length = header_length(prefix, file.size)
-    if length is None:
-        return None
-    header = _read(file, PREFIX_BYTES, length)
-    return header if len(header) == length else None
+    return None if length is None else read_exactly(file, PREFIX_BYTES, length)
 
 
 def spans_of(file: int, lengths: Sequence[int]) -> list[Span]:
@@ -46,15 +43,3 @@ def spans_of(file: int, lengths: Sequence[int]) -> list[Span]:
         spans.append(Span(file, offset, length))
         offset += length
     return spans
-
-
-def _read(file: OpenFile, offset: int, length: int) -> bytes:
-    parts = []
-    while length > 0:
-        part = os.pread(file.descriptor, length, offset)
-        if not part:
-            break
-        parts.append(part)
-        offset += len(part)
-        length -= len(part)
-    return b"".join(parts)

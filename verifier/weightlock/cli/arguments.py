@@ -1,7 +1,6 @@
 """Arguments that several commands share, and how they become values."""
 
 import argparse
-import fnmatch
 import os
 from pathlib import Path
 
@@ -109,9 +108,3 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text[:20]) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
     return int(text[:20])
-
-
-def pattern(text: str) -> str:
-    """A glob pattern."""
-    fnmatch.translate(text)
-    return text

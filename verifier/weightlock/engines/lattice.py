@@ -4,16 +4,14 @@ It is signed beside the tree when asked for. Nothing that verifies depends on it
 time: SHAKE256 with 2048 bytes of output for each leaf is several times slower than the tree.
 """
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from weightlock.engines.engine import Files, OpenFile, Progress
+from weightlock.engines.reading import read_exactly
 from weightlock.engines.workers import run
-from weightlock.errors import ChangedWhileReading
-from weightlock.formats.filenames import printable
 from weightlock.formats.lthash import LtHash, element
 
 _CHUNKS_AT_ONCE: Final = 256
@@ -81,16 +79,6 @@ def _runs(segments: Sequence[NumberedSegment], leaf_bytes: int) -> Iterator[_Run
 def _sum_of(file: OpenFile, part: _Run, leaf_bytes: int) -> LtHash:
     total = LtHash()
     for number, start in enumerate(range(0, part.length, leaf_bytes)):
-        chunk = _read(file, part.offset + start, min(leaf_bytes, part.length - start))
+        chunk = read_exactly(file, part.offset + start, min(leaf_bytes, part.length - start))
         total = total.plus(element(part.of.file, part.of.segment, part.first + number, chunk))
     return total
-
-
-def _read(file: OpenFile, offset: int, length: int) -> bytes:
-    data = os.pread(file.descriptor, length, offset)
-    while len(data) < length:
-        more = os.pread(file.descriptor, length - len(data), offset + len(data))
-        if not more:
-            raise ChangedWhileReading(f"{printable(file.name)} ends before its segments do")
-        data += more
-    return data

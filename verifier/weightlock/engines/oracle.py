@@ -3,12 +3,10 @@
 Slow on purpose and obviously right; every other engine must give exactly its answers.
 """
 
-import os
 from collections.abc import Sequence
 
 from weightlock.engines.engine import Files, OpenFile, Progress, Span
-from weightlock.errors import ChangedWhileReading
-from weightlock.formats.filenames import printable
+from weightlock.engines.reading import read_exactly
 from weightlock.formats.tree import (
     TreeParameters,
     leaf_hash,
@@ -42,18 +40,8 @@ def _segment_root(file: OpenFile, span: Span, parameters: TreeParameters) -> byt
     leaves = []
     for start in range(0, span.length, parameters.leaf_bytes):
         wanted = min(parameters.leaf_bytes, span.length - start)
-        chunk = _read(file, span.offset + start, wanted)
+        chunk = read_exactly(file, span.offset + start, wanted)
         leaves.append(leaf_hash(parameters.algorithm, chunk))
     return sealed_segment_root(
         parameters, span.length, merkle_tree_hash(parameters.algorithm, leaves)
     )
-
-
-def _read(file: OpenFile, offset: int, length: int) -> bytes:
-    data = b""
-    while len(data) < length:
-        more = os.pread(file.descriptor, length - len(data), offset + len(data))
-        if not more:
-            raise ChangedWhileReading(f"{printable(file.name)} ends before its segments do")
-        data += more
-    return data
