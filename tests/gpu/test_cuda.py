@@ -20,7 +20,8 @@ from weightlock.checkpoint.walker import Limits
 from weightlock.digests import HashAlgorithm
 from weightlock.engines.engine import Engine, Span
 from weightlock.engines.gpu.cupy_device import CupyDevice
-from weightlock.engines.gpu.engine import GpuEngine, GpuOptions
+from weightlock.engines.gpu.engine import GpuEngine
+from weightlock.engines.gpu.lane import GpuOptions, LocalLane
 from weightlock.engines.gpu.opening import default_cache, open_devices
 from weightlock.engines.gpu.plan import Geometry
 from weightlock.engines.gpu.recheck import Recheck
@@ -70,6 +71,10 @@ def spans() -> list[Span]:
     return spans
 
 
+def engine_on(devices: list[CupyDevice], options: GpuOptions) -> GpuEngine:
+    return GpuEngine([LocalLane(device, options) for device in devices], options.geometry)
+
+
 def roots(
     engine: Engine, folder: Path, spans: list[Span], parameters: TreeParameters
 ) -> list[bytes]:
@@ -91,7 +96,7 @@ def test_the_engine_equals_the_oracle_on_both_sides_of_every_boundary(
 ) -> None:
     parameters = TreeParameters(algorithm, leaf_bytes)
     options = GpuOptions(geometry, Recheck(2, every_node=True))
-    with GpuEngine(devices, options) as engine:
+    with engine_on(devices, options) as engine:
         found = roots(engine, folder, spans, parameters)
     assert found == roots(OracleEngine(), folder, spans, parameters)
 
@@ -166,7 +171,7 @@ def test_nothing_of_a_file_is_found_in_memory_that_is_allocated_afterwards(
 ) -> None:
     marker = hashlib.sha512(b"planted").digest()
     folders.write(tmp_path, {"a": marker * (2 * MEBI)})
-    with GpuEngine(devices[:1], GpuOptions()) as engine:
+    with engine_on(devices[:1], GpuOptions()) as engine:
         roots(engine, tmp_path, [Span(0, 0, 128 * MEBI)], TreeParameters())
     device = devices[0]
     device.use()
@@ -189,7 +194,7 @@ def test_more_memory_than_there_is_makes_the_engine_unavailable(
 ) -> None:
     huge = Geometry(batch_bytes=1 << 42)
     with pytest.raises(EngineUnavailable, match="out of memory"):
-        GpuEngine(devices[:1], GpuOptions(huge, readers=1))
+        engine_on(devices[:1], GpuOptions(huge, readers=1))
 
 
 def test_without_a_visible_gpu_a_named_engine_is_an_error_and_auto_the_cpu(tmp_path: Path) -> None:
@@ -211,5 +216,5 @@ def test_a_wrong_answer_of_the_device_is_a_fault(
 ) -> None:
     pipeline: Any = importlib.import_module("weightlock.engines.gpu.pipeline")
     monkeypatch.setattr(pipeline, "leaf_hash", lambda algorithm, _: bytes(algorithm.digest_bytes))
-    with GpuEngine(devices[:1], GpuOptions()) as engine, pytest.raises(EngineFault, match="leaf"):
+    with engine_on(devices[:1], GpuOptions()) as engine, pytest.raises(EngineFault, match="leaf"):
         roots(engine, folder, [Span(0, 0, MEBI)], TreeParameters())

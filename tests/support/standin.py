@@ -7,6 +7,8 @@ real ones and compute with the oracle.
 
 import ctypes
 import mmap
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -187,3 +189,66 @@ def _zero(target: int, size: int) -> None:
 
 def _bytes(address: int, size: int) -> bytes:
     return ctypes.string_at(address, size)
+
+
+def numbered(number: int) -> StandInDevice:
+    """A device for a process of its own; `tests.support.standin:numbered` names it."""
+    device = StandInDevice()
+    device.name = f"stand-in {number}"
+    return device
+
+
+def absent(number: int) -> StandInDevice:
+    raise EngineUnavailable(f"there is no stand-in {number}", hint="buy one")
+
+
+def broken(number: int) -> StandInDevice:
+    raise RuntimeError(f"stand-in {number} smokes")
+
+
+def soon_lost(number: int) -> StandInDevice:
+    device = numbered(number)
+    device.lost_after_launches = 1
+    return device
+
+
+def wrong(number: int) -> StandInDevice:
+    device = numbered(number)
+    device.spoilt = lambda digest: bytes(len(digest))
+    return device
+
+
+def raising(number: int) -> StandInDevice:
+    def fail(_: bytes) -> bytes:
+        raise RuntimeError("nobody foresaw this")
+
+    device = numbered(number)
+    device.spoilt = fail
+    return device
+
+
+def ending(number: int) -> StandInDevice:
+    device = numbered(number)
+    device.spoilt = lambda _: os._exit(9)
+    return device
+
+
+class _Tattler(list[bytes]):
+    def append(self, memory: bytes) -> None:
+        print("marked" if MARKER in memory else "clean", file=sys.stderr, flush=True)  # noqa: T201
+
+
+MARKER = b"MARKER OF 32 BYTES, NOT TO STAY!"
+
+
+def tattling(number: int) -> StandInDevice:
+    """Says on standard error what is in memory that it gets back."""
+    device = numbered(number)
+    device.freed = _Tattler()
+    return device
+
+
+def tattling_and_lost(number: int) -> StandInDevice:
+    device = tattling(number)
+    device.lost_after_launches = 1
+    return device
