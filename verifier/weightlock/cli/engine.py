@@ -16,6 +16,9 @@ def engine_of(args: argparse.Namespace) -> Engine:
     Raises:
         EngineUnavailable: if one was named that cannot be used here.
     """
+    if args.starting is not None and args.starting.name == args.engine:
+        started: Engine = args.starting.engine()
+        return started
     return choose_engine(args.engine, threads=arguments.threads(args), notice=_notice)
 
 

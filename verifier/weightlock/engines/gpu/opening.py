@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from weightlock.engines.gpu import prefetching
 from weightlock.engines.gpu.cupy_device import Bindings, CupyDevice
 from weightlock.engines.gpu.device_process import DeviceProcess
 from weightlock.engines.gpu.engine import GpuEngine, Lane
@@ -49,6 +50,7 @@ def open_engine(
         EngineUnavailable: if there is none, or none can be used now.
     """
     options = options or GpuOptions()
+    prefetching.begin(default_cache())
     # They start while the driver does, which takes longer.
     started = [start_reader(options.geometry) for _ in range(options.readers or readers_for(1))]
     others: list[DeviceProcess] = []
