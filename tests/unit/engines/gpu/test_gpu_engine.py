@@ -134,12 +134,16 @@ def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path, device: Stand
         roots(engine, tmp_path, [Span(0, 0, MEBI)])
 
 
+@pytest.mark.parametrize("leaf_bytes", [LEAF, MEBI], ids=["in one read", "in sixteen reads"])
 def test_a_device_that_hashes_a_leaf_wrongly_is_found_out(
-    folder: Path, device: StandInDevice
+    leaf_bytes: int, folder: Path, device: StandInDevice
 ) -> None:
-    device.spoilt = lambda digest: bytes(len(digest))
-    with engine_on(device) as engine, pytest.raises(EngineFault, match="leaf"):
-        roots(engine, folder, ALL)
+    parameters = TreeParameters(HashAlgorithm.SHA256, leaf_bytes)
+    with engine_on(device) as engine:
+        assert roots(engine, folder, ALL, parameters)
+        device.spoilt = lambda digest: bytes(len(digest))
+        with pytest.raises(EngineFault, match="leaf"):
+            roots(engine, folder, ALL, parameters)
 
 
 def test_a_device_that_folds_nodes_wrongly_is_found_out(

@@ -11,7 +11,8 @@ import select
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -20,7 +21,14 @@ from weightlock.engines.gpu.device import Device
 from weightlock.engines.gpu.folding import TreeLauncher
 from weightlock.engines.gpu.plan import Batch, Geometry, Piece, Read, batches
 from weightlock.engines.gpu.readers import BUFFERS, Reader, SharedFile
-from weightlock.engines.gpu.recheck import ChosenLeaf, Nodes, Recheck, check, choose_leaves
+from weightlock.engines.gpu.recheck import (
+    ChosenLeaf,
+    Nodes,
+    Recheck,
+    Sample,
+    check,
+    choose_leaves,
+)
 from weightlock.engines.gpu.slots import Pool, Slot, address_of
 from weightlock.engines.gpu.table import Table, table_of
 from weightlock.formats.tree import TreeParameters, leaf_hash
@@ -47,10 +55,8 @@ class _Load:
     batch: Batch
     table: Table
     slot: Slot
-    chosen: Sequence[ChosenLeaf]
+    sample: Sample
     missing: int
-    chosen_reads: frozenset[int]
-    digests: list[tuple[ChosenLeaf, bytes]] = field(default_factory=list)
 
 
 class _Task(NamedTuple):
@@ -147,8 +153,7 @@ class Pipeline:
         slot.queue.clear(slot.staging.address, slot.staging.size)
         slot.queue.upload(slot.tables.address, address_of(table.data), len(table.data))
         chosen = choose_leaves(batch, leaf_bytes, job.recheck.leaves_per_batch, job.random)
-        reads = frozenset(leaf.read for leaf in chosen)
-        load = _Load(batch, table, slot, chosen, len(batch.reads), reads)
+        load = _Load(batch, table, slot, Sample(chosen, self._digest), len(batch.reads))
         self._loads.append(load)
         return load
 
@@ -174,8 +179,7 @@ class Pipeline:
         queue = load.slot.queue
         queue.upload(load.slot.staging.address + read.start, reader.address(buffer), read.needed)
         reader.marks[buffer].put(queue)
-        if task.number in load.chosen_reads:
-            self._hash_chosen(task, reader, buffer)
+        load.sample.take(task.number, partial(reader.content, buffer))
         # The buffer before this one has surely been copied by now; this one has not.
         if reader in self._copying:
             self._idle.append((reader, self._copying[reader]))
@@ -184,12 +188,8 @@ class Pipeline:
         if load.missing == 0:
             self._launch(load)
 
-    def _hash_chosen(self, task: _Task, reader: Reader, buffer: int) -> None:
-        for leaf in task.load.chosen:
-            if leaf.read == task.number:
-                data = reader.content(buffer, leaf.start, leaf.length)
-                digest = leaf_hash(self._job.parameters.algorithm, data)
-                task.load.digests.append((leaf, digest))
+    def _digest(self, _: ChosenLeaf, data: bytes) -> bytes:
+        return leaf_hash(self._job.parameters.algorithm, data)
 
     def _launch(self, load: _Load) -> None:
         slot, table = load.slot, load.table
@@ -202,7 +202,7 @@ class Pipeline:
         slot = load.slot
         slot.done.wait()
         nodes = Nodes(self._job.parameters.algorithm, load.table, slot.fetch)
-        check(nodes, load.digests, self._job.recheck)
+        check(nodes, load.sample.digests, self._job.recheck)
         for piece, root in zip(load.batch.pieces, nodes.roots(), strict=True):
             record(piece, root)
         slot.results.clear(self._launcher.nodes_bytes(load.table))
