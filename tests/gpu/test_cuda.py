@@ -18,22 +18,27 @@ from tests.support import folders
 from weightlock.checkpoint.folder import CheckpointFolder
 from weightlock.checkpoint.walker import Limits
 from weightlock.digests import HashAlgorithm
+from weightlock.engines.cpu import CpuEngine
 from weightlock.engines.engine import Engine, Span
-from weightlock.engines.gpu.cupy_device import CupyDevice
-from weightlock.engines.gpu.engine import GpuEngine
+from weightlock.engines.gpu.cupy_device import Bindings, CupyDevice
+from weightlock.engines.gpu.device_process import DeviceProcess
+from weightlock.engines.gpu.engine import GpuEngine, Lane
 from weightlock.engines.gpu.lane import GpuOptions, LocalLane
-from weightlock.engines.gpu.opening import default_cache, open_devices
+from weightlock.engines.gpu.opening import DEVICE_FACTORY, default_cache, open_devices
 from weightlock.engines.gpu.plan import Geometry
 from weightlock.engines.gpu.recheck import Recheck
 from weightlock.engines.gpu.resident import Region, ResidentHasher
 from weightlock.engines.gpu.slots import address_of
+from weightlock.engines.lattice import NumberedSegment
 from weightlock.engines.oracle import OracleEngine
 from weightlock.engines.tensors import tensor_roots
 from weightlock.errors import EngineFault, EngineUnavailable
+from weightlock.formats.lthash import LtHash
 from weightlock.formats.tree import TreeParameters, segment_root
 
 pytestmark = pytest.mark.gpu
 
+CORES = os.cpu_count() or 1
 MEBI = 1024 * 1024
 LEAF = 4096
 SMALL = Geometry(batch_bytes=2 * MEBI, piece_bytes=MEBI, read_bytes=64 * 1024, max_pieces=64)
@@ -214,7 +219,59 @@ def test_without_a_visible_gpu_a_named_engine_is_an_error_and_auto_the_cpu(tmp_p
 def test_a_wrong_answer_of_the_device_is_a_fault(
     devices: list[CupyDevice], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline: Any = importlib.import_module("weightlock.engines.gpu.pipeline")
-    monkeypatch.setattr(pipeline, "leaf_hash", lambda algorithm, _: bytes(algorithm.digest_bytes))
+    computation: Any = importlib.import_module("weightlock.engines.gpu.computation")
+    monkeypatch.setattr(
+        computation, "leaf_hash", lambda algorithm, _: bytes(algorithm.digest_bytes)
+    )
     with engine_on(devices[:1], GpuOptions()) as engine, pytest.raises(EngineFault, match="leaf"):
         roots(engine, folder, [Span(0, 0, MEBI)], TreeParameters())
+
+
+@pytest.mark.parametrize("geometry", [Geometry(), SMALL, DIRECT], ids=["large", "small", "direct"])
+@pytest.mark.parametrize("leaf_bytes", [4096, 16_384, 1_048_576])
+def test_the_lattice_hash_equals_that_of_the_cpu(
+    geometry: Geometry,
+    leaf_bytes: int,
+    devices: list[CupyDevice],
+    folder: Path,
+    spans: list[Span],
+) -> None:
+    segments = [
+        NumberedSegment(span.file, 7 * number, span.offset, span.length)
+        for number, span in enumerate(spans)
+    ]
+    with CheckpointFolder(folder) as opened:
+        files = opened.files(opened.walk(Limits()).files)
+        expected = CpuEngine(CORES).lattice_sum(files, segments, leaf_bytes, lambda _: None)
+        with engine_on(devices, GpuOptions(geometry, Recheck(3))) as engine:
+            found = engine.lattice_sum(files, segments, leaf_bytes, lambda _: None)
+    assert found == expected
+
+
+def test_a_wrong_sum_of_the_device_is_a_fault(
+    devices: list[CupyDevice], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lattice: Any = importlib.import_module("weightlock.engines.gpu.lattice")
+    monkeypatch.setattr(lattice, "element", lambda *_: LtHash())
+    segments = [NumberedSegment(0, 0, 0, MEBI)]
+    with CheckpointFolder(folder) as opened, engine_on(devices[:1], GpuOptions()) as engine:
+        files = opened.files(opened.walk(Limits()).files)
+        with pytest.raises(EngineFault, match="lattice"):
+            engine.lattice_sum(files, segments, LEAF, lambda _: None)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_gpu_in_a_process_of_its_own_equals_the_oracle(
+    number: int, devices: list[CupyDevice], folder: Path, spans: list[Span]
+) -> None:
+    if number >= Bindings().runtime.getDeviceCount():
+        pytest.skip("there is one GPU")
+    options = GpuOptions(readers=4)
+    other = DeviceProcess(DEVICE_FACTORY, number, options)
+    other.wait_until_ready()
+    lanes: list[Lane] = [other, LocalLane(devices[0], options)]
+    with GpuEngine(lanes, options.geometry) as engine:
+        for algorithm in (HashAlgorithm.SHA256, HashAlgorithm.SHA3_512):
+            parameters = TreeParameters(algorithm, LEAF)
+            expected = roots(OracleEngine(), folder, spans, parameters)
+            assert roots(engine, folder, spans, parameters) == expected

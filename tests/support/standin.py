@@ -8,6 +8,7 @@ real ones and compute with the oracle.
 import ctypes
 import mmap
 import os
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +16,9 @@ from contextlib import contextmanager
 
 from weightlock.digests import HashAlgorithm
 from weightlock.engines.gpu.device import Queue
-from weightlock.engines.gpu.table import GROUP, PIECE, Table
+from weightlock.engines.gpu.table import GROUP, PIECE, PLACE, Table, leaf_of_thread
 from weightlock.errors import EngineUnavailable
+from weightlock.formats.lthash import LANES, element
 from weightlock.formats.tree import chunks, leaf_hash, merkle_tree_hash
 
 
@@ -97,9 +99,7 @@ class StandInKernels:
         queue.add(lambda: self._hash_leaves(table, at, leaf_bytes, nodes))
 
     def _hash_leaves(self, table: Table, at: int, leaf_bytes: int, nodes: int) -> None:
-        if self._device.lost_after_launches == 0:
-            raise Lost("the device is gone")
-        self._device.lost_after_launches -= 1
+        self._device.launched()
         if self._device.idle:
             return
         pieces = PIECE.iter_unpack(_bytes(at, table.pieces * PIECE.size))
@@ -125,6 +125,38 @@ class StandInKernels:
 
     def _put(self, nodes: int, number: int, digest: bytes) -> None:
         ctypes.memmove(nodes + number * len(digest), digest, len(digest))
+
+
+class StandInLattice:
+    def __init__(self, device: "StandInDevice") -> None:
+        self._device = device
+
+    def sum_elements(
+        self, queue: Queue, table: Table, at: int, leaf_bytes: int, sums: int, threads: int
+    ) -> None:
+        assert isinstance(queue, StandInQueue)
+        queue.add(lambda: self._sum(table, at, leaf_bytes, sums, threads))
+
+    def _sum(self, table: Table, at: int, leaf_bytes: int, sums: int, threads: int) -> None:
+        self._device.launched()
+        if self._device.idle:
+            return
+        pieces = list(PIECE.iter_unpack(_bytes(at, table.pieces * PIECE.size)))
+        places = at + table.places_offset
+        for block in range(-(-table.leaves // threads)):
+            lanes = [0] * LANES
+            for thread in range(block * threads, min((block + 1) * threads, table.leaves)):
+                piece, leaf = leaf_of_thread(table, thread, leaf_bytes)
+                address, length, _, _ = pieces[piece]
+                file, segment, first = PLACE.unpack(_bytes(places + piece * PLACE.size, PLACE.size))
+                start = leaf * leaf_bytes
+                data = _bytes(address + start, min(leaf_bytes, length - start))
+                found = struct.unpack(
+                    f"<{LANES}H", element(file, segment, first + leaf, data).lanes
+                )
+                lanes = [one + other for one, other in zip(lanes, found, strict=True)]
+            packed = self._device.spoilt(struct.pack(f"<{LANES}I", *lanes))
+            ctypes.memmove(sums + block * len(packed), packed, len(packed))
 
 
 class StandInDevice:
@@ -170,6 +202,14 @@ class StandInDevice:
 
     def kernels(self, algorithm: HashAlgorithm) -> StandInKernels:
         return StandInKernels(self, algorithm)
+
+    def lattice(self) -> StandInLattice:
+        return StandInLattice(self)
+
+    def launched(self) -> None:
+        if self.lost_after_launches == 0:
+            raise Lost("the device is gone")
+        self.lost_after_launches -= 1
 
     @contextmanager
     def translated(self) -> Iterator[None]:

@@ -37,7 +37,7 @@ from weightlock.errors import (
 PACKET_BYTES: Final = 64 * 1024
 """A fraction of what a socket takes at once on any machine."""
 NUMBER: Final = struct.Struct("!Q")
-_PIECE: Final = struct.Struct("!QQQQQ")
+_PIECE: Final = struct.Struct("!QQQQQQ")
 _ERRORS: Final = {
     kind.__name__: kind
     for kind in (Unreadable, ChangedWhileReading, UnsafeEntry, EngineFault, EngineUnavailable)

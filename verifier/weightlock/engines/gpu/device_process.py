@@ -25,12 +25,14 @@ from weightlock.engines.gpu.channel import (
     packed_pieces,
     roots_in,
 )
+from weightlock.engines.gpu.computation import Parameters
 from weightlock.engines.gpu.device_worker import Assignment
 from weightlock.engines.gpu.lane import GpuOptions
 from weightlock.engines.gpu.pipeline import Record
 from weightlock.engines.gpu.plan import Piece
 from weightlock.errors import EngineUnavailable, WeightlockError
 from weightlock.formats.tree import TreeParameters
+from weightlock.names import LTHASH_ID
 
 # The same modules as here: -I leaves out what the environment and the user's folder would add.
 _PROGRAM: Final = (
@@ -78,7 +80,7 @@ class DeviceProcess:
         self,
         files: Files,
         pieces: Sequence[Piece],
-        parameters: TreeParameters,
+        parameters: Parameters,
         record: Record,
         progress: Progress,
     ) -> None:
@@ -106,10 +108,11 @@ class DeviceProcess:
             self._process.kill()
             self._process.wait()
 
-    def _send_job(self, pieces: Sequence[Piece], parameters: TreeParameters) -> None:
-        job = document(
-            hash=parameters.algorithm.value, leaf=parameters.leaf_bytes, pieces=len(pieces)
-        )
+    def _send_job(self, pieces: Sequence[Piece], parameters: Parameters) -> None:
+        name = LTHASH_ID
+        if isinstance(parameters, TreeParameters):
+            name = parameters.algorithm.value
+        job = document(hash=name, leaf=parameters.leaf_bytes, pieces=len(pieces))
         self._channel.send(Kind.JOB, job)
         for body in packed_pieces(pieces):
             self._channel.send(Kind.PIECES, body)

@@ -24,11 +24,13 @@ from weightlock.engines.gpu.channel import (
     pieces_in,
     values,
 )
+from weightlock.engines.gpu.computation import LatticeParameters, Parameters
 from weightlock.engines.gpu.device import Device
 from weightlock.engines.gpu.lane import GpuOptions, LocalLane, Stopped
 from weightlock.engines.gpu.plan import Geometry, Piece
 from weightlock.engines.gpu.recheck import Recheck
 from weightlock.formats.tree import TreeParameters
+from weightlock.names import LTHASH_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def _serve_next(channel: Channel, lane: LocalLane) -> None:
     pieces: list[Piece] = []
     while len(pieces) < job["pieces"]:
         pieces += pieces_in(channel.receive().body)
-    parameters = TreeParameters(HashAlgorithm(job["hash"]), job["leaf"])
+    parameters = _parameters(job["hash"], job["leaf"])
     results = _Results(channel, pieces)
     try:
         lane.hash(_Files(channel), pieces, parameters, results.record, results.progress)
@@ -103,6 +105,12 @@ def _serve_next(channel: Channel, lane: LocalLane) -> None:
         channel.send(Kind.FAILED, failure(error))
     else:
         channel.send(Kind.DONE)
+
+
+def _parameters(name: str, leaf_bytes: int) -> Parameters:
+    if name == LTHASH_ID:
+        return LatticeParameters(leaf_bytes)
+    return TreeParameters(HashAlgorithm(name), leaf_bytes)
 
 
 class _Results:

@@ -8,13 +8,17 @@ roots become those of segments, and that the first error of any device ends the 
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import reduce
 from typing import Protocol, Self
 
 from weightlock.engines.engine import Files, Progress, Span
+from weightlock.engines.gpu.computation import LatticeParameters, Parameters
 from weightlock.engines.gpu.lane import Stopped
 from weightlock.engines.gpu.pipeline import Record
 from weightlock.engines.gpu.plan import Geometry, Piece, pieces_of, shares
+from weightlock.engines.lattice import NumberedSegment
 from weightlock.errors import EngineFault
+from weightlock.formats.lthash import LtHash
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
 
 
@@ -30,11 +34,11 @@ class Lane(Protocol):
         self,
         files: Files,
         pieces: Sequence[Piece],
-        parameters: TreeParameters,
+        parameters: Parameters,
         record: Record,
         progress: Progress,
     ) -> None:
-        """Hash all pieces; `record` gets the root of each. May be called again after an error.
+        """Hash all pieces; `record` gets the result of each. May be called again after an error.
 
         Raises:
             Unreadable, ChangedWhileReading: if a file cannot be read as it should.
@@ -97,11 +101,34 @@ class GpuEngine:
             for span, parts in zip(spans, roots, strict=True)
         ]
 
+    def lattice_sum(
+        self,
+        files: Files,
+        segments: Sequence[NumberedSegment],
+        leaf_bytes: int,
+        progress: Progress,
+    ) -> LtHash:
+        """The sum over all chunks of all segments."""
+        spans = [Span(each.file, each.offset, each.length) for each in segments]
+        pieces = [
+            piece._replace(segment=segments[piece.span].segment)
+            for piece in pieces_of(spans, self._piece_bytes)
+        ]
+        sums: list[bytes] = []
+
+        def record(_: Piece, found: bytes) -> None:
+            sums.append(found)
+
+        self._hash(files, pieces, LatticeParameters(leaf_bytes), record, progress)
+        if len(sums) != len(pieces):
+            raise EngineFault("the GPU engine left a piece out")
+        return reduce(LtHash.plus, map(LtHash, sums), LtHash())
+
     def _hash(
         self,
         files: Files,
         pieces: Sequence[Piece],
-        parameters: TreeParameters,
+        parameters: Parameters,
         record: Record,
         progress: Progress,
     ) -> None:

@@ -8,13 +8,15 @@ from random import Random, SystemRandom
 from typing import Final
 
 from weightlock.engines.engine import Files, Progress
+from weightlock.engines.gpu.computation import Computation, Parameters, TreeComputation
 from weightlock.engines.gpu.device import Device
+from weightlock.engines.gpu.lattice import LatticeComputation
 from weightlock.engines.gpu.pipeline import Job, Pipeline, Record
 from weightlock.engines.gpu.plan import Geometry, Piece
 from weightlock.engines.gpu.readers import BUFFERS
 from weightlock.engines.gpu.recheck import Recheck
 from weightlock.engines.gpu.shared import ReadingProcess
-from weightlock.engines.gpu.slots import Pool
+from weightlock.engines.gpu.slots import Pool, results_bytes
 from weightlock.formats.tree import TreeParameters
 
 MAX_READERS: Final = 14
@@ -64,7 +66,7 @@ class LocalLane:
         self,
         files: Files,
         pieces: Sequence[Piece],
-        parameters: TreeParameters,
+        parameters: Parameters,
         record: Record,
         progress: Progress,
     ) -> None:
@@ -72,10 +74,18 @@ class LocalLane:
         if self._pool is None:
             raise ValueError("a lane that was closed")
         options = self._options
-        job = Job(files, pieces, parameters, options.geometry, options.recheck, options.random)
         with self._device.translated():
             self._device.use()
-            Pipeline(self._device, self._pool, job).run(record, progress)
+            computation = self._computation(parameters)
+            job = Job(files, pieces, computation, options.geometry, options.random)
+            Pipeline(self._pool, job).run(record, progress)
+
+    def _computation(self, parameters: Parameters) -> Computation:
+        geometry, recheck = self._options.geometry, self._options.recheck
+        if isinstance(parameters, TreeParameters):
+            return TreeComputation(self._device, parameters, recheck)
+        capacity = results_bytes(geometry)
+        return LatticeComputation(self._device, parameters.leaf_bytes, geometry, capacity, recheck)
 
     def close(self) -> None:
         """Give all memory back; it was zeroed when the last run ended."""

@@ -17,21 +17,12 @@ from random import Random
 from typing import NamedTuple
 
 from weightlock.engines.engine import Files, Progress
-from weightlock.engines.gpu.device import Device
-from weightlock.engines.gpu.folding import TreeLauncher
+from weightlock.engines.gpu.computation import Computation
 from weightlock.engines.gpu.plan import Batch, Geometry, Piece, Read, batches
 from weightlock.engines.gpu.readers import BUFFERS, Reader, SharedFile
-from weightlock.engines.gpu.recheck import (
-    ChosenLeaf,
-    Nodes,
-    Recheck,
-    Sample,
-    check,
-    choose_leaves,
-)
+from weightlock.engines.gpu.recheck import Sample
 from weightlock.engines.gpu.slots import Pool, Slot, address_of
 from weightlock.engines.gpu.table import Table, table_of
-from weightlock.formats.tree import TreeParameters, leaf_hash
 
 Record = Callable[[Piece, bytes], None]
 
@@ -42,9 +33,8 @@ class Job:
 
     files: Files
     pieces: Sequence[Piece]
-    parameters: TreeParameters
+    computation: Computation
     geometry: Geometry
-    recheck: Recheck
     random: Random
 
 
@@ -54,6 +44,7 @@ class _Load:
 
     batch: Batch
     table: Table
+    tables: bytes
     slot: Slot
     sample: Sample
     missing: int
@@ -69,10 +60,10 @@ class _Task(NamedTuple):
 class Pipeline:
     """One run over the pieces of a job."""
 
-    def __init__(self, device: Device, pool: Pool, job: Job) -> None:
+    def __init__(self, pool: Pool, job: Job) -> None:
         self._pool = pool
         self._job = job
-        self._launcher = TreeLauncher(device, job.parameters)
+        self._computation = job.computation
         self._batches = batches(job.pieces, job.geometry)
         self._loads: deque[_Load] = deque()
         self._free = deque(pool.slots)
@@ -86,7 +77,7 @@ class Pipeline:
         self._opened: list[SharedFile] = []
 
     def run(self, record: Record, progress: Progress) -> None:
-        """Hash all pieces; `record` gets the root of each.
+        """Hash all pieces; `record` gets the result of each.
 
         Raises:
             ChangedWhileReading, Unreadable: if a file cannot be read as it should.
@@ -145,15 +136,16 @@ class Pipeline:
         return bool(self._free)
 
     def _loaded(self, batch: Batch, slot: Slot) -> _Load:
-        job = self._job
-        leaf_bytes = job.parameters.leaf_bytes
+        computation = self._computation
         addresses = [slot.staging.address + start for start in batch.starts]
-        table = table_of(addresses, [piece.length for piece in batch.pieces], leaf_bytes)
+        lengths = [piece.length for piece in batch.pieces]
+        table = table_of(addresses, lengths, computation.leaf_bytes)
+        tables = computation.tables(batch, table)
         # A copy that silently does not happen must not leave what an earlier batch had (C14).
         slot.queue.clear(slot.staging.address, slot.staging.size)
-        slot.queue.upload(slot.tables.address, address_of(table.data), len(table.data))
-        chosen = choose_leaves(batch, leaf_bytes, job.recheck.leaves_per_batch, job.random)
-        load = _Load(batch, table, slot, Sample(chosen, self._digest), len(batch.reads))
+        slot.queue.upload(slot.tables.address, address_of(tables), len(tables))
+        sample = computation.sample(batch, table, self._job.random)
+        load = _Load(batch, table, tables, slot, sample, len(batch.reads))
         self._loads.append(load)
         return load
 
@@ -188,25 +180,21 @@ class Pipeline:
         if load.missing == 0:
             self._launch(load)
 
-    def _digest(self, _: ChosenLeaf, data: bytes) -> bytes:
-        return leaf_hash(self._job.parameters.algorithm, data)
-
     def _launch(self, load: _Load) -> None:
         slot, table = load.slot, load.table
-        self._launcher.launch(slot.queue, table, slot.tables.address, slot.nodes.address)
-        size = self._launcher.nodes_bytes(table)
-        slot.queue.download(slot.results.address, slot.nodes.address, size)
+        self._computation.launch(slot.queue, table, slot.tables.address, slot.results.address)
+        size = self._computation.result_bytes(table)
+        slot.queue.download(slot.fetched.address, slot.results.address, size)
         slot.done.put(slot.queue)
 
     def _collect(self, load: _Load, record: Record, progress: Progress) -> None:
-        slot = load.slot
+        slot, batch = load.slot, load.batch
         slot.done.wait()
-        nodes = Nodes(self._job.parameters.algorithm, load.table, slot.fetch)
-        check(nodes, load.sample.digests, self._job.recheck)
-        for piece, root in zip(load.batch.pieces, nodes.roots(), strict=True):
-            record(piece, root)
-        slot.results.clear(self._launcher.nodes_bytes(load.table))
-        progress(sum(piece.length for piece in load.batch.pieces))
+        found = self._computation.results(batch, load.table, slot.fetch, load.sample)
+        for piece, result in zip(batch.pieces, found, strict=True):
+            record(piece, result)
+        slot.fetched.clear(self._computation.result_bytes(load.table))
+        progress(sum(piece.length for piece in batch.pieces))
 
     def _clear(self) -> None:
         for reader in self._pool.readers:

@@ -61,6 +61,8 @@ class Piece(NamedTuple):
     file: int
     offset: int
     length: int
+    segment: int = 0
+    """Which one of its file's it belongs to; only the lattice hash asks."""
 
 
 class Read(NamedTuple):

@@ -44,6 +44,8 @@ class ChosenLeaf:
     leaf: int
     parts: tuple[Part, ...]
     """Where its bytes come from."""
+    group: int = 0
+    """Of leaves that can be compared only together."""
 
 
 Digest = Callable[[ChosenLeaf, bytes], bytes]
