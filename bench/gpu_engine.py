@@ -26,6 +26,7 @@ from weightlock.engines.gpu.cupy_device import CupyDevice
 from weightlock.engines.gpu.engine import GpuEngine
 from weightlock.engines.gpu.measuring import DeviceBench
 from weightlock.engines.gpu.opening import open_device, open_engine
+from weightlock.engines.lattice import NumberedSegment
 from weightlock.engines.measuring import PlainFiles, random_block
 from weightlock.formats.tree import DEFAULT_LEAF_BYTES, TreeParameters
 
@@ -132,7 +133,31 @@ def from_files(gpus: int, folder: Path, gib: int) -> list[Row]:
                     row = _file_row(engine, paths[:size], spans[:size], tree, expected[:size])
                     cpu_gbps = gib * GIBI / cpu / 1e9
                     rows.append({**row, "gpus": count, "cpu": cpu_gbps})
-    return rows
+    return rows + [_lattice_row(paths, count) for count in range(1, gpus + 1)]
+
+
+def _lattice_row(paths: Sequence[Path], count: int) -> Row:
+    """The lattice hash; compared with the CPU's over the first file."""
+    segments = [NumberedSegment(number, 0, 0, GIBI) for number in range(len(paths))]
+    files = PlainFiles(paths)
+    started = time.perf_counter()
+    expected = CpuEngine(CORES).lattice_sum(files, segments[:1], DEFAULT_LEAF_BYTES, _ignore)
+    cpu = time.perf_counter() - started
+    speeds = []
+    with open_engine("any", most=count) as engine:
+        if engine.lattice_sum(files, segments[:1], DEFAULT_LEAF_BYTES, _ignore) != expected:
+            raise SystemExit("the GPU engine and the CPU engine differ")
+        for _ in range(3):
+            started = time.perf_counter()
+            engine.lattice_sum(files, segments, DEFAULT_LEAF_BYTES, _ignore)
+            speeds.append(len(segments) * GIBI / (time.perf_counter() - started) / 1e9)
+    return {
+        "what": "lattice from files",
+        "gpus": count,
+        "gbps": statistics.median(speeds),
+        "all": [round(speed, 1) for speed in speeds],
+        "cpu": GIBI / cpu / 1e9,
+    }
 
 
 def _file_row(

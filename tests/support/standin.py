@@ -29,8 +29,9 @@ class Lost(Exception):
 class StandInMemory:
     """Memory of device and host at once."""
 
-    def __init__(self, owner: "StandInDevice", size: int) -> None:
+    def __init__(self, owner: "StandInDevice", size: int, *, of_host: bool = False) -> None:
         self._owner = owner
+        self._of_host = of_host
         self.size = size
         self.view = memoryview(mmap.mmap(-1, max(size, 1)))[:size]  # on a page, as pinned memory is
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
@@ -39,11 +40,13 @@ class StandInMemory:
         ctypes.memset(self.address, 0, size)
 
     def free(self) -> None:
-        self._owner.freed.append(bytes(self.view))
+        reachable = self._of_host or not self._owner.is_lost
+        self._owner.freed.append(bytes(self.view) if reachable else b"")
 
 
 class StandInQueue:
-    def __init__(self) -> None:
+    def __init__(self, owner: "StandInDevice") -> None:
+        self._owner = owner
         self._waiting: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._done = 0
@@ -70,6 +73,7 @@ class StandInQueue:
         self.work_off(self.length)
 
     def work_off(self, length: int) -> None:
+        self._owner.check()
         with self._lock:
             while self._done < length:
                 self._waiting.pop(0)()
@@ -171,10 +175,11 @@ class StandInDevice:
         self.idle = False
         self.settled = 0
         self._registered: dict[int, int] = {}
+        self.is_lost = False
         self._left = memory_bytes
 
     def use(self) -> None:
-        pass
+        self.check()
 
     def settle(self) -> None:
         self.settled += 1
@@ -186,7 +191,7 @@ class StandInDevice:
         return StandInMemory(self, size)
 
     def pin(self, size: int) -> StandInMemory:
-        return StandInMemory(self, size)
+        return StandInMemory(self, size, of_host=True)
 
     def register(self, address: int, size: int) -> None:
         self._registered[address] = size
@@ -195,7 +200,7 @@ class StandInDevice:
         self.freed.append(_bytes(address, self._registered.pop(address)))
 
     def queue(self) -> StandInQueue:
-        return StandInQueue()
+        return StandInQueue(self)
 
     def mark(self) -> StandInMark:
         return StandInMark()
@@ -208,8 +213,14 @@ class StandInDevice:
 
     def launched(self) -> None:
         if self.lost_after_launches == 0:
-            raise Lost("the device is gone")
+            self.is_lost = True
+        self.check()
         self.lost_after_launches -= 1
+
+    def check(self) -> None:
+        """Once lost, always lost: whatever is asked of a driver then fails."""
+        if self.is_lost:
+            raise Lost("the device is gone")
 
     @contextmanager
     def translated(self) -> Iterator[None]:

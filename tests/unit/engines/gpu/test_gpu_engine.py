@@ -13,6 +13,8 @@ from tests.support.standin import StandInDevice
 from weightlock.checkpoint.folder import CheckpointFolder
 from weightlock.checkpoint.walker import Limits
 from weightlock.digests import HashAlgorithm
+from weightlock.engines.choice import AutoEngine
+from weightlock.engines.cpu import CpuEngine
 from weightlock.engines.engine import Engine, Span
 from weightlock.engines.gpu.engine import GpuEngine
 from weightlock.engines.gpu.lane import GpuOptions, LocalLane
@@ -186,6 +188,24 @@ def test_a_device_that_is_lost_is_unavailable(folder: Path, device: StandInDevic
         pytest.raises(EngineUnavailable, match="the device is gone"),
     ):
         roots(engine, folder, ALL)
+
+
+def test_auto_continues_on_the_cpu_with_one_line_when_the_device_is_lost(
+    folder: Path, device: StandInDevice
+) -> None:
+    device.lost_after_launches = 2
+    notices: list[str] = []
+    advanced: list[int] = []
+    gpu = engine_on(device)
+    engine = AutoEngine(CpuEngine(2), lambda: gpu, 1, notices.append)
+    with CheckpointFolder(folder) as opened:
+        files = opened.files(opened.walk(Limits()).files)
+        found = engine.segment_roots(files, ALL, TREE, advanced.append)
+    gpu.close()
+    assert found == roots(OracleEngine(), folder, ALL)
+    assert sum(advanced) == sum(span.length for span in ALL)
+    assert notices == ["the GPU cannot be used: the device is gone; continuing on the CPU"]
+    assert engine.device == "cpu (2 threads)"
 
 
 def test_a_device_without_the_memory_is_unavailable() -> None:

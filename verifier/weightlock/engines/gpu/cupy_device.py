@@ -31,6 +31,18 @@ _NON_BLOCKING: Final = 1
 _BLOCKING_WAIT_WITHOUT_TIME: Final = 3
 
 
+_HINTS: Final = {
+    "cudaErrorInsufficientDriver": "update the driver, or install the CuPy that fits it",
+    "cudaErrorMemoryAllocation": "other processes have its memory: nvidia-smi lists them",
+    "cudaErrorDevicesUnavailable": "another process has it to itself, or its compute mode forbids"
+    " work: nvidia-smi -q -d COMPUTE",
+    "cudaErrorDeviceUnavailable": "another process has it to itself, or its compute mode forbids"
+    " work: nvidia-smi -q -d COMPUTE",
+    "cudaErrorECCUncorrectable": "its memory is broken: take it out of service",
+}
+_HINT: Final = "--engine cpu does without; nvidia-smi or rocm-smi shows the GPU's state"
+
+
 class Bindings:
     """The modules of CuPy that are used."""
 
@@ -52,9 +64,9 @@ class Bindings:
         try:
             yield
         except failures as error:
+            name = str(error).split(":", 1)[0]
             raise EngineUnavailable(
-                f"the GPU cannot be used: {error}",
-                hint="--engine cpu does without; nvidia-smi or rocm-smi shows the GPU's state",
+                f"the GPU cannot be used: {error}", hint=_HINTS.get(name, _HINT)
             ) from error
 
 

@@ -3,6 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Final
@@ -17,6 +18,7 @@ from weightlock.engines.gpu.readers import BUFFERS
 from weightlock.engines.gpu.recheck import Recheck
 from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.engines.gpu.slots import Pool, results_bytes
+from weightlock.errors import EngineUnavailable
 from weightlock.formats.tree import TreeParameters
 
 MAX_READERS: Final = 14
@@ -90,7 +92,8 @@ class LocalLane:
     def close(self) -> None:
         """Give all memory back; it was zeroed when the last run ended."""
         if self._pool is not None:
-            self._device.use()
+            with suppress(EngineUnavailable), self._device.translated():
+                self._device.use()  # one that was lost has nothing to give back, but the host has
             self._pool.free()
             self._pool = None
 

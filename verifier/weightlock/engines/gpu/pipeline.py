@@ -10,7 +10,6 @@ behind its copies and the next batch's copies behind the kernels.
 import select
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -83,15 +82,15 @@ class Pipeline:
             ChangedWhileReading, Unreadable: if a file cannot be read as it should.
             EngineFault: if the device computed wrongly.
         """
-        failed = True
+        failure: Exception | None = None
         try:
             self._read_and_hash(record, progress)
-            failed = False
         finally:
-            with suppress(*([Exception] if failed else [])):  # the first error is the one to tell
-                self._clear()
+            failure = self._clear()
             for file in self._opened:
                 file.abandon()
+        if failure is not None:
+            raise failure
 
     def _read_and_hash(self, record: Record, progress: Progress) -> None:
         answers = select.poll()
@@ -196,10 +195,25 @@ class Pipeline:
         slot.fetched.clear(self._computation.result_bytes(load.table))
         progress(sum(piece.length for piece in batch.pieces))
 
-    def _clear(self) -> None:
-        for reader in self._pool.readers:
-            reader.begin_clearing()
-        for slot in self._pool.slots:
-            slot.clear()
-        for reader, asked in self._asked.items():
-            reader.finish_clearing(len(asked))
+    def _clear(self) -> Exception | None:
+        """Zero everything; what is zeroed does not depend on what cannot be, as on a lost device.
+
+        Returns the first thing that went wrong.
+        """
+        steps: list[Callable[[], None]] = [reader.wait for reader in self._pool.readers]
+        steps += [reader.begin_clearing for reader in self._pool.readers]
+        steps += [slot.clear for slot in self._pool.slots]
+        steps += [partial(load.slot.fetched.clear, load.slot.fetched.size) for load in self._loads]
+        steps += [
+            partial(reader.finish_clearing, len(asked)) for reader, asked in self._asked.items()
+        ]
+        failures = [error for error in map(_attempt, steps) if error is not None]
+        return failures[0] if failures else None
+
+
+def _attempt(step: Callable[[], None]) -> Exception | None:
+    try:
+        step()
+    except Exception as error:
+        return error
+    return None
