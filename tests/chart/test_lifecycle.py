@@ -36,6 +36,7 @@ from e2e.cluster.pytest_plugin import RunApiServer
 from e2e.cluster.waiting import wait_until
 
 FIRST_MINOR_WITH_CEL = 25
+FIRST_MINOR_WITH_NAME_LABELS = 21
 CONFIGURATIONS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 SYSTEM = f"/api/v1/namespaces/{NAMESPACE}"
@@ -132,10 +133,16 @@ class Cluster:
 @pytest.fixture(scope="module")
 def server(run_apiserver: RunApiServer) -> Iterator[ApiServer]:
     with run_apiserver() as running:
-        for name in ("team-a", "team-b"):  # before a webhook is asked that does not run
-            metadata = {"name": name}
-            running.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        for name in (NAMESPACE, "cni", "team-a", "team-b"):
+            running.api.create(namespace(name))  # before a webhook is asked that does not run
+        for name in ("kube-system", NAMESPACE, "cni"):  # as the guide says for servers before 1.21
+            labels = {"kubernetes.io/metadata.name": name}
+            running.api.patch(namespace(name), {"metadata": {"labels": labels}})
         yield running
+
+
+def namespace(name: str) -> Json:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 @pytest.fixture
@@ -174,6 +181,15 @@ def test_the_server_takes_what_other_values_render(cluster: Cluster, file: str) 
     for found in rendered(VALUES / f"{file}.yaml", arguments=version):
         if found["apiVersion"] not in foreign and not served(cluster, found):
             cluster.api.create(found, dry_run=True)
+
+
+def test_a_server_that_does_not_label_namespaces_is_found_out(cluster: Cluster) -> None:
+    """Or the webhook's own pods would wait for the webhook."""
+    if cluster.server.assets.minor >= FIRST_MINOR_WITH_NAME_LABELS:
+        pytest.skip("this server labels namespaces by itself")
+    with pytest.raises(Refused, match=r"kubectl label namespace new .*=new"):
+        cluster.install("--set-json", 'exemptNamespaces=["kube-system","new"]')
+    assert cluster.configurations() == []
 
 
 def test_an_upgrade_keeps_what_the_webhook_wrote_and_never_disarms(cluster: Cluster) -> None:
