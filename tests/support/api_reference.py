@@ -10,8 +10,8 @@ FILE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 HEAD = """# The API: weightlock.dev/v1beta1
 
 Written from [crds/](../../crds) by `python -m tests.support.api_reference`; a test compares. On a
-cluster, `kubectl explain clustermodelpolicy.spec` says the same. Bold fields are required. `[]` is a
-list, `{}` a mapping with keys of your own.
+cluster, `kubectl explain clustermodelpolicy.spec` says the same. Bold fields are required. `[]` is
+a list, `{}` a mapping with keys of your own.
 """
 
 SAME = """## ModelPolicy
