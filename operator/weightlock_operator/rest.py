@@ -258,8 +258,7 @@ def _exchange(client: ApiClient, request: _Request) -> Json:
             request.method,
             client.configuration.host + request.url,
             headers=headers,
-            # As text: the package would re-encode a merge patch by rules of its own.
-            body=None if request.body is None else json.dumps(request.body),
+            body=request.body,
             _request_timeout=(CONNECT_SECONDS, request.read_seconds),
         )
         content = answer.read()
