@@ -74,9 +74,7 @@ def encoded(record: VerdictRecord) -> bytes:
         SCHEMA_VERSION,
         record.checkpoint_uid,
         record.generation,
-        joined(
-            volume.pvc_uid, volume.pv_name, volume.pv_uid, volume.source_hash, str(volume.path)
-        ),
+        joined(volume.pvc_uid, volume.pv_name, volume.pv_uid, volume.source_hash, str(volume.path)),
         b"" if digest is None else joined(digest.algorithm.value, digest.value),
         joined(*(joined(each.algorithm.name, each.keyid) for each in record.signatures)),
         b"" if model is None else joined(model.name, model.version),
