@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         judgement = judge(verification.evidence, _requirements(request), args.now, request.expected)
     report = report_of(verification, judgement, request, args.now)
     write(args.to, report_json(report))
-    _say(f"{report.verdict}: {report.reason}: {judgement.message}")
+    _say(f"{report.verdict} ({report.reason}): {judgement.message}")
     if not args.gate:
         return output.EXIT_DONE
     return output.EXIT_DONE if judgement.admits else _refusal(judgement)
