@@ -298,7 +298,7 @@ def test_a_gate_opens_for_what_all_its_policies_accept(model: Path) -> None:
                 SignatureRequirements.of_keys([public(), public(key("ML-DSA-65", 1))], 2),
             ),
             1,
-            Reason.SIGNER_UNTRUSTED,
+            Reason.SIGNER_MISSING,
             id="one policy of two",
         ),
     ],

@@ -184,6 +184,11 @@ def test_seventeen_signatures_are_refused() -> None:
         replace(FAILED, signatures=(UNTRUSTED,) * 17)
 
 
+def test_counts_are_counts() -> None:
+    with pytest.raises(Malformed, match="out of range"):
+        replace(REPORT, files=2**63)
+
+
 def test_another_tree_is_refused() -> None:
     with pytest.raises(Malformed, match="tree"):
         replace(REPORT, tree="merkle")

@@ -187,6 +187,11 @@ def test_a_gate_never_judges_a_share() -> None:
         replace(GATED, shard=Shard(0, 2))
 
 
+def test_a_gate_without_requirements_is_refused() -> None:
+    with pytest.raises(Malformed, match="let everything in"):
+        Gate(())
+
+
 def test_an_impossible_floor_is_refused() -> None:
     with pytest.raises(Malformed, match="floor"):
         Gate((STRICT,), version_floor=-1)
