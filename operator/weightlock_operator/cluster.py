@@ -97,8 +97,10 @@ class Cluster(Protocol):
         """All objects, live, page by page."""
         ...
 
-    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
-        """A new object."""
+    async def create(
+        self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False
+    ) -> Json:
+        """A new object; with a dry run only what it would have been."""
         ...
 
     async def replace(

@@ -3,8 +3,7 @@
 Leader and standby both serve it: who does not lead must be seen to be alive too.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -14,13 +13,13 @@ REQUEST_BYTES = 16 * 1024
 """Nobody has anything to say here."""
 
 
-def application(health: Health, exposition: Callable[[], bytes]) -> web.Application:
-    """The application; `exposition` is called in a thread, since it may be long."""
+def application(health: Health, exposition: Callable[[], Awaitable[bytes]]) -> web.Application:
+    """The application."""
 
     async def metrics(_request: web.Request) -> web.Response:
-        body = await asyncio.to_thread(exposition)
         return web.Response(
-            body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+            body=await exposition(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 
     async def healthz(_request: web.Request) -> web.Response:

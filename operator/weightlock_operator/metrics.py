@@ -6,7 +6,10 @@ administrators'.
 Gauges over all objects are computed from the store when Prometheus asks, so they cannot drift.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -43,12 +46,20 @@ class Snapshot:
     """Pods by the phase of what they have mounted."""
 
 
+@dataclass(slots=True)
+class Result:
+    """How a look went, in one word."""
+
+    word: str = "error"
+
+
 class Metrics:
     """One per process, in a registry of its own."""
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
         self.snapshot: Callable[[], Snapshot] = Snapshot
+        self.counted = Snapshot()
         self.queue_length: Callable[[], int] = lambda: 0
         self.watch_ages: Callable[[], dict[str, float]] = dict
         build = Gauge(
@@ -106,6 +117,16 @@ class Metrics:
         )
         self.registry.register(_Census(self))
 
+    @contextmanager
+    def reconciling(self) -> Iterator["Result"]:
+        """Times one look; its result is set inside."""
+        result = Result()
+        started = time.perf_counter()
+        try:
+            yield result
+        finally:
+            self.reconcile.labels(result.word).observe(time.perf_counter() - started)
+
     def count_request(self, method: str, result: str) -> None:
         """For weightlock_operator.rest."""
         self.requests.labels(method, result).inc()
@@ -119,9 +140,10 @@ class Metrics:
         if size > 0 and seconds > 0:
             self.rate.labels(kind).observe(size / seconds)
 
-    def exposition(self) -> bytes:
-        """What Prometheus reads."""
-        return generate_latest(self.registry)
+    async def exposition(self) -> bytes:
+        """What Prometheus reads: counted in the event loop, written out in a thread."""
+        self.counted = self.snapshot()
+        return await asyncio.to_thread(generate_latest, self.registry)
 
 
 def device_kind(device: str) -> str:
@@ -148,7 +170,7 @@ class _Census(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """The gauges over all objects."""
-        seen = self._metrics.snapshot()
+        seen = self._metrics.counted
         yield _family(
             "weightlock_checkpoints", "Checkpoints by phase.", ("phase", "family"), seen.checkpoints
         )

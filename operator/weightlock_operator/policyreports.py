@@ -92,8 +92,9 @@ class Reporter:
         self._kinds = tuple(kinds)
         self._written: dict[tuple[str, str], str] = {}
 
-    async def write(self, namespace: str, outcomes: Sequence[Outcome]) -> None:
-        """Bring the namespace's reports up to date; trouble is told and never spreads."""
+    async def write(self, namespace: str, outcomes: Sequence[Outcome]) -> bool:
+        """Bring the namespace's reports up to date; False if that has to be tried again."""
+        complete = True
         for resource in self._kinds:
             body = report(resource, namespace, outcomes)
             content = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
@@ -105,8 +106,10 @@ class Reporter:
                 continue
             except ClusterTrouble as trouble:
                 _log.warning("the report of %s was not written: %s", namespace, trouble.message)
+                complete = False
                 continue
             self._written[resource.group, namespace] = content
+        return complete
 
     async def _put(self, resource: Resource, namespace: str, body: Json, *, remove: bool) -> None:
         try:

@@ -16,8 +16,9 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
+import urllib3
 import urllib3.exceptions
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
@@ -31,6 +32,7 @@ from weightlock_operator.cluster_errors import (
     Unavailable,
     trouble_of,
 )
+from weightlock_operator.pod_reader import Answer
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
@@ -42,6 +44,7 @@ LONGEST_PAUSE_SECONDS: Final = 10.0
 
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
+_AGENT: Final = "weightlock-operator"
 
 _log = logging.getLogger(__name__)
 
@@ -122,9 +125,12 @@ class RestCluster:
         except Gone:
             return await self._pages(resource, namespace, labels=labels, fields=fields)
 
-    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+    async def create(
+        self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False
+    ) -> Json:
         """See Cluster.create."""
-        return await self._send(_Request("POST", resource.path(namespace), {}, body))
+        query = {"dryRun": "All"} if dry_run else {}
+        return await self._send(_Request("POST", resource.path(namespace), query, body))
 
     async def replace(
         self, resource: Resource, namespace: str, body: Json, *, subresource: str = ""
@@ -175,6 +181,24 @@ class RestCluster:
                     continue
                 raise
             return
+
+    def open_path(self, path: str, silence_seconds: float) -> Answer:
+        """GET a path and read nothing yet, for weightlock_operator.pod_reader. Blocks.
+
+        Raises:
+            OSError, urllib3's HTTPError: as they come; the reader tries again.
+        """
+        headers: dict[str, str] = {"Accept": _JSON, "User-Agent": _AGENT}
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
+        answer = self._client.rest_client.pool_manager.request(
+            "GET",
+            self._client.configuration.host + path,
+            headers=headers,
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=silence_seconds),
+            preload_content=False,
+            retries=False,
+        )
+        return cast(Answer, answer)
 
     async def document(self, path: str) -> Json:
         """See Cluster.document."""
@@ -248,7 +272,7 @@ def _pause_before_retry(
 
 def _exchange(client: ApiClient, request: _Request) -> Json:
     """Send and read; every foreign error is translated here and nowhere else."""
-    headers: dict[str, str] = {"Accept": _JSON, "User-Agent": "weightlock-operator"}
+    headers: dict[str, str] = {"Accept": _JSON, "User-Agent": _AGENT}
     if request.body is not None:
         headers["Content-Type"] = request.content_type
     client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)

@@ -8,6 +8,8 @@ It only ever rises; every write carries the resource version that it was compute
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from weightlock.cluster_names import VERSIONS_CONFIG_MAP
@@ -31,6 +33,11 @@ class Versions:
     def floor(self, model: str) -> int:
         """The highest version seen of a model; 0 for none."""
         return self._floors.get(model, 0)
+
+    @property
+    def floors(self) -> Mapping[str, int]:
+        """All of them; a view, not a copy."""
+        return MappingProxyType(self._floors)
 
     async def load(self) -> None:
         """Read them from the cluster; what is known already never sinks.

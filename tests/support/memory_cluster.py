@@ -67,12 +67,16 @@ class MemoryCluster:
         ]
         return Listing(found, str(self.version))
 
-    async def create(self, resource: Resource, namespace: str, body: Json) -> Json:
+    async def create(
+        self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False
+    ) -> Json:
         await self._called("create", resource, namespace, body.get("metadata", {}).get("name", ""))
         if resource == ACCESS_REVIEWS:
             asked = body["spec"]["resourceAttributes"]
             words = f"{asked['verb']} {asked['resource']}"
             return {"status": {"allowed": words not in self.denied}}
+        if dry_run:
+            return copy.deepcopy(body)
         name = body["metadata"]["name"]
         if (resource.plural, namespace, name) in self.objects:
             raise AlreadyExists(f"{resource.plural} {name} exists", code=409)
