@@ -137,6 +137,9 @@ class Decision:
     is_flying: bool = False
     verdict: Verdict = Verdict.PENDING
     reason: Reason = Reason.QUEUED
+    admits: bool = False
+    """Whether pods may load the checkpoint, under the policies that bind."""
+
     finished: Finished | None = field(default=None)
 
 

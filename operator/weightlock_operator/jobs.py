@@ -46,7 +46,7 @@ from weightlock_operator.placement import placed
 CHECKPOINT_MOUNT: Final = "/checkpoint"
 CONTAINER: Final = "verifier"
 USER_ID: Final = 65532
-KEPT_FOR: Final = timedelta(minutes=10)
+KEPT_FOR: Final = timedelta(minutes=30)
 """How long a Job stays after its end, for whoever wants to look at it."""
 
 BYTES_PER_SHARD: Final = 256 * 1024**3

@@ -18,6 +18,7 @@ from weightlock_operator.actions import Action, DeleteJob, Finished
 from weightlock_operator.backoff import delay_after
 from weightlock_operator.facts import Facts
 from weightlock_operator.flights import DeviceKind, Flight
+from weightlock_operator.jobs import KEPT_FOR
 from weightlock_operator.memory import Basis, Memory, VerifierInfo, Word
 from weightlock_operator.reports import Landed, Trouble, Waiting, outcome_of
 from weightlock_operator.seen import SeenJob
@@ -98,21 +99,26 @@ def _bound_late(volume: VolumeStatus) -> VolumeStatus:
 
 
 def orphans(memory: Memory, facts: Facts) -> tuple[DeleteJob, ...]:
-    """Jobs of ours that no status knows: the operator ended between making and recording them.
+    """Jobs of ours that are of no use: those that no status knows, and those that ended long ago.
 
-    None is ever believed. One that was made just now may be one whose status is not here yet.
+    The operator may end between making a Job and recording it. Such a Job is never believed; but
+    one that was made just now may be one whose status is not here yet. What has ended is deleted
+    here only where the server does not do it.
     """
     flying = memory.flight.job_uid if memory.flight else ""
     return tuple(
         DeleteJob(facts.checkpoint.metadata.namespace, job.name, job.uid)
         for job in facts.jobs
-        if job.uid != flying and _is_orphan(job, facts)
+        if job.uid != flying and _is_useless(job, facts)
     )
 
 
-def _is_orphan(job: SeenJob, facts: Facts) -> bool:
-    is_ours = job.is_ours_by_label and job.checkpoint_uid == facts.checkpoint.metadata.uid
-    return is_ours and not job.is_finished and facts.now >= job.created_at + ORPHAN_AGE
+def _is_useless(job: SeenJob, facts: Facts) -> bool:
+    if not job.is_ours_by_label or job.checkpoint_uid != facts.checkpoint.metadata.uid:
+        return False
+    if job.is_finished:
+        return facts.now >= (job.finished_at or job.created_at) + 2 * KEPT_FOR
+    return facts.now >= job.created_at + ORPHAN_AGE
 
 
 def _gives_up_device(flight: Flight, waiting: Waiting, facts: Facts) -> bool:

@@ -28,10 +28,11 @@ _MOST: Final = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A reason with its sentence."""
+    """A reason with its sentence. `admits` says that pods may load what it is about."""
 
     reason: Reason
     message: str
+    admits: bool = False
 
     @property
     def verdict(self) -> Verdict:

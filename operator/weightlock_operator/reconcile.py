@@ -220,12 +220,14 @@ def _started(look: _Look, order: jobs.Order) -> Decision:
     except LimitExceeded as error:
         create = CreateJob({}, look.memory, order.device)
         return job_refused(facts, create, f"{error.message}. {error.hint}")
+    word = _word(look)
     return Decision(
         before=(*look.step.before, *orphans(look.memory, facts)),
         create=CreateJob(manifest, look.memory, order.device),
         is_flying=True,
-        verdict=_word(look).verdict,
-        reason=_word(look).reason,
+        verdict=word.verdict,
+        reason=word.reason,
+        admits=word.admits,
         finished=look.step.finished,
     )
 
@@ -248,6 +250,7 @@ def _decision(look: _Look, memory: Memory, word: Word) -> Decision:
         is_flying=memory.flight is not None,
         verdict=word.verdict,
         reason=word.reason,
+        admits=word.admits,
         finished=look.step.finished,
     )
 

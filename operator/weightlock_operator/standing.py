@@ -5,12 +5,12 @@ A changed policy never makes a record stale: who signed is recorded, and judged 
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from weightlock.policy.hashing import policy_hash
 from weightlock.policy.signatures import Authority
-from weightlock.reasons import Reason, Verdict
+from weightlock.reasons import Reason
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.judge import judge
 from weightlock.verdict.records import VerdictRecord
@@ -86,7 +86,7 @@ def judged(record: VerdictRecord, facts: Facts) -> Word:
     requirements = facts.composition.binding.requirements
     judgement = judge(record.evidence, requirements, facts.now, expected)
     hint = f" {judgement.hint}" if judgement.hint else ""
-    return Word(judgement.reason, judgement.message + hint)
+    return Word(judgement.reason, judgement.message + hint, judgement.admits)
 
 
 def refresh_at(began: datetime, facts: Facts) -> datetime:
@@ -109,10 +109,9 @@ def next_change(memory: Memory, facts: Facts) -> datetime | None:
     """When the same record is worth something else without anything happening."""
     if memory.record is None:
         return None
-    max_age = facts.composition.binding.max_age if facts.composition.policies else timedelta.max
-    ends = () if max_age == timedelta.max else (memory.record.verified_at + max_age,)
-    later = (each for each in (*ends, *_boundaries(facts)) if each > facts.now)
-    return min(later, default=None)
+    binding = facts.composition.binding
+    ends = [binding.expires(memory.record.verified_at)] if binding.policies else []
+    return min((each for each in (*ends, *_boundaries(facts)) if each > facts.now), default=None)
 
 
 def _boundaries(facts: Facts) -> Iterator[datetime]:
@@ -127,8 +126,3 @@ def _boundaries(facts: Facts) -> Iterator[datetime]:
 def _authorities(facts: Facts) -> Iterator[Authority]:
     for requirement in facts.composition.binding.requirements:
         yield from requirement.signatures.authorities
-
-
-def admits(word: Word) -> bool:
-    """Whether pods may load it as far as this word goes."""
-    return word.verdict in (Verdict.VERIFIED, Verdict.CLASSICAL_ONLY)
