@@ -130,7 +130,9 @@ def ended(pod: Json, content: Content) -> Json:
     now = datetime.now(UTC)  # noqa: TID251 - it plays the kubelet
     at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     message = ""
-    if not content.exit_code:
+    if "args" not in container:
+        message = '{"verdict": "Verified"}'  # somebody else's pod
+    elif not content.exit_code:
         report = content.change(report_of(request_of(container["args"]), content, now))
         message = report_json(report).decode()
     return {
