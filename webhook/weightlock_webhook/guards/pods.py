@@ -35,6 +35,12 @@ def reserved_keys_set(metadata: Metadata, *, is_held: bool) -> Refusal | None:
     return _reserved(found) if found else None
 
 
+def reserved_keys_bound(metadata: Metadata) -> Refusal | None:
+    """A binding brings keys of ours: the API server writes them into the pod (A37)."""
+    found = changed_keys(None, metadata)
+    return _reserved(found) if found else None
+
+
 def reserved_keys_changed(
     user: User, before: Metadata, after: Metadata, accounts: Accounts
 ) -> Refusal | None:
