@@ -97,6 +97,13 @@ class Knowledge:
         """Per resource, how many objects are kept."""
         return {store.name: len(store) for store in self.stores}
 
+    def expected(self, namespace: str, checkpoint: str) -> tuple[str | None, int]:
+        """The model that a checkpoint is registered as, and the highest version seen of it."""
+        item = self.checkpoints.get((namespace, checkpoint))
+        found = self.checkpoint_index.read((item,)) if item else ()
+        name = found[0].spec.model_name if found else None
+        return name, self.versions.highest.get(name, 0) if name else 0
+
     def expect_fresh(self) -> None:
         """Raise if any of this is too old to let anybody in by it (A38).
 

@@ -120,14 +120,13 @@ class Reflector(Generic[Known, KeptType]):
             await asyncio.sleep(0)
 
     def _add(self, found: dict[Key, KeptType], item: Known, *, may_reuse: bool) -> None:
-        key = item.metadata.key
-        known = self._store.get(key)
+        known = self._store.get(item.metadata.key)
         if may_reuse and known is not None and is_same(known, item):
-            found[key] = known
-            return
-        kept = self._resource.keep(item)
+            kept: KeptType | None = known
+        else:
+            kept = self._resource.keep(item)
         if kept is not None:
-            found[key] = kept
+            found[item.metadata.key] = kept
         if len(found) > self._resource.most:
             raise Unreachable(f"more than {self._resource.most} objects, which is the most kept")
 

@@ -97,9 +97,7 @@ class RequestedEvents:
                 if claim is None:
                     return None
                 path = problem.path or "/"
-                return Request(
-                    subject.namespace, volume.source.claim, claim.metadata.uid, path
-                )
+                return Request(subject.namespace, volume.source.claim, claim.metadata.uid, path)
         return None
 
     def _was_asked(self, request: Request) -> bool:
