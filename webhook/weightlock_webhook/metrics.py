@@ -1,6 +1,7 @@
 """What Prometheus scrapes. Every label is a word of a small set (D02)."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -62,11 +63,11 @@ class Metrics:
             "weightlock_admission_armed",
             "1 if both webhook configurations are in the cluster as they were shipped.",
         )
-        self.certificate_expiry = self._gauge(
+        self._certificate_expiry = self._gauge(
             "weightlock_certificate_expiry_timestamp_seconds",
             "When the serving certificate ends.",
         )
-        self.certificate_failures = Counter(
+        self._certificate_failures = Counter(
             "weightlock_certificate_reload_failures",
             "Certificates that could not be taken; the one before stays.",
             registry=self.registry,
@@ -74,7 +75,7 @@ class Metrics:
         self.leader = self._gauge(
             "weightlock_webhook_leader", "1 if this replica looks after configurations and CA."
         )
-        self.live_reads = Counter(
+        self._live_reads = Counter(
             "weightlock_live_reads",
             "Reads of the API server for a decision.",
             ("resource", "result"),
@@ -104,6 +105,18 @@ class Metrics:
             self._lasting[resource] = self._durations.labels(resource).observe
         increase()
         self._lasting[resource](seconds)
+
+    def certificate_taken(self, not_after: datetime) -> None:
+        """A certificate is served from now on."""
+        self._certificate_expiry.set(not_after.timestamp())
+
+    def certificate_refused(self) -> None:
+        """One could not be taken."""
+        self._certificate_failures.inc()
+
+    def live_read(self, resource: str, result: str) -> None:
+        """One read of the API server for a decision."""
+        self._live_reads.labels(resource, result).inc()
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads."""

@@ -53,19 +53,24 @@ class Look:
         )
 
 
+Shipped = Callable[[], Sequence[Configuration]]
+"""The configurations as they were shipped, read anew each round: an upgrade changes the file."""
+
+
 class Keeper:
     """Looks after the configurations, and with `own_leaf` after the authority too."""
 
     def __init__(
         self,
         store: ReleaseStore,
-        shipped: Sequence[Configuration],
+        shipped: Shipped,
         own_leaf: OwnLeaf | None,
         is_leader: Callable[[], bool],
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
-        self._shipped = {each.kind: each for each in shipped}
+        self._read_shipped = shipped
+        self._shipped: Mapping[str, Configuration] = {}
         self._own_leaf = own_leaf
         self._is_leader = is_leader
         self._clock = clock
@@ -103,6 +108,7 @@ class Keeper:
             WeightlockError: if the API server does not answer, or not as expected.
         """
         # (1) what there is
+        self._shipped = {each.kind: each for each in self._read_shipped()}
         look = await self._looked()
         # (2) and (3) an authority, and a leaf
         secret = await self._authority() if self._own_leaf else None

@@ -88,6 +88,8 @@ class Door:
         arrived = asyncio.get_running_loop().time()
         # (4) the body, in time
         length = request.content_length or 0
+        if not length:
+            raise Malformed("the body is empty")
         if length >= LARGE_BODY_BYTES:
             async with asyncio.timeout(self._limits.read_seconds), self._large:
                 body = await request.content.readexactly(length)
