@@ -66,6 +66,8 @@ class Reason(StrEnum):
     KEY_UNUSABLE = "KeyUnusable"
     SIGNATURE_EXISTS = "SignatureExists"
     POLICY_INVALID = "PolicyInvalid"
+    CLUSTER_UNREACHABLE = "ClusterUnreachable"
+    CACHE_STALE = "CacheStale"
     INTERNAL_ERROR = "InternalError"
 
     # What admission adds: why a pod may not have a volume. They are about the pod and the way it
