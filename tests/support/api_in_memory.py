@@ -28,10 +28,16 @@ class Faults:
     """Watches stay open and say nothing: half-open connections look like this."""
     forgets_continuations: bool = False
     """The second page of every list is gone."""
+    is_lagging: bool = False
+    """Watches hold back what happens; calls see it. Watches that begin anew see it too."""
+    watches_fail: bool = False
+    """Lists fail and watches do not start; single objects are answered."""
     status: int = 0
     """Every call is answered with this."""
     delay_seconds: float = 0.0
     """Before every answer."""
+    reply_delay_seconds: float = 0.0
+    """After an answer was found, before it arrives."""
     garbage: bytes = b""
     """What every call is answered with."""
 
@@ -52,6 +58,8 @@ class ApiInMemory:
         self.faults = Faults()
         self.calls: list[tuple[str, str]] = []
         self.posted: list[Json] = []
+        self.documents: dict[str, Json] = {}
+        """What is answered at paths that are no collections."""
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}
         self._log: list[tuple[int, str, str, Json]] = []
         self._watchers: list[_Watcher] = []
@@ -73,6 +81,10 @@ class ApiInMemory:
         objects[key] = stored
         self._happened(collection, "MODIFIED" if known else "ADDED", stored, known)
         return stored
+
+    def object(self, collection: str, namespace: str, name: str) -> Json:
+        """An object as it is."""
+        return self._objects[collection][namespace, name]
 
     def delete(self, collection: str, name: str, namespace: str = "") -> None:
         """Delete an object."""
@@ -128,6 +140,8 @@ class ApiInMemory:
             raise Unreachable("too late") from error
         if self.faults.is_down:
             raise Unreachable("connection refused")
+        if self.faults.watches_fail and "limit=" in path:
+            raise Unreachable("no list")
         if self.faults.status:
             return Reply(self.faults.status, b"{}")
         if self.faults.garbage:
@@ -135,12 +149,17 @@ class ApiInMemory:
         if method == "POST":
             self.posted.append(body)  # type: ignore[arg-type]
             return Reply(201, b"{}")
-        return self._got(path)
+        if path in self.documents:
+            return Reply(200, json.dumps(self.documents[path]).encode())
+        reply = self._got(path)
+        if self.faults.reply_delay_seconds:
+            await asyncio.sleep(self.faults.reply_delay_seconds)
+        return reply
 
     @asynccontextmanager
     async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
         self.calls.append(("WATCH", path))
-        if self.faults.is_down:
+        if self.faults.is_down or self.faults.watches_fail:
             raise Unreachable("connection refused")
         parts = urlsplit(path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
@@ -181,6 +200,8 @@ class ApiInMemory:
 
     def _happened(self, collection: str, kind: str, document: Json, known: Json | None) -> None:
         self._log.append((self.version, collection, kind, document))
+        if self.faults.is_lagging:
+            return
         for watcher in self._watchers:
             if _is_in(collection, watcher.collection, document):
                 self._tell(watcher, kind, document, known)

@@ -3,8 +3,8 @@
 1. the watches are alive, so that what is not read live is at most seconds old
 2. the policies are those that the API server has now
 3. every claim of the pod, its volume, and each checkpoint that vouches are read, all at once
-4. where one of them differs from what the answer was found by, the decision is made again, by what
-   was read; whatever the new answer hangs on is read too, until nothing is new
+4. the decision is made by what was read; whatever the new answer hangs on is read too, until
+   nothing is new
 
 Whatever cannot be read in time is a denial. A no is never turned around here, except by `look`: a
 checkpoint that was verified a moment ago may not have reached the cache of this replica yet.
@@ -28,8 +28,9 @@ from weightlock_webhook.gathering.lookups import Cached, Live
 from weightlock_webhook.live.reads import LOOK_SECONDS, LiveReads
 from weightlock_webhook.mounts import sources
 
-MOST_ROUNDS: Final = 3
-"""Rounds of reads until nothing is new. More mean that somebody changes things all the while."""
+MOST_ROUNDS: Final = 8
+"""Reads and decisions until nothing is new. Two reads and two decisions are usual where something
+has changed; more mean that somebody changes things all the while."""
 
 CATCH_UP_SECONDS: Final = 0.5
 """How long the watch of the policies may be behind; then the pod is refused, to be tried again."""
@@ -75,27 +76,28 @@ class Confirming:
         self._cached = Cached(knowledge)
 
     async def confirm(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
-        """The answer, if it still is the answer; else what it is by what was read.
+        """What the answer is by live reads of all that it hangs on.
+
+        However the first answer was found, the last one is found by what was read, and by what has
+        arrived while this waited.
 
         Raises:
             WeightlockError: if it cannot be confirmed by the deadline.
         """
         await self._expect_policies(subject.namespace, deadline)
-        read = Live(self._cached)
+        read, decided_at = Live(self._cached), None
         for _ in range(MOST_ROUNDS):
             wanted = _wanted(subject, answer, read)
-            if not wanted:
+            if wanted:
+                read, decided_at = await self._read(wanted, read, deadline), None
+                continue
+            if decided_at == self._knowledge.version:
                 return answer
-            found = await self._read(wanted, read, deadline)
-            is_changed = _differs(wanted, read, found)
-            read = found
-            if is_changed:
-                answer = decide(subject.pod, self._gathering.facts(subject, read, self._clock()))
-                if answer.outcome not in CONFIRMED:
-                    return answer
-        if _wanted(subject, answer, read):
-            raise Stale("what the pod mounts changes while it is looked at", hint="Try again.")
-        return answer
+            decided_at = self._knowledge.version
+            answer = decide(subject.pod, self._gathering.facts(subject, read, self._clock()))
+            if answer.outcome not in CONFIRMED:
+                return answer
+        raise Stale("what the pod mounts changes while it is looked at", hint="Try again.")
 
     async def look(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
         """The answer to a pod that waits for a verdict, by a look at what it waits for.
@@ -194,7 +196,7 @@ def _claims(subject: Subject) -> Iterator[Key]:
 
 
 def _differs(wanted: Wanted, before: Live, after: Live) -> bool:
-    """(4) Whether a read found anything but what the cache said."""
+    """Whether a read found anything but what the cache said."""
     pairs: list[tuple[Item | None, Item | None]] = [
         *((before.claim(key), after.claims[key]) for key in wanted.claims),
         *((before.volume(name), after.volumes[name]) for name in wanted.volumes),

@@ -25,7 +25,10 @@ class _Reads(Generic[Found]):
     running: asyncio.Task[Found] | None = None
     following: asyncio.Task[Found] | None = None
     found: Found | None = None
+    found_at: float = float("-inf")
+    """When the read began that found it."""
     began_at: float = float("-inf")
+    """When the last read began; in the future if it has not yet."""
 
 
 class SharedReads(Generic[Found]):
@@ -44,9 +47,9 @@ class SharedReads(Generic[Found]):
         """
         reads = self._reads.setdefault(path, _Reads())
         oldest = asyncio.get_running_loop().time() - max_age_seconds
-        if max_age_seconds and reads.found is not None and reads.began_at >= oldest:
+        if max_age_seconds and reads.found is not None and reads.found_at >= oldest:
             return reads.found
-        task = self._joined(path, reads)
+        task = self._joined(path, reads, oldest)
         try:
             async with asyncio.timeout_at(deadline):
                 # Whoever gives up first must not take the answer from the others.
@@ -54,8 +57,11 @@ class SharedReads(Generic[Found]):
         except TimeoutError as error:
             raise Unreachable("the API server did not answer in time") from error
 
-    def _joined(self, path: str, reads: _Reads[Found]) -> asyncio.Task[Found]:
+    def _joined(self, path: str, reads: _Reads[Found], oldest: float) -> asyncio.Task[Found]:
+        if reads.running is not None and reads.began_at > oldest:
+            return reads.running
         if reads.running is None:
+            reads.began_at = float("inf")
             reads.running = _watched(asyncio.create_task(self._run(path, reads)))
             return reads.running
         if reads.following is None:
@@ -65,14 +71,14 @@ class SharedReads(Generic[Found]):
 
     async def _after(self, running: asyncio.Task[Found], path: str, reads: _Reads[Found]) -> Found:
         await asyncio.wait([running])
-        reads.running, reads.following = reads.following, None
+        reads.running, reads.following, reads.began_at = reads.following, None, float("inf")
         return await self._run(path, reads)
 
     async def _run(self, path: str, reads: _Reads[Found]) -> Found:
-        began_at = asyncio.get_running_loop().time()
+        reads.began_at = asyncio.get_running_loop().time()
         try:
             reads.found = await self._fetch(path)
-            reads.began_at = began_at
+            reads.found_at = reads.began_at
             return reads.found
         finally:
             if reads.following is None:
