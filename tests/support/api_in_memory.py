@@ -82,7 +82,7 @@ class ApiInMemory:
         self._happened(collection, "MODIFIED" if known else "ADDED", stored, known)
         return stored
 
-    def object(self, collection: str, namespace: str, name: str) -> Json:
+    def stored(self, collection: str, namespace: str, name: str) -> Json:
         """An object as it is."""
         return self._objects[collection][namespace, name]
 
@@ -138,23 +138,22 @@ class ApiInMemory:
                 await asyncio.sleep(self.faults.delay_seconds)
         except TimeoutError as error:
             raise Unreachable("too late") from error
-        if self.faults.is_down:
+        reply = self._replied(method, path, body)
+        if self.faults.reply_delay_seconds:
+            await asyncio.sleep(self.faults.reply_delay_seconds)
+        return reply
+
+    def _replied(self, method: str, path: str, body: object) -> Reply:
+        if self.faults.is_down or (self.faults.watches_fail and "limit=" in path):
             raise Unreachable("connection refused")
-        if self.faults.watches_fail and "limit=" in path:
-            raise Unreachable("no list")
-        if self.faults.status:
-            return Reply(self.faults.status, b"{}")
-        if self.faults.garbage:
-            return Reply(200, self.faults.garbage)
+        if self.faults.status or self.faults.garbage:
+            return Reply(self.faults.status or 200, self.faults.garbage or b"{}")
         if method == "POST":
             self.posted.append(body)  # type: ignore[arg-type]
             return Reply(201, b"{}")
         if path in self.documents:
             return Reply(200, json.dumps(self.documents[path]).encode())
-        reply = self._got(path)
-        if self.faults.reply_delay_seconds:
-            await asyncio.sleep(self.faults.reply_delay_seconds)
-        return reply
+        return self._got(path)
 
     @asynccontextmanager
     async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:

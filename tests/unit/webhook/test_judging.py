@@ -20,7 +20,6 @@ from tests.unit.webhook.world import (
     PODS,
     POLICIES,
     SECRETS,
-    SYSTEM,
     VOLUMES,
     claim,
     new_api,
@@ -29,6 +28,7 @@ from tests.unit.webhook.world import (
     world,
 )
 
+from weightlock.cluster_names import NAMESPACE as SYSTEM
 from weightlock.errors import PolicyInvalid, WeightlockError
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.errors import Stale, Unreachable
@@ -87,13 +87,13 @@ async def deleted_claim(api: ApiInMemory) -> None:
 
 
 async def recreated_volume(api: ApiInMemory) -> None:
-    uid = api.object(CLAIMS, NAMESPACE, "llama")["metadata"]["uid"]
+    uid = api.stored(CLAIMS, NAMESPACE, "llama")["metadata"]["uid"]
     api.delete(VOLUMES, "pv-llama")
     api.put(VOLUMES, volume("pv-llama", uid, "evil"))
 
 
 async def recreated_volume_with_the_same_handle(api: ApiInMemory) -> None:
-    uid = api.object(CLAIMS, NAMESPACE, "llama")["metadata"]["uid"]
+    uid = api.stored(CLAIMS, NAMESPACE, "llama")["metadata"]["uid"]
     api.delete(VOLUMES, "pv-llama")
     api.put(VOLUMES, volume("pv-llama", uid))
 
@@ -111,24 +111,24 @@ async def deleted_checkpoint(api: ApiInMemory) -> None:
 
 
 async def recreated_checkpoint(api: ApiInMemory) -> None:
-    stored = api.object(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
     api.delete(CHECKPOINTS, "llama-step-1200", NAMESPACE)
     api.put(CHECKPOINTS, {**stored, "metadata": {**stored["metadata"], "uid": "another"}})
 
 
 async def changed_spec(api: ApiInMemory) -> None:
-    stored = api.object(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
     api.put(CHECKPOINTS, {**stored, "metadata": {**stored["metadata"], "generation": 2}})
 
 
 async def failed_checkpoint(api: ApiInMemory) -> None:
-    stored = api.object(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
     failed = {"phase": "Failed", "reason": "ContentMismatch", "message": "no"}
     api.put(CHECKPOINTS, {**stored, "status": failed})
 
 
 async def forged_checkpoint(api: ApiInMemory) -> None:
-    stored = api.object(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
     api.put(CHECKPOINTS, {**stored, "status": {**stored["status"], "modelVersion": 9}})
 
 
@@ -357,7 +357,7 @@ def test_the_status_of_a_policy_changes_nothing() -> None:
     async def story() -> None:
         async with world() as found:
             version = found.webhook.knowledge.policies.version
-            stored = found.api.object(CLUSTER_POLICIES, "", "post-quantum")
+            stored = found.api.stored(CLUSTER_POLICIES, "", "post-quantum")
             found.api.put(CLUSTER_POLICIES, {**stored, "status": {"checkpoints": {"verified": 1}}})
             found.api.faults.is_lagging = True
             assert (await found.answer()).outcome is Outcome.ALLOW
@@ -425,7 +425,7 @@ def test_a_writer_makes_the_verdict_stale_now_and_after_it_has_ended() -> None:
             found.api.put(PODS, writer())
             await found.settle()
             assert (await found.answer()).reason is Reason.WRITER_SEEN
-            stored = found.api.object(PODS, NAMESPACE, "writer")
+            stored = found.api.stored(PODS, NAMESPACE, "writer")
             found.api.put(PODS, {**stored, "status": {"phase": "Succeeded"}})
             await asyncio.sleep(60)
             assert (await found.answer()).reason is Reason.WRITER_SEEN
@@ -477,7 +477,7 @@ def test_another_volume_over_the_same_bytes_that_can_be_written_keeps_the_pod_ou
 def test_seal_keys_rotate_by_being_listed_together_and_count_no_more_when_gone() -> None:
     async def story() -> None:
         async with world() as found:
-            secret = found.api.object(SECRETS, SYSTEM, "weightlock-seal")
+            secret = found.api.stored(SECRETS, SYSTEM, "weightlock-seal")
             old = secret["data"]["current"]
             other = "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg="
             found.api.put(SECRETS, {**secret, "data": {"current": other, "previous": old}})
@@ -579,10 +579,10 @@ def test_claims_of_ephemeral_volumes_count_once_the_pod_has_a_uid() -> None:
             owned = claim("trainer-model", "nfs")
             owned["metadata"]["ownerReferences"] = [{"uid": "pod-uid"}]
             made = found.api.put(CLAIMS, owned)
-            nfs = {"csi": None, "nfs": {"server": "evil", "path": "/"}}
+            nfs: Json = {"csi": None, "nfs": {"server": "evil", "path": "/"}}
             found.api.put(VOLUMES, volume("nfs", made["metadata"]["uid"], **nfs))
             await found.settle()
-            asked = {"name": "trainer", "metadata": {"uid": "pod-uid"}, "node": "n1"}
+            asked: Json = {"name": "trainer", "metadata": {"uid": "pod-uid"}, "node": "n1"}
             assert (await found.answer(spec, **asked)).reason is Reason.VOLUME_FORBIDDEN
             other = {**asked, "metadata": {"uid": "other"}}
             assert (await found.answer(spec, **other)).outcome is Outcome.ALLOW
@@ -657,6 +657,6 @@ def put_config_map(api: ApiInMemory, name: str, **data: str) -> None:
 
 
 def _keyid(api: ApiInMemory) -> str:
-    stored = api.object(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
     keyid: str = stored["status"]["signatures"][0]["keyid"]
     return keyid

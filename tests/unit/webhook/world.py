@@ -124,8 +124,8 @@ class World:
 
     def verified(self, name: str, path: str, of: str) -> Checkpoint:
         key = (NAMESPACE, of)
-        held = self.api.object(CLAIMS, *key)
-        backing = self.api.object(VOLUMES, "", held["spec"]["volumeName"])
+        held = self.api.stored(CLAIMS, *key)
+        backing = self.api.stored(VOLUMES, "", held["spec"]["volumeName"])
         about = self.webhook.knowledge.claim_reader.read(*_items(held, backing))
         return checkpoint(name, path, about=about)
 
