@@ -272,7 +272,7 @@ def test_a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() -> None
             self.calls.append(("WATCH", path))
 
             async def nothing() -> AsyncIterator[bytes]:
-                for line in ():
+                for line in list[bytes]():
                     yield line
 
             yield nothing()
@@ -351,7 +351,7 @@ def test_objects_that_did_not_change_are_kept_as_they_are() -> None:
 def test_versions_that_are_no_numbers_are_followed_all_the_same() -> None:
     async def story() -> None:
         api = api_with("a")
-        async with watched(api) as found:
+        async with watched(api):
             document = {"metadata": {"name": "b", "resourceVersion": "opaque"}}
             api.say({"type": "ADDED", "object": document})
             await asyncio.sleep(0.1)
