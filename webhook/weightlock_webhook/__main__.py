@@ -203,6 +203,7 @@ class Process:
         identity = f"{socket.gethostname()}-{random.getrandbits(32):08x}"
         election = Election(client, settings.namespace, identity, now)
         names = service_names(settings.service, settings.namespace)
+        names += tuple(sorted(settings.extra_names))
         own_leaf = OwnLeaf(serving, names) if settings.tls_mode is TlsMode.SELF else None
         keeper = Keeper(
             ReleaseStore(client, settings.namespace),

@@ -93,6 +93,11 @@ class Settings:
         "weightlock-webhook",
         "the Service that the certificate is for; the API server calls it",
     )
+    extra_names: frozenset[str] = _setting(
+        _names,
+        frozenset[str](),
+        "further DNS names of the certificate, for an API server that calls by another name",
+    )
     listen: Address = _setting(Address.parse, Address("0.0.0.0", 8443), "where HTTPS is served")  # noqa: S104 in a pod
     http_address: Address = _setting(
         Address.parse,
