@@ -93,6 +93,11 @@ class Settings:
         "weightlock-webhook",
         "the Service that the certificate is for; the API server calls it",
     )
+    extra_names: frozenset[str] = _setting(
+        _names,
+        frozenset[str](),
+        "further DNS names of the certificate, for an API server that calls by another name",
+    )
     listen: Address = _setting(Address.parse, Address("0.0.0.0", 8443), "where HTTPS is served")  # noqa: S104 in a pod
     http_address: Address = _setting(
         Address.parse,
@@ -115,8 +120,7 @@ class Settings:
     shipped: Path = _setting(
         Path,
         Path("/etc/weightlock/webhook-configuration.yaml"),
-        "the file with the webhook configurations as they must be; without it they are only checked"
-        " for being there",
+        "the file with both webhook configurations as they must be in the cluster",
     )
     deadline_seconds: float = _setting(
         _seconds,
@@ -207,6 +211,11 @@ class Settings:
                 f"found the image {by_tag[0]}, expected one by digest",
                 hint="Set WEIGHTLOCK_ALLOW_TAGS=true on a test cluster.",
             )
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment, for what is no setting of ours: how a pod finds the API server."""
+    return os.environ
 
 
 def variable_of(name: str) -> str:

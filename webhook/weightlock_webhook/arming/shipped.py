@@ -1,11 +1,36 @@
 """The file with the configurations as they were shipped: what the chart rendered, mounted."""
 
+import logging
 from pathlib import Path
+from typing import Final
 
 import yaml
 
-from weightlock.errors import Malformed, Unreadable
+from weightlock.errors import Malformed, Unreadable, WeightlockError
 from weightlock_webhook.arming.comparison import API_VERSION, PLURALS, Configuration, mapping
+
+log: Final = logging.getLogger(__name__)
+
+
+class ShippedFile:
+    """The file, read anew each time; one that cannot be read leaves what was read before.
+
+    Raises:
+        Unreadable: if it cannot be read at the start.
+        Malformed: if it holds anything else then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._latest = read(path)
+
+    def __call__(self) -> tuple[Configuration, ...]:
+        """Both configurations."""
+        try:
+            self._latest = read(self._path)
+        except WeightlockError as error:
+            log.warning("the shipped configurations: %s", error.message)
+        return self._latest
 
 
 def read(path: Path) -> tuple[Configuration, ...]:

@@ -49,8 +49,12 @@ def take(context: ssl.SSLContext, pair: Pair) -> None:
     _load(context, pair)
 
 
-def client_context(trusted: str, pair: Pair | None = None) -> ssl.SSLContext:
+def client_context(
+    trusted: str, pair: Pair | None = None, *, only_leaf: bool = False
+) -> ssl.SSLContext:
     """For the canary, which comes in by the same door as the API server.
+
+    `only_leaf`: `trusted` is the server's own certificate, whoever signed it.
 
     Raises:
         Malformed: for a bundle that is none.
@@ -59,6 +63,8 @@ def client_context(trusted: str, pair: Pair | None = None) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=trusted)
     except (ssl.SSLError, ValueError) as error:
         raise Malformed("the bundle is not certificates in PEM") from error
+    if only_leaf:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if pair is not None:
         _load(context, pair)
     return context

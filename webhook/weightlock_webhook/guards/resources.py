@@ -18,12 +18,12 @@ PLACEHOLDER_NAME = "generated"
 
 def spec_invalid(value: Mapping[str, object], namespace: str) -> Refusal | None:
     """The object says nothing that can be decided upon; the message is the reader's own."""
-    document = _named(value)
+    document = _readable(value)
     try:
         if document.get("kind") == checkpoints.KIND:
-            Checkpoint.from_object({**document, "status": None}, namespace)
+            Checkpoint.from_object(document, namespace)
         else:
-            Policy.from_object({**document, "status": None}, namespace)
+            Policy.from_object(document, namespace)
     except WeightlockError as error:
         hint = f" {error.hint}" if error.hint else ""
         return Refusal(error.reason, f"{error.reason}: {error.message}{hint}", 422)
@@ -81,8 +81,10 @@ def owner_added(
     )
 
 
-def _named(value: Mapping[str, object]) -> dict[str, object]:
-    metadata = value.get("metadata")
+def _readable(value: Mapping[str, object]) -> dict[str, object]:
+    """The object without its status, which the API server drops here, and with a name."""
+    found = {key: member for key, member in value.items() if key != "status"}
+    metadata = found.get("metadata")
     if isinstance(metadata, Mapping) and not metadata.get("name"):
-        return {**value, "metadata": {**metadata, "name": PLACEHOLDER_NAME}}
-    return dict(value)
+        found["metadata"] = {**metadata, "name": PLACEHOLDER_NAME}
+    return found

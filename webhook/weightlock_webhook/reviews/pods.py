@@ -52,7 +52,7 @@ class PodReviews:
     """Answers for pods, their bindings and their ephemeral containers."""
 
     def __init__(self, judge: PodJudge, mutation: Mutation, reading: Reading, rules: Rules) -> None:
-        self._judge = judge
+        self.judge = judge
         self._mutation = mutation
         self._reading = reading
         self._rules = rules
@@ -68,7 +68,7 @@ class PodReviews:
         if exception is not None:
             return exception
         question = question_of(request, pod)
-        answer = await self._judge.answer(question, deadline)
+        answer = await self.judge.answer(question, deadline)
         is_held = answer.outcome is Outcome.HOLD
         reserved = guards.reserved_keys_set(pod.metadata, is_held=is_held)
         return refused(reserved) if reserved else self._settled(question, answer)
@@ -82,7 +82,7 @@ class PodReviews:
         if is_marked(pod.metadata) or guards.is_mirror_of(request.user_info, pod.metadata, node):
             return allowed(UNCHANGED)
         question = question_of(request, pod)
-        answer = await self._judge.answer(question, deadline)
+        answer = await self.judge.answer(question, deadline)
         if answer.outcome in {Outcome.HOLD, Outcome.INJECT}:
             return judged(answer, patch=self._mutation.patch(question, answer))
         return allowed(UNCHANGED)
@@ -97,7 +97,7 @@ class PodReviews:
         if is_marked(pod.metadata):
             return refused(guards.protected("given other containers"))
         question = question_of(request, pod)
-        return self._running(question, await self._judge.answer(question, deadline))
+        return self._running(question, await self.judge.answer(question, deadline))
 
     async def bind(self, request: Request, deadline: float) -> Response:
         """The scheduler binds a pod: the authoritative look, at the pod as it is now.
@@ -119,7 +119,7 @@ class PodReviews:
             wrong = await self._verification(_JOB_CONTROLLER, request.namespace, pod, deadline)
             return refused(wrong) if wrong else allowed(VERIFICATION)
         question = question_of(request, pod, node=binding.target.name)
-        return self._running(question, await self._judge.answer(question, deadline))
+        return self._running(question, await self.judge.answer(question, deadline))
 
     async def _exception(self, request: Request, pod: Pod, deadline: float) -> Response | None:
         """Steps 2 and 3."""
@@ -162,7 +162,7 @@ class PodReviews:
             return allowed(UNCHANGED)
         if not accounts.is_operator(user):
             return refused(Refusal(GuardReason.HOLD_BROKEN, f"{GuardReason.HOLD_BROKEN}: {broken}"))
-        answer = await self._judge.answer(question, deadline)
+        answer = await self.judge.answer(question, deadline)
         return judged(answer) if answer.outcome is Outcome.ALLOW else denied(answer, broken)
 
     def _settled(self, question: PodQuestion, answer: Answer) -> Response:
