@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.support.assembly import Assembled, Edges, Installation, assembled
 from tests.support.protected import (
     bind,
     delete_claim,
@@ -33,7 +34,6 @@ from weightlock_webhook.cache.client import connected
 from weightlock_webhook.cache.features import discovered
 from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.decision.facts import Allowances
-from weightlock_webhook.judging.assembly import Assembled, Edges, Installation, assembled
 from weightlock_webhook.mounts import containers, pods, sources
 from weightlock_webhook.reviews.collaborators import PodQuestion
 
@@ -93,7 +93,7 @@ async def story(server: ApiServer, tenant: Tenant) -> AsyncIterator[Story]:
         task = asyncio.create_task(webhook.run())
         try:
             async with asyncio.timeout(SECONDS):
-                while not (webhook.knowledge.is_synced and webhook.features.is_known):
+                while not webhook.knowledge.is_synced:
                     await asyncio.sleep(0.02)
             yield Story(tenant, webhook)
         finally:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from tests.support.api_in_memory import ApiInMemory, Json
+from tests.support.assembly import Assembled, Edges, Installation, assembled
 from tests.unit.policy.builders import NOW, policy_object
 from tests.unit.webhook.cluster import SEAL_KEY, checkpoint
 from tests.unit.webhook.objects import pod_spec
@@ -23,7 +24,6 @@ from weightlock.verdict.records import record_of, status_of
 from weightlock_webhook.cache.objects import ClaimItem, VolumeItem
 from weightlock_webhook.decision.answers import Answer
 from weightlock_webhook.decision.facts import Allowances
-from weightlock_webhook.judging.assembly import Assembled, Edges, Installation, assembled
 from weightlock_webhook.reviews.collaborators import PodQuestion
 
 GROUP = f"/apis/{API_VERSION}"
@@ -38,13 +38,6 @@ CLUSTER_POLICIES = f"{GROUP}/clustermodelpolicies"
 POLICIES = f"{GROUP}/modelpolicies"
 NAMESPACE = "team-a"
 IMAGE = "registry.example/weightlock@sha256:" + "a" * 64
-
-OLD_API = {
-    "definitions": {
-        "io.k8s.api.core.v1.PodSpec": {"properties": {"volumes": {}, "containers": {}}},
-        "io.k8s.api.core.v1.Volume": {"properties": {"name": {}, "persistentVolumeClaim": {}}},
-    }
-}
 
 
 def claim(name: str = "llama", volume: str | None = None, **spec: Any) -> Json:
@@ -146,7 +139,6 @@ def _items(held: Json, backing: Json) -> tuple[ClaimItem, VolumeItem]:
 def new_api(**policy: Any) -> ApiInMemory:
     """A cluster with a seal key and one policy."""
     api = ApiInMemory()
-    api.documents["/openapi/v2"] = OLD_API
     for namespace in (NAMESPACE, SYSTEM, "kube-system"):
         api.put(NAMESPACES, {"metadata": {"name": namespace, "labels": {}}})
     secret = base64.b64encode(SEAL_KEY.secret).decode()
@@ -162,7 +154,7 @@ def put_policy(
     api: ApiInMemory, name: str = "post-quantum", generation: int = 1, **spec: Any
 ) -> None:
     document = policy_object(name, **spec)
-    metadata = {**document["metadata"], "generation": generation}
+    metadata: Json = {**document["metadata"], "generation": generation}
     api.put(CLUSTER_POLICIES, {**document, "metadata": metadata})
 
 

@@ -1,23 +1,14 @@
 """What the API server knows, by its own OpenAPI: an old one drops what it does not know (M11)."""
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
-from weightlock_webhook.cache.errors import Stale, Unreachable
+from weightlock_webhook.cache.errors import Unreachable
 from weightlock_webhook.reviews.collaborators import Cluster
-
-logger = logging.getLogger(__name__)
-
-REPEAT_SECONDS: Final = 600.0
-"""Between two looks. Until then a gate that a server has come to know is not used, and one that it
-has forgotten is missed by the validation, which refuses the pod."""
-
-RETRY_SECONDS: Final = 2.0
 
 _CORE: Final = "io.k8s.api.core.v1."
 DOCUMENT_PATH: Final = "/openapi/v2"
@@ -88,35 +79,3 @@ async def discovered(cluster: Cluster, timeout_seconds: float = 30.0) -> Feature
 def _fields(definitions: dict[str, _Schema], kind: str) -> frozenset[str]:
     schema = definitions.get(_CORE + kind)
     return frozenset((schema and schema.properties) or ())
-
-
-class FeatureWatch:
-    """The features as they were last looked up; a server may be replaced by a newer one."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._features: Features | None = None
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the server was ever asked with success."""
-        return self._features is not None
-
-    def current(self) -> Features:
-        """The features.
-
-        Raises:
-            Stale: before they were looked up for the first time.
-        """
-        if self._features is None:
-            raise Stale("what the API server can do has not been looked up yet", hint="Try again.")
-        return self._features
-
-    async def run(self) -> None:
-        """Look them up again and again, until cancelled."""
-        while True:
-            try:
-                self._features = await discovered(self._cluster)
-            except Unreachable as error:
-                logger.warning("features: %s", error)
-            await asyncio.sleep(REPEAT_SECONDS if self.is_known else RETRY_SECONDS)

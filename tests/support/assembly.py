@@ -1,14 +1,11 @@
-"""The parts that answer for pods, put together over one connection to the API server.
-
-The process does this once; tests do it over an API server in memory, and with real ones.
-"""
+"""The parts that answer for pods, put together as the process does, over any API server."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from weightlock_webhook.cache.features import FeatureWatch
+from weightlock_webhook.cache.features import Features
 from weightlock_webhook.cache.knowledge import Knowledge, watch
 from weightlock_webhook.cache.reflector import Patience
 from weightlock_webhook.cache.transport import Transport
@@ -31,6 +28,7 @@ class Installation:
     namespace: str
     allowances: Allowances
     verifier_image: str = ""
+    features: Features = Features(frozenset(), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,6 @@ class Assembled:
     """What reviews are given, and what has to run beside them."""
 
     knowledge: Knowledge
-    features: FeatureWatch
     judge: Judging
     mutation: PodMutation
     requests: RequestedEvents
@@ -61,7 +58,6 @@ class Assembled:
         """Keep everything current until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.requests.run(), name="requests")
-            tasks.create_task(self.features.run(), name="features")
             tasks.create_task(
                 watch(
                     self.knowledge,
@@ -78,7 +74,6 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
     """Put the parts together; nothing runs yet."""
     clock = ForwardClock(edges.wall_clock)
     knowledge = Knowledge(clock, edges.steady_clock)
-    features = FeatureWatch(transport)
     gathering = Gathering(knowledge, installation.allowances, RememberingJudge())
     reads = LiveReads(transport, edges.observed)
     requests = RequestedEvents(transport, Cached(knowledge), clock, edges.steady_clock)
@@ -91,6 +86,9 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
         installation.allowances,
     )
     mutation = PodMutation(
-        knowledge.policies.governing, knowledge, features.current, installation.verifier_image
+        knowledge.policies.governing,
+        knowledge,
+        lambda: installation.features,
+        installation.verifier_image,
     )
-    return Assembled(knowledge, features, judge, mutation, requests, installation, edges, transport)
+    return Assembled(knowledge, judge, mutation, requests, installation, edges, transport)
