@@ -14,6 +14,7 @@ from weightlock_webhook.gathering.gather import Gathering
 from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
+from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.judge import Judging
 from weightlock_webhook.judging.remembering import RememberingJudge
 from weightlock_webhook.live.reads import LiveReads
@@ -79,12 +80,12 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
     gathering = Gathering(knowledge, installation.allowances, RememberingJudge())
     reads = LiveReads(transport, edges.observed)
     requests = RequestedEvents(transport, Cached(knowledge), clock, edges.steady_clock)
+    deciding = Deciding(gathering, clock)
     judge = Judging(
         knowledge,
-        gathering,
-        Confirming(knowledge, gathering, reads, clock),
+        deciding,
+        Confirming(knowledge, deciding, reads),
         requests,
-        clock,
         installation.allowances,
     )
     mutation = PodMutation(

@@ -40,6 +40,7 @@ from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
+from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.judge import Judging
 from weightlock_webhook.judging.remembering import RememberingJudge
 from weightlock_webhook.live.reads import LiveReads
@@ -349,8 +350,9 @@ def _pods(
     )
     gathering = Gathering(knowledge, allowances, RememberingJudge())
     reads = LiveReads(client, metrics.live_read)
-    confirming = Confirming(knowledge, gathering, reads, clock)
-    judge = Judging(knowledge, gathering, confirming, events, clock, allowances)
+    deciding = Deciding(gathering, clock)
+    confirming = Confirming(knowledge, deciding, reads)
+    judge = Judging(knowledge, deciding, confirming, events, allowances)
 
     def features() -> Features:
         if state.features is None:
