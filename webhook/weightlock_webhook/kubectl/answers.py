@@ -63,7 +63,7 @@ def _message(body: bytes) -> str:
 
 def is_collection(path: str) -> bool:
     """Whether a path is that of a collection."""
-    match = _PATH.fullmatch(path.partition("?")[0])
+    match = _PATH.fullmatch(path)
     return match is not None and match["name"] is None
 
 

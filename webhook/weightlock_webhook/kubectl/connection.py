@@ -19,6 +19,7 @@ from weightlock_webhook.kubectl.cluster import ClusterTrouble, JsonObject
 CONNECT_SECONDS: Final = 10
 ANSWER_SECONDS: Final = 60
 PAGE: Final = 500
+_JSON: Final = "application/json"
 _SUCCESSES: Final = frozenset({200, 201, 202})
 _ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -26,9 +27,11 @@ _ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/
 class Connection:
     """Implements Cluster over HTTPS."""
 
-    def __init__(self, client: Any, namespace: str) -> None:
+    def __init__(self, client: Any, namespace: str, identity: Mapping[str, str]) -> None:
+        """`identity` are the headers that ask to be treated as somebody else."""
         self._client = client
         self._namespace = namespace
+        self._identity = identity
 
     @property
     def namespace(self) -> str:
@@ -79,7 +82,7 @@ class Connection:
         url = self._client.configuration.host + path
         if query:
             url += "?" + urllib.parse.urlencode(query)
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers = {"Accept": _JSON, "Content-Type": _JSON, **self._identity}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
         try:
             answer = self._client.rest_client.pool_manager.request(
@@ -99,8 +102,13 @@ class Connection:
         return answer.status, answer.data
 
 
-def connect(kubeconfig: str | None, context: str | None) -> Connection:
+def connect(
+    kubeconfig: str | None, context: str | None, impersonated: str | None = None
+) -> Connection:
     """The cluster of a kubeconfig (by default as kubectl finds it), or the one this runs in.
+
+    Whoever is `impersonated` is who asks; by default the kubeconfig's user, or whom that acts as
+    (`as`): the package does not know that field, and would act with more rights than were meant.
 
     Raises:
         ClusterTrouble: if there is none, or the package that reads kubeconfigs is missing.
@@ -116,7 +124,9 @@ def connect(kubeconfig: str | None, context: str | None) -> Connection:
     configuration = client.Configuration()
     try:
         config.load_kube_config(kubeconfig, context, configuration)
-        namespace = _namespace(config, kubeconfig, context)
+        chosen = _context(config, kubeconfig, context)
+        namespace = chosen.get("namespace") or DEFAULT_NAMESPACE
+        identity = _identity(config, kubeconfig, chosen.get("user"))
     except (config.ConfigException, OSError) as error:
         if kubeconfig or context or not _ACCOUNT_NAMESPACE.exists():
             raise ClusterTrouble(
@@ -124,12 +134,26 @@ def connect(kubeconfig: str | None, context: str | None) -> Connection:
                 hint="Name one with --kubeconfig, or in KUBECONFIG.",
             ) from error
         config.load_incluster_config(configuration)
-        namespace = _ACCOUNT_NAMESPACE.read_text(encoding="ascii").strip()
-    return Connection(client.ApiClient(configuration), namespace)
+        namespace, identity = _ACCOUNT_NAMESPACE.read_text(encoding="ascii").strip(), {}
+    if impersonated is not None:
+        identity = {"Impersonate-User": impersonated}
+    return Connection(client.ApiClient(configuration), namespace, identity)
 
 
-def _namespace(config: Any, kubeconfig: str | None, context: str | None) -> str:
+def _context(config: Any, kubeconfig: str | None, name: str | None) -> dict[str, str]:
     contexts, active = config.list_kube_config_contexts(kubeconfig)
-    chosen = next((each for each in contexts if each["name"] == context), active)
-    found = (chosen.get("context") or {}).get("namespace")
-    return found if isinstance(found, str) and found else DEFAULT_NAMESPACE
+    chosen = next((each for each in contexts if each["name"] == name), active)
+    return chosen.get("context") or {}
+
+
+def _identity(config: Any, kubeconfig: str | None, user: object) -> dict[str, str]:
+    where = kubeconfig or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION
+    users = config.kube_config.KubeConfigMerger(where).config["users"]
+    found = users.get_with_name(user, safe=True)
+    says = found.value.get("user") or {} if found else {}
+    if says.get("as-groups") or says.get("as-user-extra"):
+        raise ClusterTrouble(
+            f"as-groups and as-user-extra of the kubeconfig's user {user} are not understood",
+            hint="Name a user with --as, or another --context.",
+        )
+    return {"Impersonate-User": str(says["as"])} if says.get("as") else {}

@@ -28,9 +28,8 @@ from weightlock_webhook.kubectl.cluster import (
     namespaced,
     text_at,
 )
-from weightlock_webhook.kubectl.connection import connect
 from weightlock_webhook.kubectl.observing import observe
-from weightlock_webhook.kubectl.options import add_cluster, namespace_of
+from weightlock_webhook.kubectl.options import add_cluster, cluster_of, namespace_of
 from weightlock_webhook.kubectl.progress import phase_of, sentence_of
 from weightlock_webhook.kubectl.registering import Change, Step, compared, steps, wanted_by
 from weightlock_webhook.kubectl.targets import POD, Target
@@ -89,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     if options is None:
         return USAGE
-    return register(connect(args.kubeconfig, args.context), options, args.now)
+    return register(cluster_of(args), options, args.now)
 
 
 @dataclass(frozen=True, slots=True)

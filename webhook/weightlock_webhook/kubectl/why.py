@@ -20,11 +20,10 @@ from weightlock.errors import Malformed, Refused, Unreadable
 from weightlock.formats.strict_yaml import MAX_DOCUMENT_BYTES
 from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.kubectl.cluster import Cluster, JsonObject, found_at, text_at
-from weightlock_webhook.kubectl.connection import connect
 from weightlock_webhook.kubectl.explaining import Finding, advice_of, claims_of, findings_of
 from weightlock_webhook.kubectl.incidents import Incident, events_of, incidents, maker_of
 from weightlock_webhook.kubectl.observing import observe
-from weightlock_webhook.kubectl.options import add_cluster, namespace_of
+from weightlock_webhook.kubectl.options import add_cluster, cluster_of, namespace_of
 from weightlock_webhook.kubectl.targets import POD, Target
 from weightlock_webhook.kubectl.telling import write_explanation
 from weightlock_webhook.mounts.pods import Pod, pod_of
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.target is None) == (args.file is None):
         sys.stderr.write("weightlock why: name a pod or workload, or give one with -f\n")
         return USAGE
-    explanation = explain(connect(args.kubeconfig, args.context), args, args.now)
+    explanation = explain(cluster_of(args), args, args.now)
     write_explanation(explanation, as_json=args.json)
     return ALLOWED if explanation.is_allowed else DENIED
 
