@@ -17,7 +17,6 @@ from weightlock.policy.sources import (
     ClaimSource,
     CsiSource,
     HostPathSource,
-    ImageSource,
     NfsSource,
     Source,
 )
@@ -85,8 +84,7 @@ def source_document(source: Source) -> dict[str, object]:
             return {"nfs": {"server": server, "path": str(path)}}
         case CsiSource(driver=driver, attributes=attributes):
             return {"csi": {"driver": driver, "volumeAttributes": dict(attributes)}}
-        case ImageSource(reference=reference):
-            return {"image": {"reference": reference}}
+    return {"image": {"reference": source.reference}}
 
 
 def source_words(source: Source) -> str:
@@ -100,8 +98,7 @@ def source_words(source: Source) -> str:
             return f"NFS export {server}:{path}"
         case CsiSource(driver=driver):
             return f"inline CSI volume of {driver}"
-        case ImageSource(reference=reference):
-            return f"image {reference}"
+    return f"image {source.reference}"
 
 
 def _called(source: Source) -> str:
@@ -114,5 +111,4 @@ def _called(source: Source) -> str:
             return f"{server}{path}"
         case CsiSource(driver=driver):
             return driver
-        case ImageSource(reference=reference):
-            return reference.partition("@")[0].rpartition("/")[2]
+    return source.reference.partition("@")[0].rpartition("/")[2]

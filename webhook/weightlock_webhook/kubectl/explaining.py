@@ -81,8 +81,7 @@ def advice_of(outcome: Outcome, phase: str) -> str:
             return "It is held until what it mounts is verified, and then starts by itself."
         case Outcome.INJECT:
             return "It starts once an init container in front of it has verified what it mounts."
-        case Outcome.DENY:
-            return "It is refused until this is put right."
+    return "It is refused until this is put right."
 
 
 def _objected(objection: Objection, source: str, checkpoints: Mapping[str, JsonObject]) -> Finding:
@@ -140,12 +139,10 @@ def _signer(authority: str, checkpoint: JsonObject | None) -> str:
 
 def _until(name: str, facts: Facts) -> str:
     """When the verdict expires under the policies that govern the namespace."""
-    for checkpoint in facts.checkpoints:
-        record = record_of(checkpoint) if checkpoint.metadata.name == name else None
-        if record is not None:
-            composition = Composition.of(facts.governance.policies)
-            return instant_text(composition.expires(record.verified_at))
-    return ""
+    records = (record_of(each) for each in facts.checkpoints if each.metadata.name == name)
+    verified = [record.verified_at for record in records if record is not None]
+    expires = Composition.of(facts.governance.policies).expires
+    return "".join(instant_text(expires(at)) for at in verified[:1])
 
 
 def _words(source: sources.VolumeSource, pod: Pod) -> str:

@@ -70,7 +70,7 @@ def _finding_lines(finding: Finding) -> Iterator[tuple[str, str]]:
     yield f"  {subject}: {finding.reason}", style
     rows = {
         "checkpoint": finding.checkpoint,
-        "found": finding.message,
+        "content" if finding.signed_by else "because": finding.message,
         "signed by": ", ".join(finding.signed_by),
         "good until": finding.until,
         "state": finding.progress,

@@ -1,6 +1,8 @@
 """`weightlock why`: the webhook's own answer, volume by volume, with what to do."""
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +331,14 @@ def test_a_pod_in_a_file_is_judged_under_the_clusters_policies(
     allowed, text = said(capsys, verified(), "-f", str(file))
     assert allowed
     assert "pod team-a/fresh: Allow" in text
+
+
+def test_a_pod_may_come_through_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    piped = io.TextIOWrapper(io.BytesIO(json.dumps(pod("piped")).encode()))
+    monkeypatch.setattr(sys, "stdin", piped)
+    assert "pod team-a/piped: Allow" in said(capsys, verified(), "-f", "-")[1]
 
 
 def test_a_pod_in_a_file_that_cannot_be_read_is_refused(
