@@ -14,16 +14,14 @@ from bench.dashboards.panels import (
 REQUESTS = "weightlock_admission_requests_total"
 EXPIRY = "weightlock_certificate_expiry_timestamp_seconds"
 SECONDS = "weightlock_admission_duration_seconds_bucket"
-# Let in although a policy that only warns or audits objects, or by one that tolerates classical
-# signatures: two sets of series that overlap, which `or` counts once.
-OBJECTED_TO = (
-    f'rate({REQUESTS}{{decision="Allow",mode=~"Warn|Audit",reason!~"Verified|NotGoverned"}}'
-    "[$__rate_interval])"
-)
+# `mode` is how strictly the strictest policy that objects does, or None: two sets of series that
+# overlap, which `or` counts once.
+OBJECTED_TO = f'rate({REQUESTS}{{decision="Allow",mode=~"Warn|Audit"}}[$__rate_interval])'
 CLASSICAL = f'rate({REQUESTS}{{decision="Allow",reason="ClassicalOnly"}}[$__rate_interval])'
 # The server's own time; the API server gives up after five seconds.
 SLOW = Limits(Colour.GOOD, ((0.1, Colour.LOOK), (1, Colour.BAD)))
-STALE = Limits(Colour.GOOD, ((10, Colour.LOOK), (30, Colour.BAD)))
+# Watches prove themselves every 50 s; beyond 90 s nothing is let in.
+STALE = Limits(Colour.GOOD, ((60, Colour.LOOK), (90, Colour.BAD)))
 DAYS_LEFT = Limits(Colour.BAD, ((1, Colour.LOOK), (2, Colour.GOOD)))
 
 
@@ -50,8 +48,8 @@ ADMISSION = Dashboard(
             (
                 Panel(
                     "Armed",
-                    "Whether every replica has seen, within its last checks, that the API server"
-                    " asks it and that what must be denied is denied.",
+                    "Whether every replica has seen both webhook configurations in the cluster as"
+                    " they were shipped. Without them the API server asks nobody.",
                     Kind.NUMBER,
                     "short",
                     (Query("min(weightlock_admission_armed)"),),
@@ -114,7 +112,8 @@ ADMISSION = Dashboard(
             (
                 Panel(
                     "Answers by decision",
-                    "Allow, Deny, Hold (kept unscheduled until verified) and Inject.",
+                    "Allow, Deny, Hold (kept unscheduled until verified), Inject; Error is a"
+                    " question that could not be answered, and so a refusal.",
                     Kind.LINES,
                     "reqps",
                     (Query(rate("decision"), "{{decision}}"),),
@@ -126,7 +125,7 @@ ADMISSION = Dashboard(
                     "The reason that stood first in each refusal; the same word as in the message.",
                     Kind.LINES,
                     "reqps",
-                    (Query(rate("reason", '{decision=~"Deny|Hold"}'), "{{reason}}"),),
+                    (Query(rate("reason", '{decision=~"Deny|Hold|Error"}'), "{{reason}}"),),
                     width=8,
                     stacked=True,
                 ),

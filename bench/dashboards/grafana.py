@@ -8,6 +8,24 @@ from bench.dashboards.panels import Dashboard, Kind, Limits, Panel, Query, Row
 SCHEMA_VERSION = 39  # Grafana 11.0; newer ones migrate it by themselves
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 TITLE_HEIGHT = 1
+WORD_COLOURS = {
+    "Verified": "#2e7d32",
+    "post-quantum": "#2e7d32",
+    "hybrid": "#7cb342",
+    "ClassicalOnly": "#e08700",
+    "classical": "#e08700",
+    "Failed": "#c62828",
+    "Error": "#8e24aa",
+    "Stale": "#fdd835",
+    "Verifying": "#42a5f5",
+    "Pending": "#90a4ae",
+    "none": "#90a4ae",
+    "Allow": "#2e7d32",
+    "Deny": "#c62828",
+    "Hold": "#fdd835",
+    "Inject": "#42a5f5",
+}
+"""The same word has the same colour in every panel."""
 
 Json = dict[str, Any]
 
@@ -93,7 +111,7 @@ def _panel(panel: Panel) -> Json:
             _target(query, letter, instant=instant)
             for letter, query in zip("ABCD", panel.queries, strict=False)
         ],
-        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": _overrides(panel)},
         "options": _OPTIONS[panel.kind],
     }
 
@@ -125,6 +143,18 @@ def _defaults(panel: Panel) -> Json:
     if panel.kind is Kind.LINES:
         defaults["custom"] = _lines(panel)
     return defaults
+
+
+def _overrides(panel: Panel) -> list[Json]:
+    if panel.kind is not Kind.LINES or not panel.stacked:
+        return []
+    return [
+        {
+            "matcher": {"id": "byName", "options": word},
+            "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
+        }
+        for word, colour in WORD_COLOURS.items()
+    ]
 
 
 def _steps(limits: Limits) -> list[Json]:
