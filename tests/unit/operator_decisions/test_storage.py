@@ -31,7 +31,7 @@ from weightlock_operator.storage import StorageState, claimed_storage
 from weightlock_operator.usage import PodUse, use_of, uses_of
 
 SPEC = CheckpointSpec(ClaimSource("llama"), VolumePath.parse("/step-1200"))
-LATE = {"volumeBindingMode": "WaitForFirstConsumer"}
+LATE: dict[str, object] = {"volumeBindingMode": "WaitForFirstConsumer"}
 
 
 def test_a_bound_claim_is_identified_by_both_uids_and_the_source() -> None:
