@@ -96,12 +96,13 @@ def standing(grounds: Grounds | Problem, demand: Demand, reach: Reach) -> Found:
 
 
 def _current(checkpoint: Checkpoint, reach: Reach) -> Current:
-    claim = reach.volume.claim
+    claim, name = reach.volume.claim, reach.mount.volume
+    written_at = reach.case.facts.storage.written_at.get(name)
     return Current(
         checkpoint.metadata.uid,
         checkpoint.metadata.generation,
         volume_now(checkpoint, reach.volume),
-        claim.writer_seen_at if claim else None,
+        claim.writer_seen_at if claim else written_at,
         reach.case.facts.restored_at,
     )
 
