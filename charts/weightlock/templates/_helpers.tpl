@@ -69,6 +69,19 @@ Context: root, file. Yields YAML documents.
 {{- end }}
 {{- end }}
 
+{{/*
+Takes CEL rules out of a schema. Old servers would drop them by themselves, but helm checks objects
+against what the server knows, and refuses.
+*/}}
+{{- define "weightlock.withoutCel" -}}
+{{- if kindIs "map" . }}
+{{- $_ := unset . "x-kubernetes-validations" }}
+{{- range $child := . }}{{ include "weightlock.withoutCel" $child }}{{ end }}
+{{- else if kindIs "slice" . }}
+{{- range $child := . }}{{ include "weightlock.withoutCel" $child }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* What pods of both processes have in common, in the Restricted profile. */}}
 {{- define "weightlock.podSecurity" -}}
 runAsNonRoot: true
