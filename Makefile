@@ -52,3 +52,4 @@ clean:
 
 include e2e/cluster.mk
 include e2e/observability.mk
+include e2e/demo.mk
