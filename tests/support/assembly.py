@@ -20,6 +20,8 @@ from weightlock_webhook.live.reads import LiveReads
 from weightlock_webhook.mutation.mutation import PodMutation
 from weightlock_webhook.requesting.events import RequestedEvents
 
+NO_FEATURES = Features(frozenset(), frozenset())
+
 
 @dataclass(frozen=True, slots=True)
 class Installation:
@@ -28,7 +30,7 @@ class Installation:
     namespace: str
     allowances: Allowances
     verifier_image: str = ""
-    features: Features = Features(frozenset(), frozenset())
+    features: Features = NO_FEATURES
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,10 @@ from weightlock_webhook.arming.keeper import Keeper
 from weightlock_webhook.arming.shipped import ShippedFile
 from weightlock_webhook.arming.store import ReleaseStore
 from weightlock_webhook.cache.access import access_of
-from weightlock_webhook.cache.client import Client, connected
+from weightlock_webhook.cache.client import connected
 from weightlock_webhook.cache.features import Features, discovered
 from weightlock_webhook.cache.knowledge import Knowledge, watch
+from weightlock_webhook.cache.transport import Transport
 from weightlock_webhook.certificates import tls
 from weightlock_webhook.certificates.authority import client_leaf, new_authority
 from weightlock_webhook.certificates.serving import Files, OwnLeaf, Serving, service_names
@@ -136,19 +137,24 @@ async def run_arm(settings: Settings) -> None:
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
+    async with connected(access_of(settings.kubeconfig, environment())) as client:
+        await serve_with(settings, client)
+
+
+async def serve_with(settings: Settings, transport: Transport) -> None:
+    """The same over any way to an API server."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with connected(access_of(settings.kubeconfig, environment())) as client:
-        process = Process.of(settings, client)
-        async with process.listening(), asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(job()) for job in process.jobs()]
-            await stop.wait()
-            log.info("draining for %s s", settings.drain_seconds)
-            await process.leave(settings.drain_seconds)
-            for task in running:
-                task.cancel()
+    process = Process.of(settings, transport)
+    async with process.listening(), asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(job()) for job in process.jobs()]
+        await stop.wait()
+        log.info("draining for %s s", settings.drain_seconds)
+        await process.leave(settings.drain_seconds)
+        for task in running:
+            task.cancel()
 
 
 @dataclass(slots=True)
@@ -165,7 +171,7 @@ class Process:
     """All the parts, wired."""
 
     settings: Settings
-    client: Client
+    client: Transport
     knowledge: Knowledge
     metrics: Metrics
     serving: Serving
@@ -179,7 +185,7 @@ class Process:
     ports: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, settings: Settings, client: Client) -> "Process":
+    def of(cls, settings: Settings, client: Transport) -> "Process":
         """Put everything together."""
         loop = asyncio.get_running_loop()
         clock, metrics, state = ForwardClock(now), Metrics(), State()
@@ -328,7 +334,7 @@ class Process:
 
 def _pods(
     settings: Settings,
-    client: Client,
+    client: Transport,
     knowledge: Knowledge,
     metrics: Metrics,
     parts: tuple[RequestedEvents, ForwardClock, State],

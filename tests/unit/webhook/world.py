@@ -153,9 +153,9 @@ def new_api(**policy: Any) -> ApiInMemory:
 def put_policy(
     api: ApiInMemory, name: str = "post-quantum", generation: int = 1, **spec: Any
 ) -> None:
-    document = policy_object(name, **spec)
-    metadata: Json = {**document["metadata"], "generation": generation}
-    api.put(CLUSTER_POLICIES, {**document, "metadata": metadata})
+    document: Json = policy_object(name, **spec)
+    document["metadata"]["generation"] = generation
+    api.put(CLUSTER_POLICIES, document)
 
 
 @asynccontextmanager

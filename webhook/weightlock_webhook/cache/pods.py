@@ -28,12 +28,16 @@ class _Nfs(msgspec.Struct, gc=False):
     readOnly: bool | None = None  # noqa: N815
 
 
+class _Ephemeral(msgspec.Struct, gc=False):
+    """That there is one says enough."""
+
+
 class _Volume(msgspec.Struct, gc=False):
     name: str = ""
     persistentVolumeClaim: _Claim | None = None  # noqa: N815
     hostPath: _HostPath | None = None  # noqa: N815
     nfs: _Nfs | None = None
-    ephemeral: msgspec.Raw | None = None
+    ephemeral: _Ephemeral | None = None
 
 
 class _Mount(msgspec.Struct, gc=False):

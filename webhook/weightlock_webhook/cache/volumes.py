@@ -27,7 +27,7 @@ class Volumes:
             handle = self._handles.pop(name, None)
             if handle is not None:
                 self._forget(handle, name)
-        if after is not None and (backing := _backing(after)) is not None:
+        if after is not None and (backing := backing_in(after)) is not None:
             self._handles[backing.name] = backing.handle
             if backing.may_be_written:
                 self._writers.setdefault(backing.handle, set()).add(backing.name)
@@ -82,7 +82,8 @@ def _document(volume: VolumeItem) -> dict[str, object]:
     return {"metadata": metadata, "spec": msgspec.json.decode(volume.spec)}
 
 
-def _backing(volume: VolumeItem) -> Backing | None:
+def backing_in(volume: VolumeItem) -> Backing | None:
+    """The volume as the decision sees it; None if it cannot be read."""
     try:
         return backing_of(_document(volume))
     except (WeightlockError, msgspec.MsgspecError, RecursionError):
