@@ -8,7 +8,7 @@
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -79,7 +79,9 @@ class Looker:
         try:
             return await self._looked(uid, body)
         except Exception:
-            # A turn that was taken for a Job that was not made must not be lost to the others.
+            # A turn that was taken for a Job that was not made must not be lost to the others, and
+            # being called up must not cut the pause short that follows a failure.
+            self._turns.wants_nothing(uid)
             if "verification" not in (body.get("status") or {}):
                 self._turns.runs_no_more(uid)
             raise
@@ -107,22 +109,27 @@ class Looker:
 
     def _decide(self, facts: Facts) -> Decision:
         """Decide, and take the turn that the decision uses before anybody else can."""
-        decision = actions_for(facts)
         metadata = facts.checkpoint.metadata
+        decision = actions_for(facts)
+        if decision.ticket is not None:
+            self._turns.wants(decision.ticket)
+            place = self._turns.place(metadata.uid)
+            if place.may_start and not facts.place.may_start:
+                decision = actions_for(replace(facts, place=place))
+        if decision.ticket is None:
+            self._turns.wants_nothing(metadata.uid)
         if decision.is_flying:
             self._turns.runs(metadata.uid, metadata.namespace)
         else:
             self._turns.runs_no_more(metadata.uid)
-        if decision.ticket is not None:
-            self._turns.wants(decision.ticket)
-        else:
-            self._turns.wants_nothing(metadata.uid)
         return decision
 
     async def _act(self, body: Json, facts: Facts, decision: Decision) -> Looked:
+        finished = decision.finished
         await self._actor.before(decision.before, body)
         if decision.create is not None:
             decision = await self._started(facts, decision.create)
+            await self._actor.before(decision.before, body)
         changed = False
         if decision.status is not None:
             try:
@@ -134,10 +141,11 @@ class Looker:
             if changed:
                 self._say(body, decision)
         await self._actor.after(decision.after, body)
-        if decision.finished is not None:
-            done = decision.finished
-            result = done.verdict.value
-            self._metrics.verification_ended(result, done.device, done.bytes, done.seconds)
+        if finished is not None:
+            result = finished.verdict.value
+            self._metrics.verification_ended(
+                result, finished.device, finished.bytes, finished.seconds
+            )
         return Looked(decision.requeue_after, changed)
 
     async def _started(self, facts: Facts, create: CreateJob) -> Decision:

@@ -275,9 +275,14 @@ def _again_after(look: _Look, memory: Memory) -> timedelta | None:
         waiting.look_again_at if waiting else None,
         standing.next_change(memory, facts),
         standing.refresh_at(began, facts) if began and has_policy else None,
-        *(job.created_at + ORPHAN_AGE for job in facts.jobs if not job.is_finished),
     ]
     flight = memory.flight
+    flying = flight.job_uid if flight else ""
+    moments += [
+        job.created_at + ORPHAN_AGE
+        for job in facts.jobs
+        if job.uid != flying and not job.is_finished
+    ]
     if flight is not None and fallback is not None and flight.device is DeviceKind.DEVICE:
         moments.append(flight.started_at + fallback.after)
     later = earliest(*(each for each in moments if each is not None and each > facts.now))

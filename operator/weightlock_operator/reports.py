@@ -192,9 +192,9 @@ def _trouble(job: SeenJob, pods: Sequence[SeenPod], now: datetime) -> Trouble | 
         if found is not None:
             return found
     if job.failure == "DeadlineExceeded":
-        return Trouble(
-            Reason.DEADLINE_EXCEEDED, "the verification took longer than limits.deadline"
-        )
+        said = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
+        late = Trouble(Reason.DEADLINE_EXCEEDED, _TOO_LONG)
+        return Trouble(Reason.UNSCHEDULABLE, said) if said else late
     if not job.is_finished or now < (job.finished_at or now) + CACHE_LAG:
         return None
     if job.failure:
@@ -224,9 +224,7 @@ def _failure(pod: SeenPod, container: SeenContainer) -> Trouble:
     if pod.reason in _NODE_GONE:
         return Trouble(Reason.NODE_LOST, f"the node {pod.node}: {pod.reason}")
     if pod.reason == "DeadlineExceeded":
-        return Trouble(
-            Reason.DEADLINE_EXCEEDED, "the verification took longer than limits.deadline"
-        )
+        return Trouble(Reason.DEADLINE_EXCEEDED, _TOO_LONG)
     if container.reason == "OOMKilled":
         return Trouble(Reason.OUT_OF_MEMORY, "the verifier needs more memory than its limit")
     code = container.exit_code if container.exit_code is not None else pod.reason

@@ -41,7 +41,9 @@ class Turns:
         ticket = self._tickets.get(uid)
         if ticket is None:
             return NO_PLACE
-        found = self._order.get(uid, NO_PLACE)
+        found = self._order.get(uid)
+        if found is None:  # it came after the order was made; alone it need not wait for the next
+            found = Place(len(self._tickets), may_start=len(self._tickets) == 1)
         fits = (
             self._busy[ticket.namespace] < ticket.per_namespace
             and len(self._running) < ticket.total
