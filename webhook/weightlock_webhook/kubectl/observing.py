@@ -28,6 +28,7 @@ from weightlock_webhook.kubectl.cluster import (
     namespaced,
     text_at,
 )
+from weightlock_webhook.kubectl.writers import written_claims
 from weightlock_webhook.policy_test.scenario import Key, Scenario, Subject
 
 NOT_READ: Final = "which you may not read"
@@ -45,7 +46,9 @@ class Observed:
     remarks: tuple[str, ...]
 
 
-def observe(cluster: Cluster, namespace: str, subjects: Sequence[Subject]) -> Observed:
+def observe(
+    cluster: Cluster, namespace: str, subjects: Sequence[Subject], now: datetime
+) -> Observed:
     """Read a namespace and the policies that may govern it.
 
     Raises:
@@ -69,6 +72,7 @@ def observe(cluster: Cluster, namespace: str, subjects: Sequence[Subject]) -> Ob
         device_claim_templates=reading.devices("resourceclaimtemplates") if uses_devices else {},
         highest_versions=reading.highest_versions(),
         restored_at=reading.restored_at(),
+        writers=reading.writers(now),
         absent=NOT_READ,
     )
     return Observed(scenario, checkpoints, tuple(reading.remarks))
@@ -141,6 +145,10 @@ class _Reading:
         except Malformed:
             self.remarks.append(f"ConfigMap {cluster_names.STATE_CONFIG_MAP} cannot be read.")
             return None
+
+    def writers(self, now: datetime) -> dict[Key, datetime]:
+        pods = self._listed(namespaced(self._namespace, "pods", api=CORE))
+        return {(self._namespace, name): at for name, at in written_claims(pods, now).items()}
 
     def _ours(self, config_map: str) -> JsonObject | None:
         try:

@@ -163,7 +163,7 @@ def _wanted(
             f" weightlock why {target} --namespace {namespace}",
         )
     subjects = tuple(target.subjects(found))
-    observed = observe(cluster, namespace, subjects)
+    observed = observe(cluster, namespace, subjects, now)
     trial = trial_of(observed.scenario, Seals(assumed=True), now)
     template = subjects[0].template
     wanted = wanted_by(pod_of(template.metadata, template.spec), trial.facts[namespace])

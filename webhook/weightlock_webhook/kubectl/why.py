@@ -115,7 +115,7 @@ def explain(cluster: Cluster, args: argparse.Namespace, now: datetime) -> Explan
         events = events_of(cluster, namespace)
         found, subjects, notes = _on_cluster(cluster, target, events)
     # Step 2.
-    observed = observe(cluster, namespace, subjects)
+    observed = observe(cluster, namespace, subjects, now)
     # Step 3.
     trial = trial_of(observed.scenario, Seals(assumed=True), now)
     # Step 4.

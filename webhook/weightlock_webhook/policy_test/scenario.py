@@ -47,6 +47,8 @@ class Scenario:
     """Objects that no decision looks at, such as Services."""
     highest_versions: Mapping[str, int] = field(default_factory=dict)
     restored_at: datetime | None = None
+    writers: Mapping[Key, datetime] = field(default_factory=dict)
+    """When claims could last be written to, where that is known."""
     absent: str = "which no file holds"
     """Why an object that is named is not here."""
 

@@ -138,7 +138,7 @@ def _given_claim(scenario: Scenario, key: Key, assumptions: list[str]) -> Claim:
     root = Fields.of(document, "persistentVolumeClaim")
     volume_name = root.child("spec").text("volumeName")
     persistent_volume = scenario.volumes.get(("", volume_name))
-    claim = claim_of(document, persistent_volume)
+    claim = claim_of(document, persistent_volume, scenario.writers.get(key))
     is_bound = root.child("status").text("phase") == "Bound"
     if persistent_volume is None and is_bound:
         backing = assumed_backing(claim, volume_name, _checkpoints(scenario, key[0]))

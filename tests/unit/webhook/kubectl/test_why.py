@@ -436,6 +436,44 @@ def test_what_the_operator_remembers_counts(
     assert f"Deny ({reason})" in said(capsys, found, "pod/trainer-0")[1]
 
 
+def writing(claim: str = "llama", *, read_only: bool = False, **status: Any) -> Object:
+    spec = pod_spec(
+        claim_volume(claim=claim, read_only=False),
+        containers=[container(mount(readOnly=read_only), mount("other", at="/o"))],
+    )
+    spec["volumes"].append(volume("other", emptyDir={}))
+    return pod("writer", spec=spec, status=status)
+
+
+def ended(*ends: str) -> Object:
+    states = [{"state": {"terminated": {"finishedAt": end}}} for end in ends]
+    return {"phase": "Succeeded", "containerStatuses": [{"state": {}}, *states]}
+
+
+@pytest.mark.parametrize(
+    ("writer", "reason"),
+    [
+        pytest.param(writing(phase="Running"), "WriterSeen", id="a writer that runs"),
+        pytest.param(
+            writing(**ended("2026-11-21T11:30:00Z")), "WriterSeen", id="one that ran since"
+        ),
+        pytest.param(
+            writing(**ended("2026-11-21T10:30:00Z")), "Verified", id="one that ran before"
+        ),
+        pytest.param(writing(**ended()), "Verified", id="one that never ran"),
+        pytest.param(writing(**ended("soon")), "WriterSeen", id="one that ended who knows when"),
+        pytest.param(writing("elsewhere"), "Verified", id="a writer to another claim"),
+        pytest.param(writing(read_only=True), "Verified", id="a reader"),
+        pytest.param(pod("odd", spec={"volumes": 7}), "Verified", id="a pod of the future"),
+    ],
+)
+def test_who_can_write_is_seen(writer: Object, reason: str) -> None:
+    found = verified()
+    found.objects[f"{CORE}/namespaces/{NAMESPACE}/pods/writer"] = writer
+    (judged,) = explained(found, "pod/trainer-0").judged
+    assert judged.answer.reason == reason
+
+
 def test_an_instant_that_is_none_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     found = verified()
     found.objects.update(config("weightlock-state", restoredAt="yesterday"))
