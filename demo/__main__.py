@@ -1,4 +1,4 @@
-"""`python -m demo`: bring a cluster up, install, tell the story. `python -m demo down`: clean up."""
+"""`python -m demo`: bring a cluster up, install, tell the story. `python -m demo down`: tidy up."""
 
 from __future__ import annotations
 

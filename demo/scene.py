@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from e2e.cluster.api import Api, ApiError
 from e2e.cluster.choice import Kind, Record, Request, decide, provider_for
 from e2e.cluster.commands import Commands, Programs
 from e2e.cluster.native.preflight import Machine
 from e2e.cluster.progress import Progress
 from e2e.cluster.provider import Provider
+from e2e.cluster.running import RunningCluster
 from e2e.cluster.settings import Settings
 from e2e.images.__main__ import build
 from e2e.images.product import OPERATOR, VERIFIER_CPU, WEBHOOK, Product
@@ -25,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts" / "weightlock"
 PROGRAMS = Path(sysconfig.get_path("scripts"))
 NAMESPACE = "weightlock-system"
+KUBE_SYSTEM = "kube-system"
+NAME_LABEL = "kubernetes.io/metadata.name"
 CONTAINERD_NAME = "io.containerd.image.name"
 # The chart's name of each image, and what it is here. There is no GPU in the demo.
 IMAGES: Mapping[str, Product] = {
@@ -83,11 +88,21 @@ class Scene:
         return provider_for(kind, request, self.settings, self._commands, self.progress)
 
     def _install(self, provider: Provider, values: Path, log: Path) -> None:
+        label_namespaces(RunningCluster(provider, self._commands).api)
         helm: list[str] = [str(PROGRAMS / "helm"), "upgrade", "--install", "weightlock", str(CHART)]
         helm += ["--kubeconfig", str(provider.kubeconfig), "--namespace", NAMESPACE]
         self._commands.run(
-            [*helm, "--create-namespace", "--values", str(values), "--wait", "--timeout", "5m"], log
+            [*helm, "--create-namespace", "--values", str(values), "--wait", "--timeout", "3m"], log
         )
+
+
+def label_namespaces(api: Api) -> None:
+    """What servers before 1.21 do not do: a label by which the webhook leaves these alone."""
+    for name in (KUBE_SYSTEM, NAMESPACE):
+        manifest: Json = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        with contextlib.suppress(ApiError):  # it is there already
+            api.create(manifest)
+        api.patch(manifest, {"metadata": {"labels": {NAME_LABEL: name}}})
 
 
 def images_in(archive: Path, commands: Commands) -> Json:
