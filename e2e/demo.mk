@@ -1,0 +1,8 @@
+# Included by the Makefile: the story on a real cluster. CI=1 tells it without pauses.
+.PHONY: demo demo-down
+
+demo: $(STAMP) ## a cluster, the product on it, and the story in the terminal
+	$(BIN)/python -m demo $(if $(CI),--no-pauses)
+
+demo-down: $(STAMP) ## remove what the demo made
+	$(BIN)/python -m demo down
