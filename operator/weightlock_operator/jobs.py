@@ -34,7 +34,6 @@ from weightlock.policy.sources import (
     ClaimSource,
     CsiSource,
     HostPathSource,
-    ImageSource,
     NfsSource,
     Source,
 )
@@ -284,5 +283,4 @@ def volume_source(source: Source) -> Mapping[str, object]:
         case CsiSource(driver=driver, attributes=attributes):
             csi: dict[str, object] = {"driver": driver, "readOnly": True}
             return {"csi": {**csi, "volumeAttributes": dict(attributes)} if attributes else csi}
-        case ImageSource(reference=reference):
-            return {"image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
+    return {"image": {"reference": source.reference, "pullPolicy": "IfNotPresent"}}

@@ -134,7 +134,7 @@ class SeenPod:
             job_uid=_controller(metadata, "Job"),
             nonce=metadata.section("labels", None).text_or(NONCE_LABEL, str, ""),
             created_at=metadata.text("creationTimestamp", scalars.instant),
-            spec_hash=pod_spec_hash(_mapping(root.raw("spec"))),
+            spec_hash=pod_spec_hash(root.mapping("spec")),
             phase=status.text_or("phase", str, "Pending"),
             index=int(index) if index.isdecimal() and index.isascii() else None,
             node=spec.text_or("nodeName", str, ""),
@@ -154,7 +154,7 @@ def template_spec(job: object) -> Mapping[str, object]:
         Malformed: if it has none.
     """
     spec = Fields(job, "job", None, Malformed).section("spec", None)
-    return _mapping(spec.section("template", None).raw("spec"))
+    return spec.section("template", None).mapping("spec")
 
 
 def _container(status: Fields) -> SeenContainer:
@@ -184,9 +184,3 @@ def _controller(metadata: Fields, kind: str) -> str:
         if owner.boolean_or("controller", default=False) and owner.text("kind", str) == kind:
             return owner.text("uid", str)
     return ""
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise Malformed("a spec that is no object")
-    return value

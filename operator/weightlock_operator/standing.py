@@ -42,12 +42,8 @@ def without_stale(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:
 
     Without any policy there is no age at which it ends; then it is kept, and admits nothing.
     """
-    if memory.record is None:
+    if memory.record is None or not facts.composition.policies:
         return memory, None
-    if not facts.composition.policies:
-        intact = seal_intact(memory.record, memory.seal, facts.seal_keys)
-        broken = Word(Reason.SEAL_BROKEN, "the seal of the status is not ours")
-        return (memory, None) if intact else (replace(memory, record=None, seal=""), broken)
     metadata = facts.checkpoint.metadata
     violations = stale(
         memory.record,
@@ -70,9 +66,14 @@ def without_stale(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:
 
 
 def valued(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:
-    """The memory under the newest seal, and what its record is worth now."""
+    """The memory under the newest seal, and what its record is worth now.
+
+    Nothing is sealed anew but what has an intact seal, or ours would vouch for a forgery.
+    """
     if memory.record is None:
         return memory, None
+    if not seal_intact(memory.record, memory.seal, facts.seal_keys):
+        return replace(memory, record=None, seal=""), None
     sealed = seal(memory.record, facts.seal_keys[0])
     worth = judged(memory.record, facts) if facts.composition.policies else None
     return replace(memory, seal=sealed), worth

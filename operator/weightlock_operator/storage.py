@@ -4,7 +4,6 @@ A claim's name proves nothing; a verdict is bound to the claim's uid, the persis
 and the hash of what that volume really is.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -112,7 +111,7 @@ def _claimed(
                 uid,
                 metadata.text("name", str),
                 metadata.text("uid", str),
-                persistent_volume_hash(_mapping(volume.raw("spec"))),
+                persistent_volume_hash(volume.mapping("spec")),
                 spec.path,
             ),
             claim_uid=uid,
@@ -149,9 +148,3 @@ def _binds_late(storage_class: object | None) -> bool:
         return False
     fields = Fields(storage_class, "storageClass", None, Malformed)
     return fields.text_or("volumeBindingMode", str, "") == _BINDS_LATE
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise Malformed("a persistent volume whose spec is no object")
-    return value

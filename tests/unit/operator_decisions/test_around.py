@@ -144,9 +144,9 @@ def test_what_is_not_registered(policies: Composition, known: list[CheckpointSpe
 @given(st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", fullmatch=True))
 def test_the_name_of_a_registered_checkpoint_is_a_name(claim: str) -> None:
     name = checkpoint_name(claim)
-    assert Checkpoint.from_object(
-        {**checkpoint_object(), "metadata": {"name": name, "namespace": "x"}}
-    )
+    metadata = {"name": name, "namespace": "x"}
+    made = Checkpoint.from_object({**checkpoint_object(), "metadata": metadata})
+    assert made.metadata.name == name
     assert len(name) <= 63
     assert name != checkpoint_name(claim + "x")
 

@@ -7,6 +7,7 @@ from tests.unit.operator_decisions.simulated import (
     OTHER_KEY,
     Cluster,
     Content,
+    checkpoint_object,
     claim_object,
     pod_object,
     volume_object,
@@ -15,6 +16,9 @@ from tests.unit.policy.builders import EC, PQ, PQ_TOO, authority, policy_object,
 
 from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
+from weightlock_operator import reconcile
+from weightlock_operator.facts import ServerFeatures
+from weightlock_operator.queue import Running
 
 
 @pytest.fixture
@@ -209,3 +213,61 @@ def test_infrastructure_trouble_is_retried_ever_more_slowly(cluster: Cluster) ->
     cluster.refuse_jobs = ""
     cluster.settle()
     assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+def test_another_generation_calls_off_what_flies(cluster: Cluster) -> None:
+    cluster.look()
+    (job,) = cluster.jobs
+    metadata = cluster.checkpoint["metadata"]
+    assert isinstance(metadata, dict)
+    metadata["generation"] = 2
+    cluster.look()
+    assert job not in cluster.jobs
+
+
+def test_a_policy_that_is_tried_out_takes_no_verdict_away(cluster: Cluster) -> None:
+    trust = signatures(authority("second", PQ_TOO))
+    watching = policy_object("watching", signatures=trust, enforcement="Audit")
+    cluster.policies.append(watching)
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+def test_a_forged_record_does_not_outlast_the_absence_of_policies(verified: Cluster) -> None:
+    policies, verified.policies = verified.policies, []
+    verified.status["modelVersion"] = 99
+    verified.look()
+    verified.policies = policies
+    verified.look()
+    assert verified.phase != "Verified"
+
+
+def test_a_floor_is_raised_once(verified: Cluster) -> None:
+    facts = verified.facts()
+    assert reconcile.actions_for(facts).before == ()
+    verified.floors.clear()
+    verified.look()
+    assert verified.floors == {"llama-70b": 7}
+
+
+def test_what_kept_a_verification_from_starting_is_forgotten_once_it_does_not() -> None:
+    image = "registry.example/models/llama@sha256:" + "ab" * 32
+    cluster = Cluster(checkpoint=checkpoint_object(source={"image": {"reference": image}}))
+    cluster.look()
+    cluster.running = [Running(f"other-{number}", "b") for number in range(32)]
+    cluster.server = ServerFeatures(image_volumes=True)
+    cluster.look()
+    conditions = cluster.status["conditions"]
+    assert isinstance(conditions, list)
+    assert [each["reason"] for each in conditions if each["type"] == "Scheduled"] == ["Queued"]
+
+
+def test_denied_roots_and_keys_count_at_once(verified: Cluster) -> None:
+    for denied, reason in (
+        ({"digests": ["sha256:" + "ab" * 32]}, "DigestDenied"),
+        ({"keyids": [PQ.keyid]}, "KeyRevoked"),
+    ):
+        verified.policies = [policy_object(denied=denied)]
+        verified.look()
+        assert (verified.phase, verified.reason) == ("Failed", reason)
+    assert verified.jobs_made == 1

@@ -181,6 +181,13 @@ def test_images_by_tag_accept_nothing_by_themselves(cluster: Cluster) -> None:
     [
         pytest.param(lambda job: job["spec"]["template"]["spec"].update(hostPID=True), id="pod"),
         pytest.param(lambda job: job["metadata"].update(ownerReferences=[]), id="owner"),
+        pytest.param(
+            lambda job: job["metadata"]["ownerReferences"][0].update(controller=False),
+            id="no controller",
+        ),
+        pytest.param(
+            lambda job: job["metadata"]["ownerReferences"][0].update(kind="Pod"), id="other owner"
+        ),
         pytest.param(lambda job: job["metadata"]["labels"].clear(), id="labels"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.unit.operator_decisions.simulated import (
     Cluster,
+    Content,
     checkpoint_object,
     claim_object,
     pod_object,
@@ -23,13 +24,14 @@ from weightlock.policy.sources import (
     NfsSource,
     Source,
 )
+from weightlock.reasons import Reason
 from weightlock.verdict.records import instant_text
 from weightlock.verdict.storage import persistent_volume_hash
 from weightlock_operator.storage import StorageState, claimed_storage
 from weightlock_operator.usage import PodUse, use_of, uses_of
 
 SPEC = CheckpointSpec(ClaimSource("llama"), VolumePath.parse("/step-1200"))
-LATE = {"volumeBindingMode": "WaitForFirstConsumer"}
+LATE: dict[str, object] = {"volumeBindingMode": "WaitForFirstConsumer"}
 
 
 def test_a_bound_claim_is_identified_by_both_uids_and_the_source() -> None:
@@ -158,6 +160,7 @@ WRITES, READS, NOTHING = True, False, None
             id="another claim",
         ),
         pytest.param(CLAIM, pod(claim(), {}, node=""), NOTHING, id="no node yet"),
+        pytest.param(CLAIM, pod(claim(), {"name": "other"}), WRITES, id="mount of another volume"),
         pytest.param(HOST, pod(host("/mnt/models/llama"), {}), WRITES, id="host path"),
         pytest.param(HOST, pod(host("/mnt"), {"readOnly": True}), READS, id="folder above"),
         pytest.param(HOST, pod(host("/"), {"subPath": "mnt/models"}), WRITES, id="through /"),
@@ -219,3 +222,21 @@ def test_a_volume_that_nobody_can_write_has_no_writers() -> None:
     cluster = Cluster(volume=volume, others=[pod_object(read_only=False)])
     cluster.settle()
     assert cluster.phase == "Verified"
+
+
+def test_a_failure_says_nothing_once_its_claim_is_gone() -> None:
+    cluster = Cluster(content=Content(reason=Reason.EXTRA_FILE))
+    cluster.settle()
+    cluster.claim = None
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Pending", "StoragePending")
+
+
+def test_trouble_with_a_claim_that_is_not_bound_yet_slows_down_too() -> None:
+    cluster = Cluster(claim=claim_object(volume=""), volume=None, storage_class=LATE)
+    cluster.is_requested, cluster.refuse_jobs = True, "exceeded quota"
+    for _ in range(4):
+        cluster.look()
+        cluster.pass_time(hours=2)
+    assert cluster.status["attempts"] == 4
+    assert "volume" not in cluster.status
