@@ -8,6 +8,7 @@ from typing import Final
 
 import orjson
 
+from weightlock.reasons import Reason
 from weightlock_webhook.documents import Request
 from weightlock_webhook.metrics import Metrics
 from weightlock_webhook.responses import Response
@@ -115,7 +116,7 @@ def _ascii_json(line: dict[str, object]) -> str:
 
 
 def _is_dull(response: Response) -> bool:
-    return response.allowed and not response.audit.get("policy") and not response.warnings
+    return response.allowed and response.reason == Reason.NOT_GOVERNED and not response.warnings
 
 
 def _cut(text: str) -> str:

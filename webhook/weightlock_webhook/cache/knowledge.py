@@ -31,6 +31,9 @@ STALE_SECONDS: Final = 90.0
 """Beyond this nothing is let in. Watches prove themselves every 50 seconds, and a silent one is
 replaced after 75."""
 
+FRESH_SECONDS: Final = 1.0
+"""For how long a look at all the ages need not be repeated."""
+
 
 class Knowledge:
     """The stores, and what is worked out beside them. `clock` is the wall clock, in UTC."""
@@ -44,6 +47,7 @@ class Knowledge:
     ) -> None:
         self._steady = steady
         self._stale_seconds = stale_seconds
+        self._found_fresh_at = float("-inf")
         self.namespaces: Store[NamespaceItem] = Store("namespaces")
         self.policies = Policies(self.namespaces)
         self.cluster_policies: Store[PolicyItem] = Store(
@@ -116,6 +120,8 @@ class Knowledge:
             Stale: naming the resource.
         """
         now = self._steady()
+        if now - self._found_fresh_at < FRESH_SECONDS:
+            return
         for store in self.stores:
             age = store.staleness_seconds(now)
             if age > self._stale_seconds:
@@ -125,6 +131,7 @@ class Knowledge:
                     f" at most {self._stale_seconds:.0f} s are acceptable",
                     hint="See whether the webhook reaches the API server, then try again.",
                 )
+        self._found_fresh_at = now
 
 
 async def watch(
