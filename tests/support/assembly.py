@@ -15,6 +15,7 @@ from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
 from weightlock_webhook.judging.judge import Judging
+from weightlock_webhook.judging.recalling import RecalledDecisions
 from weightlock_webhook.judging.remembering import RememberingJudge
 from weightlock_webhook.live.reads import LiveReads
 from weightlock_webhook.mutation.mutation import PodMutation
@@ -79,14 +80,9 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
     gathering = Gathering(knowledge, installation.allowances, RememberingJudge())
     reads = LiveReads(transport, edges.observed)
     requests = RequestedEvents(transport, Cached(knowledge), clock, edges.steady_clock)
-    judge = Judging(
-        knowledge,
-        gathering,
-        Confirming(knowledge, gathering, reads, clock),
-        requests,
-        clock,
-        installation.allowances,
-    )
+    decisions = RecalledDecisions()
+    confirming = Confirming(knowledge, gathering, reads, clock, decisions)
+    judge = Judging(knowledge, gathering, confirming, requests, clock, decisions)
     mutation = PodMutation(
         knowledge.policies.governing,
         knowledge,

@@ -43,7 +43,7 @@ class Gathering:
 
     def __init__(self, knowledge: Knowledge, allowances: Allowances, judge: Judge) -> None:
         self._knowledge = knowledge
-        self._allowances = allowances
+        self.allowances = allowances
         self._judge = judge
 
     def facts(self, subject: Subject, lookup: Lookup, now: datetime) -> Facts:
@@ -78,7 +78,7 @@ class Gathering:
             ),
             knowledge.seal_keys.keys,
             now,
-            self._allowances,
+            self.allowances,
             highest_versions=knowledge.versions.highest,
             restored_at=knowledge.restores.restored_at,
             judge=self._judge,

@@ -22,9 +22,9 @@ from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.objects import CheckpointItem, Item, Key
 from weightlock_webhook.cache.store import is_same
 from weightlock_webhook.decision.answers import Answer, Outcome
-from weightlock_webhook.decision.decide import decide
 from weightlock_webhook.gathering.gather import Gathering, Subject, ephemeral_claim_of
 from weightlock_webhook.gathering.lookups import Cached, Live
+from weightlock_webhook.judging.recalling import RecalledDecisions
 from weightlock_webhook.live.reads import LOOK_SECONDS, LiveReads
 from weightlock_webhook.mounts import sources
 
@@ -68,12 +68,14 @@ class Confirming:
         gathering: Gathering,
         reads: LiveReads,
         clock: Callable[[], datetime],
+        decisions: RecalledDecisions,
     ) -> None:
         self._knowledge = knowledge
         self._gathering = gathering
         self._reads = reads
         self._clock = clock
         self._cached = Cached(knowledge)
+        self._decisions = decisions
 
     async def confirm(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
         """What the answer is by live reads of all that it hangs on.
@@ -94,7 +96,9 @@ class Confirming:
             if decided_at == self._knowledge.version:
                 return answer
             decided_at = self._knowledge.version
-            answer = decide(subject.pod, self._gathering.facts(subject, read, self._clock()))
+            answer = self._decisions.decide(
+                subject.pod, self._gathering.facts(subject, read, self._clock())
+            )
             if answer.outcome not in CONFIRMED:
                 return answer
         raise Stale("what the pod mounts changes while it is looked at", hint="Try again.")
@@ -114,7 +118,9 @@ class Confirming:
         if not listed and not _differs(wanted, before, read):
             return answer
         read = replace(read, read_checkpoints={**listed, **read.read_checkpoints})
-        return decide(subject.pod, self._gathering.facts(subject, read, self._clock()))
+        return self._decisions.decide(
+            subject.pod, self._gathering.facts(subject, read, self._clock())
+        )
 
     def _known(self, subject: Subject) -> Iterator[Key]:
         for volume in subject.pod.volumes:

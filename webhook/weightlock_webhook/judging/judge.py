@@ -17,12 +17,12 @@ from weightlock.errors import Refused
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.decision.answers import Answer, Outcome, Problem
-from weightlock_webhook.decision.decide import decide, unreadable
-from weightlock_webhook.decision.facts import Allowances
+from weightlock_webhook.decision.decide import unreadable
 from weightlock_webhook.gathering.gather import Gathering, Subject
 from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.judging.confirming import CONFIRMED
-from weightlock_webhook.mounts.pods import pod_of
+from weightlock_webhook.judging.recalling import RecalledDecisions
+from weightlock_webhook.judging.recognizing import RecognizedPods
 from weightlock_webhook.reviews.collaborators import PodQuestion
 
 
@@ -56,15 +56,25 @@ class Judging:
         confirmation: Confirmation,
         requests: Requests,
         clock: Callable[[], datetime],
-        allowances: Allowances,
+        decisions: RecalledDecisions,
     ) -> None:
         self._knowledge = knowledge
         self._gathering = gathering
         self._confirmation = confirmation
         self._requests = requests
         self._clock = clock
-        self._allowances = allowances
         self._cached = Cached(knowledge)
+        self._pods = RecognizedPods()
+        self._decisions = decisions
+
+    def leaves_alone(self, namespace: str) -> bool:
+        """Whether nobody there minds pods that hold only scratch space and configuration.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        self._knowledge.expect_fresh()
+        return self._knowledge.policies.governing(namespace).leaves_plain_pods_alone
 
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         """The decision; a positive one rests on live reads of what identity hangs on.
@@ -72,15 +82,15 @@ class Judging:
         Raises:
             WeightlockError: if the question cannot be answered in time or at all.
         """
-        if question.namespace in self._allowances.exempt_namespaces:
+        if question.namespace in self._gathering.allowances.exempt_namespaces:
             return Answer(Reason.NOT_GOVERNED)
         try:
-            subject = subject_of(question)
+            subject = self._subject(question)
         except Refused as refused:
             return unreadable(refused)
         self._knowledge.expect_fresh()
         facts = self._gathering.facts(subject, self._cached, self._clock())
-        answer = decide(subject.pod, facts)
+        answer = self._decisions.decide(subject.pod, facts)
         if _waits(answer, question):
             answer = await self._confirmation.look(subject, answer, deadline)
         if answer.outcome in CONFIRMED and subject.pod.has_storage:
@@ -91,16 +101,16 @@ class Judging:
                     self._requests.ask(subject, problem)
         return answer
 
+    def _subject(self, question: PodQuestion) -> Subject:
+        """The pod of a question.
 
-def subject_of(question: PodQuestion) -> Subject:
-    """The pod of a question.
-
-    Raises:
-        Refused: for a pod that the API server would not have sent.
-    """
-    pod = pod_of(question.metadata, question.spec)
-    uid = question.metadata.get("uid")
-    return Subject(pod, question.namespace, question.name, uid if isinstance(uid, str) else "")
+        Raises:
+            Refused: for a pod that the API server would not have sent.
+        """
+        pod = self._pods.read(question.metadata, question.spec)
+        uid = question.metadata.get("uid")
+        name = uid if isinstance(uid, str) else ""
+        return Subject(pod, question.namespace, question.name, name)
 
 
 def _waits(answer: Answer, question: PodQuestion) -> bool:
