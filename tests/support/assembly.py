@@ -14,8 +14,8 @@ from weightlock_webhook.gathering.gather import Gathering
 from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
+from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.judge import Judging
-from weightlock_webhook.judging.recalling import RecalledDecisions
 from weightlock_webhook.judging.remembering import RememberingJudge
 from weightlock_webhook.live.reads import LiveReads
 from weightlock_webhook.mutation.mutation import PodMutation
@@ -80,9 +80,14 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
     gathering = Gathering(knowledge, installation.allowances, RememberingJudge())
     reads = LiveReads(transport, edges.observed)
     requests = RequestedEvents(transport, Cached(knowledge), clock, edges.steady_clock)
-    decisions = RecalledDecisions()
-    confirming = Confirming(knowledge, gathering, reads, clock, decisions)
-    judge = Judging(knowledge, gathering, confirming, requests, clock, decisions)
+    deciding = Deciding(gathering, clock)
+    judge = Judging(
+        knowledge,
+        deciding,
+        Confirming(knowledge, deciding, reads),
+        requests,
+        installation.allowances,
+    )
     mutation = PodMutation(
         knowledge.policies.governing,
         knowledge,

@@ -40,8 +40,8 @@ from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
+from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.judge import Confirmation, Judging
-from weightlock_webhook.judging.recalling import RecalledDecisions
 from weightlock_webhook.judging.remembering import RememberingJudge
 from weightlock_webhook.live.reads import LiveReads
 from weightlock_webhook.logs import DecisionLog, JsonLines, PlainLines, configure
@@ -362,11 +362,9 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
     )
     gathering = Gathering(knowledge, allowances, RememberingJudge())
     reads = LiveReads(client, parts.metrics.live_read)
-    decisions = RecalledDecisions()
-    confirming = Confirming(knowledge, gathering, reads, parts.clock, decisions)
-    judge = Judging(
-        knowledge, gathering, parts.confirmed(confirming), parts.events, parts.clock, decisions
-    )
+    deciding = Deciding(gathering, parts.clock)
+    confirming = Confirming(knowledge, deciding, reads)
+    judge = Judging(knowledge, deciding, parts.confirmed(confirming), parts.events, allowances)
 
     def features() -> Features:
         if state.features is None:

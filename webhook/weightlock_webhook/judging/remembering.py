@@ -6,7 +6,7 @@ ends, so between two such instants it is the same, and never longer (A23).
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,6 +16,7 @@ from weightlock.verdict.cases import Expected
 from weightlock.verdict.evidence import Evidence
 from weightlock.verdict.judge import judge
 from weightlock.verdict.judgement import Judgement
+from weightlock_webhook.judging.turns import turns_of_requirements
 
 MOST_JUDGEMENTS: Final = 100_000
 """About 10,000 checkpoints under 10 policies; each takes some hundred bytes."""
@@ -55,20 +56,16 @@ class RememberingJudge:
             return known.judgement
         kept = tuple(requirements)
         judgement = judge(evidence, kept, now, expected)
-        until = min((each for each in _turns(kept) if each > now), default=None)
+        until = min(
+            (
+                each
+                for requirement in kept
+                for each in turns_of_requirements(requirement)
+                if each > now
+            ),
+            default=None,
+        )
         self._known[key] = _Remembered(judgement, kept, now, until)
         if len(self._known) > MOST_JUDGEMENTS:
             self._known.popitem(last=False)
         return judgement
-
-
-def _turns(requirements: Sequence[SignatureRequirements]) -> Iterator[datetime]:
-    """Every instant at which the answer may change."""
-    for requirement in requirements:
-        signatures = requirement.signatures
-        if signatures.classical.sunset is not None:
-            yield signatures.classical.sunset
-        for authority in signatures.authorities:
-            yield from (
-                each for each in (authority.not_before, authority.not_after) if each is not None
-            )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from weightlock_webhook.decision.answers import Answer
+from weightlock_webhook.documents import JsonObject
 
 PatchOperation: TypeAlias = Mapping[str, object]
 """One operation of RFC 6902: op, path, value."""
@@ -33,6 +34,11 @@ class PodQuestion:
     name: str = ""
     node: str = ""
     dry_run: bool = False
+
+    @property
+    def content(self) -> bytes:
+        """The JSON of the spec, if that is how it came; else empty."""
+        return self.spec.content if isinstance(self.spec, JsonObject) else b""
 
 
 class PodJudge(Protocol):
