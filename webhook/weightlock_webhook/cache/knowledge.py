@@ -31,9 +31,6 @@ STALE_SECONDS: Final = 90.0
 """Beyond this nothing is let in. Watches prove themselves every 50 seconds, and a silent one is
 replaced after 75."""
 
-FRESH_SECONDS: Final = 1.0
-"""For how long a look at all the ages need not be repeated."""
-
 
 class Knowledge:
     """The stores, and what is worked out beside them. `clock` is the wall clock, in UTC."""
@@ -47,7 +44,7 @@ class Knowledge:
     ) -> None:
         self._steady = steady
         self._stale_seconds = stale_seconds
-        self._found_fresh_at = float("-inf")
+        self._fresh_until = 0.0
         self.namespaces: Store[NamespaceItem] = Store("namespaces")
         self.policies = Policies(self.namespaces)
         self.cluster_policies: Store[PolicyItem] = Store(
@@ -120,7 +117,8 @@ class Knowledge:
             Stale: naming the resource.
         """
         now = self._steady()
-        if now - self._found_fresh_at < FRESH_SECONDS:
+        # What was proven stays proven, so until the oldest proof is too old nothing can be stale.
+        if now <= self._fresh_until:
             return
         for store in self.stores:
             age = store.staleness_seconds(now)
@@ -131,7 +129,8 @@ class Knowledge:
                     f" at most {self._stale_seconds:.0f} s are acceptable",
                     hint="See whether the webhook reaches the API server, then try again.",
                 )
-        self._found_fresh_at = now
+        oldest = max(store.staleness_seconds(now) for store in self.stores)
+        self._fresh_until = now + self._stale_seconds - oldest
 
 
 async def watch(

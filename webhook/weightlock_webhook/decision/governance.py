@@ -11,7 +11,8 @@ from datetime import timedelta
 from weightlock.policy.objects import Policy, PolicyKind, policies_governing
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.policy.spec import Enforcement, ReadOnly
-from weightlock.policy.volumes import VolumeAction, Volumes
+from weightlock.policy.volumes import VolumeAction, VolumeFacts, Volumes
+from weightlock_webhook.mounts.sources import CONFIGURATION, EMPTY_DIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class Governance:
     has_floor: bool
     """Whether an administrator has written any policy; a tenant's does not count (A14)."""
 
+    leaves_plain_pods_alone: bool = False
+    """Whether no rule names scratch space or configuration, so that a pod with nothing else is
+    nobody's business."""
+
     @classmethod
     def of(
         cls, policies: Iterable[Policy], namespace: str, labels: Mapping[str, str]
@@ -63,12 +68,21 @@ class Governance:
         governing = tuple(
             sorted(policies_governing(known, namespace, labels), key=lambda policy: policy.origin)
         )
+        views = _views(governing)
         return cls(
             governing,
-            _views(governing),
+            views,
             tuple(policy.origin for policy in governing),
             any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in known),
+            all(map(_leaves_plain_volumes_alone, views)),
         )
+
+
+def _leaves_plain_volumes_alone(view: View) -> bool:
+    return all(
+        view.only_rules.action_for(VolumeFacts(kind)) is VolumeAction.IGNORE
+        for kind in sorted(CONFIGURATION | {EMPTY_DIR})
+    )
 
 
 def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
