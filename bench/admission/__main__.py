@@ -27,7 +27,7 @@ from bench.admission.load import Result, callers, paced, saturated
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "manifests" / "base" / "webhook" / "configuration.yaml"
 CROWD = 16
-BODIES = 2_000
+BODIES = 1_000
 WEBHOOK_CORE, OTHER_CORE = 0, 1
 
 

@@ -27,7 +27,7 @@ from weightlock_webhook.certificates.authority import new_authority, server_leaf
 
 Json = world.Json
 BOOKMARK_SECONDS = 20.0
-OPENAPI = {
+OPENAPI: Json = {
     "definitions": {
         f"io.k8s.api.core.v1.{kind}": {"properties": {name: {} for name in names}}
         for kind, names in {

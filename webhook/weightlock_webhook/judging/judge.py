@@ -64,6 +64,15 @@ class Judging:
         self._cached = Cached(knowledge)
         self._pods = Pods()
 
+    def leaves_alone(self, namespace: str) -> bool:
+        """Whether nobody there minds pods that hold only scratch space and configuration.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        self._knowledge.expect_fresh()
+        return self._knowledge.policies.governing(namespace).leaves_plain_pods_alone
+
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         """The decision; a positive one rests on live reads of what identity hangs on.
 

@@ -44,6 +44,14 @@ class PodQuestion:
 class PodJudge(Protocol):
     """May this pod have what it mounts?"""
 
+    def leaves_alone(self, namespace: str) -> bool:
+        """Whether nobody there minds pods that hold only scratch space and configuration.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        ...
+
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         """The decision; a positive one rests on live reads of what identity hangs on.
 

@@ -27,8 +27,9 @@ from weightlock_webhook.guards.keys import is_marked
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
 from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.guards.verification_pods import Claimed, job_of, not_a_verification
-from weightlock_webhook.responses import Response, allowed, denied, judged, refused
+from weightlock_webhook.responses import Judged, Response, allowed, denied, judged, refused
 from weightlock_webhook.reviews.collaborators import Mutation, PodJudge, PodQuestion
+from weightlock_webhook.reviews.plain import is_plain
 from weightlock_webhook.reviews.reading import Reading
 from weightlock_webhook.wording import quoted
 
@@ -36,6 +37,7 @@ MIRROR: Final = "MirrorPod"
 VERIFICATION: Final = "VerificationPod"
 EXEMPT: Final = "ExemptNamespace"
 UNCHANGED: Final = "Unchanged"
+PLAIN: Final = allowed()
 _JOB_CONTROLLER: Final = User(JOB_CONTROLLER_USER)
 
 
@@ -56,11 +58,14 @@ class PodReviews:
         self._mutation = mutation
         self._reading = reading
         self._rules = rules
+        self._judged = Judged()
 
     async def validate(self, request: Request, deadline: float) -> Response:
         """A pod is made or changed; all mutators are through."""
         if request.namespace in self._rules.exempt_namespaces:
             return allowed(EXEMPT)
+        if self._is_nobodys(request):
+            return PLAIN
         pod = documents.decoded(request.object, documents.POD, "pod")
         if request.operation == "UPDATE":
             return await self._updated(request, pod, deadline)
@@ -75,9 +80,11 @@ class PodReviews:
 
     async def mutate(self, request: Request, deadline: float) -> Response:
         """A pod is made: hold or inject it if that is the answer; all else is validation's."""
-        pod = documents.decoded(request.object, documents.POD, "pod")
         if request.namespace in self._rules.exempt_namespaces:
             return allowed(EXEMPT)
+        if self._is_nobodys(request):
+            return PLAIN
+        pod = documents.decoded(request.object, documents.POD, "pod")
         if is_marked(pod.metadata) or _is_mirror(request, pod):
             return allowed(UNCHANGED)
         question = question_of(request, pod)
@@ -119,6 +126,14 @@ class PodReviews:
             return refused(wrong) if wrong else allowed(VERIFICATION)
         question = question_of(request, pod, node=binding.target.name)
         return self._running(question, await self.judge.answer(question, deadline))
+
+    def _is_nobodys(self, request: Request) -> bool:
+        """Whether a new pod holds nothing that anybody has to verify."""
+        return (
+            request.operation == "CREATE"
+            and is_plain(request.object)
+            and self.judge.leaves_alone(request.namespace)
+        )
 
     async def _exception(self, request: Request, pod: Pod, deadline: float) -> Response | None:
         """Steps 2 and 3."""
@@ -168,7 +183,7 @@ class PodReviews:
         """Step 5, for a pod that is being made."""
         match answer.outcome:
             case Outcome.ALLOW:
-                return judged(answer)
+                return self._judged(answer)
             case Outcome.DENY:
                 return denied(answer)
             case _:
