@@ -34,3 +34,8 @@ def cluster(pytestconfig: pytest.Config) -> RunningCluster:
 def tenant(cluster: RunningCluster) -> Tenant:
     """Someone with edit rights in a namespace of this test's own."""
     return cluster.tenant()
+
+
+@pytest.fixture(scope="session")
+def nobodys_policy(cluster: RunningCluster) -> None:
+    """One policy that governs no namespace: without any, all pods with volumes would be refused."""

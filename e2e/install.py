@@ -5,7 +5,6 @@ Used by `python -m e2e` and by the demo, so that both try what a user does.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sysconfig
 import tarfile
@@ -13,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster.api import Api, ApiError, Json
+from e2e.cluster.api import Api, Json
 from e2e.cluster.running import RunningCluster
 from e2e.cluster.waiting import wait_until
 from e2e.images.archive import CONTAINERD_NAME
@@ -27,7 +26,7 @@ NAMESPACE = "weightlock-system"
 RELEASE = "weightlock"
 NAME_LABEL = "kubernetes.io/metadata.name"
 EXEMPT = ("kube-system", NAMESPACE)
-HELM_TIMEOUT = "5m"
+HELM_TIMEOUT = "3m"
 ARMED_SECONDS = 60.0
 HOOKS = "/apis/admissionregistration.k8s.io/v1"
 CONFIGURATIONS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
@@ -84,12 +83,24 @@ class Installation:
 
 
 def label_exempt_namespaces(api: Api) -> None:
-    """What servers before 1.21 do not do: the label by which configurations exempt a namespace."""
+    """What servers before 1.21 do not do: the label by which configurations exempt a namespace.
+
+    Only where it is missing: a webhook that was installed before and is down refuses any change.
+    """
     for name in EXEMPT:
+        labels = {NAME_LABEL: name}
         namespace: Json = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        with contextlib.suppress(ApiError):  # it is there already
-            api.create(namespace)
-        api.patch(namespace, {"metadata": {"labels": {NAME_LABEL: name}}})
+        live = _namespaces(api).get(name)
+        if live is None:
+            api.create({**namespace, "metadata": {"name": name, "labels": labels}})
+        elif live.get(NAME_LABEL) != name:
+            api.patch(namespace, {"metadata": {"labels": labels}})
+
+
+def _namespaces(api: Api) -> dict[str, Json]:
+    """The labels of each."""
+    items = api.get("/api/v1/namespaces")["items"]
+    return {item["metadata"]["name"]: item["metadata"].get("labels", {}) for item in items}
 
 
 def is_armed(api: Api) -> bool:

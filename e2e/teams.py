@@ -1,0 +1,246 @@
+"""A team: a namespace under a policy of its own, with a volume that holds checkpoints."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.api import Api, ApiError, Json
+from e2e.cluster.running import RunningCluster
+from e2e.cluster.tenants import Tenant
+from e2e.cluster.waiting import wait_until
+from e2e.models import WEIGHTS, Key
+from e2e.pods import busybox, pod
+
+GROUP = "weightlock.dev/v1beta1"
+CLAIM = "models"
+TEAM_LABEL = "team"
+VERDICT_SECONDS = 120.0
+BOUND_SECONDS = 60.0
+READ_WEIGHTS = ("cat", f"/models/{WEIGHTS}")
+SERVE = ("sh", "-c", f"cat /models/{WEIGHTS} && sleep 3600")
+LABEL_CHECKPOINT = "weightlock.dev/checkpoint-uid"
+SETTLED = ("Verified", "ClassicalOnly", "Failed", "Error")
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Acts as the tenant where a tenant may, and as the administrator for policies and volumes."""
+
+    cluster: RunningCluster
+    tenant: Tenant
+
+    @property
+    def namespace(self) -> str:
+        return self.tenant.namespace
+
+    @property
+    def folder(self) -> Path:
+        """What is on the volume; also where hostPath volumes of this team are."""
+        return self.cluster.volumes / self.namespace
+
+    @property
+    def policy(self) -> Json:
+        """The manifest's identity, to read or change the live one."""
+        return {"apiVersion": GROUP, "kind": "ClusterModelPolicy", "metadata": self._own_name}
+
+    @property
+    def _own_name(self) -> Json:
+        return {"name": self.namespace}
+
+    def govern(self, keys: Mapping[str, Key], **changes: object) -> None:
+        """Have signatures by one of these keys demanded in this namespace, and only here."""
+        self.cluster.api.create(
+            {**self.policy, "spec": {**policy_spec(self, keys), **changes}}
+        )
+
+    def change_policy(self, **changes: object) -> None:
+        """Merge into the policy's spec."""
+        self.cluster.api.patch(self.policy, {"spec": changes})
+
+    def share_folder(self) -> None:
+        """Offer the folder as a local volume, and claim it."""
+        self.cluster.api.create(local_volume(self))
+        self.claim()
+
+    def claim(self) -> Json:
+        """Claim the volume as the tenant; what is bound."""
+        wanted = claim_for(self)
+        self.tenant.api.create(wanted)
+        return self.tenant.api.wait_for(
+            wanted, "the claim is bound", phase="Bound", timeout_seconds=BOUND_SECONDS
+        )
+
+    def checkpoint(self, name: str, **source: object) -> Json:
+        """The manifest of a checkpoint: the folder of its name on the claim, or another source."""
+        place = source or {"persistentVolumeClaim": {"claimName": CLAIM}, "path": f"/{name}"}
+        return self.tenant.object(GROUP, "ModelCheckpoint", name, spec={"source": place})
+
+    def register(self, name: str, **source: object) -> Json:
+        """Register a checkpoint as the tenant."""
+        return self.tenant.api.create(self.checkpoint(name, **source))
+
+    def status(self, name: str) -> Json:
+        """What the operator says of a checkpoint."""
+        status: Json = self.tenant.api.read(self.checkpoint(name)).get("status", {})
+        return status
+
+    def verdict(self, name: str, *phases: str, seconds: float = VERDICT_SECONDS) -> Json:
+        """The status as soon as its phase is one of these; without any, as soon as it is settled."""
+
+        def reached() -> Json | None:
+            status = self.status(name)
+            return status if status.get("phase") in (phases or SETTLED) else None
+
+        try:
+            return wait_until(f"a verdict on {name}", reached, timeout_seconds=seconds, poll=0.1)
+        except Exception as error:
+            error.add_note(f"so far: {self.status(name)}")
+            raise
+
+    def jobs(self) -> list[Json]:
+        """The verification Jobs of this namespace."""
+        listed: list[Json] = self.cluster.api.get(
+            f"/apis/batch/v1/namespaces/{self.namespace}/jobs?labelSelector={LABEL_CHECKPOINT}"
+        )["items"]
+        return listed
+
+    def verifiers(self, name: str) -> list[Json]:
+        """The pods of a checkpoint's verifications."""
+        uid = self.tenant.api.read(self.checkpoint(name))["metadata"]["uid"]
+        pods: list[Json] = self.cluster.api.get(
+            f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={LABEL_CHECKPOINT}={uid}"
+        )["items"]
+        return pods
+
+    def reader(
+        self, name: str, *, path: str = "", command: Sequence[str] = READ_WEIGHTS, **volume: object
+    ) -> Json:
+        """A pod that reads the weights of a checkpoint, by default that of its own name."""
+        mount: Json = {"name": "m", "mountPath": "/models", "readOnly": True}
+        if not volume:
+            mount["subPath"] = path or name
+        source = volume or {"persistentVolumeClaim": {"claimName": CLAIM, "readOnly": True}}
+        container = busybox(*command) | {"volumeMounts": [mount]}
+        return pod(self.tenant, name, [container], volumes=[{"name": "m", **source}])
+
+    def refusal(self, manifest: Json) -> str:
+        """Why the API server does not take a pod, which must not be there afterwards."""
+        with pytest.raises(ApiError) as refused:
+            self.tenant.api.create(manifest)
+        assert not exists(self.cluster.api, manifest)
+        return refused.value.message
+
+    def runs(self, manifest: Json) -> bytes:
+        """Create a pod and wait for its success; the weights that it has read."""
+        self.tenant.api.create(manifest)
+        return self.read_by(manifest)
+
+    def read_by(self, manifest: Json, phase: str = "Succeeded") -> bytes:
+        """What a pod has read, once it has reached a phase."""
+        name = manifest["metadata"]["name"]
+        self.tenant.api.wait_for(
+            manifest, f"pod {name}: {phase}", phase=phase, timeout_seconds=VERDICT_SECONDS
+        )
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log"
+        return self.cluster.api.get(path)["text"].encode()
+
+    def pod_status(self, manifest: Json) -> Json:
+        status: Json = self.tenant.api.read(manifest)["status"]
+        return status
+
+    def events_about(self, name: str) -> list[Json]:
+        """The events of this namespace about an object of that name."""
+        listed: list[Json] = self.cluster.api.get(
+            f"/api/v1/namespaces/{self.namespace}/events?fieldSelector=involvedObject.name={name}"
+        )["items"]
+        return listed
+
+
+@contextmanager
+def team_on(cluster: RunningCluster, name: str) -> Iterator[Team]:
+    """A team of its own; its policy and volume end with it, its namespace with the cluster."""
+    team = Team(cluster, cluster.tenant(name))
+    namespace: Json = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team.namespace}}
+    cluster.api.patch(namespace, {"metadata": {"labels": {TEAM_LABEL: team.namespace}}})
+    team.folder.mkdir()
+    try:
+        yield team
+    finally:
+        if exists(cluster.api, team.policy):
+            cluster.api.delete(team.policy)
+
+
+def policy_spec(team: Team, keys: Mapping[str, Key]) -> Json:
+    """Post-quantum signatures by any of the keys; classical ones are known, and not enough.
+
+    A folder of a node is trusted only where a policy names it.
+    """
+    authorities = [
+        {"name": name, "algorithm": each.algorithm, "publicKey": each.pem}
+        for name, each in keys.items()
+    ]
+    paths = [str(team.folder)]
+    rules = [{source: {"paths": paths}, "action": "Verify"} for source in ("hostPath", "local")]
+    return {
+        "namespaceSelector": {"matchLabels": {TEAM_LABEL: team.namespace}},
+        "volumes": {"rules": rules},
+        "signatures": {
+            "authorities": authorities,
+            "rules": [{"name": "signed", "authorities": list(keys)}],
+        },
+    }
+
+
+def local_volume(team: Team) -> Json:
+    """The team's folder on the node, for the team's claim only."""
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [team.cluster.node]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": team.namespace},
+        "spec": {
+            "accessModes": ["ReadOnlyMany"],
+            "capacity": {"storage": "1Gi"},
+            "claimRef": {"namespace": team.namespace, "name": CLAIM},
+            "local": {"path": str(team.folder)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": team.namespace,
+        },
+    }
+
+
+def claim_for(team: Team) -> Json:
+    """A claim that only the team's volume can satisfy."""
+    spec = {
+        "accessModes": ["ReadOnlyMany"],
+        "resources": {"requests": {"storage": "1Gi"}},
+        "storageClassName": team.namespace,
+        "volumeName": team.namespace,
+    }
+    return team.tenant.object("v1", "PersistentVolumeClaim", CLAIM, spec=spec)
+
+
+def exists(api: Api, manifest: Json) -> bool:
+    """Whether there is such an object."""
+    try:
+        api.read(manifest)
+    except ApiError as error:
+        if error.code == 404:
+            return False
+        raise
+    return True
+
+
+def without(manifest: Json, *keys: str) -> Json:
+    """A copy of a manifest that lacks parts of its spec."""
+    copied = copy.deepcopy(manifest)
+    for each in keys:
+        copied["spec"].pop(each, None)
+    return copied
