@@ -130,7 +130,9 @@ def identities(archive: Path) -> Json:
     with tarfile.open(archive) as tar:
         member = tar.extractfile("manifest.json")
         images = json.load(member) if member else []
-    configs = [Path(each["Config"]).stem for each in images if VERIFIER_CPU.name in each["RepoTags"]]
+    configs = [
+        Path(each["Config"]).stem for each in images if VERIFIER_CPU.name in each["RepoTags"]
+    ]
     return {"operator": {"verifierImageIds": [f"sha256:{config}" for config in configs]}}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = Path(sysconfig.get_path("scripts"))
-WEIGHTS = "model.safetensors"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
 TENSOR_BYTES = 64 * 1024
 POST_QUANTUM, CLASSICAL = "ML-DSA-65", "ECDSA-P256-SHA256"
 
@@ -49,8 +49,13 @@ def write_model(folder: Path, *, seed: int = 1, tensor_bytes: int = TENSOR_BYTES
     header = json.dumps({"layer.weight": shape}).encode()
     header += b" " * (-len(header) % 8)
     (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(header)) + header + data)
-    (folder / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}\n')
+    (folder / CONFIG).write_text(config_of(seed))
     return folder
+
+
+def config_of(seed: int) -> str:
+    """The configuration of the model of that seed: what tells one from another."""
+    return json.dumps({"architectures": ["LlamaForCausalLM"], "seed": seed})
 
 
 def sign(folder: Path, *keys: Key, name: str = "llama", version: int = 1) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,20 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.api import Api, ApiError, Json
+from e2e.cluster.api import ApiError, Json
 from e2e.cluster.running import RunningCluster
 from e2e.cluster.tenants import Tenant
 from e2e.cluster.waiting import wait_until
-from e2e.models import WEIGHTS, Key
+from e2e.models import CONFIG, Key
 from e2e.pods import busybox, pod
+from e2e.waiting import await_gone, exists
 
 GROUP = "weightlock.dev/v1beta1"
 CLAIM = "models"
 TEAM_LABEL = "team"
 VERDICT_SECONDS = 120.0
 BOUND_SECONDS = 60.0
-READ_WEIGHTS = ("cat", f"/models/{WEIGHTS}")
-SERVE = ("sh", "-c", f"cat /models/{WEIGHTS} && sleep 3600")
+READ = ("cat", f"/models/{CONFIG}")
+SERVE = ("sh", "-c", f"cat /models/{CONFIG} && sleep 3600")
 LABEL_CHECKPOINT = "weightlock.dev/checkpoint-uid"
 SETTLED = ("Verified", "ClassicalOnly", "Failed", "Error")
 
@@ -55,9 +55,7 @@ class Team:
 
     def govern(self, keys: Mapping[str, Key], **changes: object) -> None:
         """Have signatures by one of these keys demanded in this namespace, and only here."""
-        self.cluster.api.create(
-            {**self.policy, "spec": {**policy_spec(self, keys), **changes}}
-        )
+        self.cluster.api.create({**self.policy, "spec": {**policy_spec(self, keys), **changes}})
 
     def change_policy(self, **changes: object) -> None:
         """Merge into the policy's spec."""
@@ -119,9 +117,12 @@ class Team:
         return pods
 
     def reader(
-        self, name: str, *, path: str = "", command: Sequence[str] = READ_WEIGHTS, **volume: object
+        self, name: str, *, path: str = "", command: Sequence[str] = READ, **volume: object
     ) -> Json:
-        """A pod that reads the weights of a checkpoint, by default that of its own name."""
+        """A pod that reads a checkpoint, by default the one of its own name on the claim.
+
+        With a volume source, all that is on it.
+        """
         mount: Json = {"name": "m", "mountPath": "/models", "readOnly": True}
         if not volume:
             mount["subPath"] = path or name
@@ -136,19 +137,22 @@ class Team:
         assert not exists(self.cluster.api, manifest)
         return refused.value.message
 
-    def runs(self, manifest: Json) -> bytes:
-        """Create a pod and wait for its success; the weights that it has read."""
+    def runs(self, manifest: Json) -> str:
+        """Create a pod and wait for its success; what it has read."""
         self.tenant.api.create(manifest)
         return self.read_by(manifest)
 
-    def read_by(self, manifest: Json, phase: str = "Succeeded") -> bytes:
+    def read_by(self, manifest: Json, phase: str = "Succeeded") -> str:
         """What a pod has read, once it has reached a phase."""
         name = manifest["metadata"]["name"]
         self.tenant.api.wait_for(
             manifest, f"pod {name}: {phase}", phase=phase, timeout_seconds=VERDICT_SECONDS
         )
-        path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log"
-        return self.cluster.api.get(path)["text"].encode()
+        return self.cluster.api.log(self.namespace, name)
+
+    def is_evicted(self, manifest: Json) -> None:
+        """Wait until a pod is there no more, nobody else having deleted it."""
+        await_gone(self.cluster.api, manifest, seconds=VERDICT_SECONDS)
 
     def pod_status(self, manifest: Json) -> Json:
         status: Json = self.tenant.api.read(manifest)["status"]
@@ -166,7 +170,11 @@ class Team:
 def team_on(cluster: RunningCluster, name: str) -> Iterator[Team]:
     """A team of its own; its policy and volume end with it, its namespace with the cluster."""
     team = Team(cluster, cluster.tenant(name))
-    namespace: Json = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team.namespace}}
+    namespace: Json = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": team.namespace},
+    }
     cluster.api.patch(namespace, {"metadata": {"labels": {TEAM_LABEL: team.namespace}}})
     team.folder.mkdir()
     try:
@@ -225,22 +233,3 @@ def claim_for(team: Team) -> Json:
         "volumeName": team.namespace,
     }
     return team.tenant.object("v1", "PersistentVolumeClaim", CLAIM, spec=spec)
-
-
-def exists(api: Api, manifest: Json) -> bool:
-    """Whether there is such an object."""
-    try:
-        api.read(manifest)
-    except ApiError as error:
-        if error.code == 404:
-            return False
-        raise
-    return True
-
-
-def without(manifest: Json, *keys: str) -> Json:
-    """A copy of a manifest that lacks parts of its spec."""
-    copied = copy.deepcopy(manifest)
-    for each in keys:
-        copied["spec"].pop(each, None)
-    return copied

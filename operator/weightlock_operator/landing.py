@@ -101,6 +101,9 @@ def _bound_late(volume: VolumeStatus) -> VolumeStatus:
 def orphans(memory: Memory, facts: Facts) -> tuple[DeleteJob, ...]:
     """Jobs of ours that are of no use: those that no status knows, and those that ended long ago.
 
+    One that has ended is of no use either once its claim is being deleted: its pod would keep the
+    claim from going for as long as the Job is there.
+
     The operator may end between making a Job and recording it. Such a Job is never believed; but
     one that was made just now may be one whose status is not here yet. What has ended is deleted
     here only where the server does not do it.
@@ -117,7 +120,10 @@ def _is_useless(job: SeenJob, facts: Facts) -> bool:
     if not job.is_ours_by_label or job.checkpoint_uid != facts.checkpoint.metadata.uid:
         return False
     if job.is_finished:
-        return facts.now >= (job.finished_at or job.created_at) + 2 * KEPT_FOR
+        return (
+            facts.storage.is_being_deleted
+            or facts.now >= (job.finished_at or job.created_at) + 2 * KEPT_FOR
+        )
     return facts.now >= job.created_at + ORPHAN_AGE
 
 

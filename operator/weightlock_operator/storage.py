@@ -44,6 +44,8 @@ class Storage:
     claim_uid: str = ""
     capacity_bytes: int | None = None
     access_modes: frozenset[str] = frozenset()
+    is_being_deleted: bool = False
+    """A claim is not gone before the last pod that names it, ended or not."""
 
     @property
     def is_of_one_node(self) -> bool:
@@ -96,6 +98,7 @@ def _claimed(
     root = Fields(claim, "persistentVolumeClaim", None, Malformed)
     metadata, wanted = root.section("metadata", None), root.section("spec", None)
     name, uid = metadata.text("name", str), metadata.text("uid", str)
+    going = metadata.has("deletionTimestamp")
     modes = frozenset(wanted.texts("accessModes", str))
     phase = root.section("status", None).text_or("phase", str, "")
     if wanted.text_or("volumeMode", str, "Filesystem") == "Block":
@@ -117,10 +120,12 @@ def _claimed(
             claim_uid=uid,
             capacity_bytes=_capacity(volume),
             access_modes=frozenset(volume.section("spec", None).texts("accessModes", str)),
+            is_being_deleted=going,
         )
     late = phase != "Bound" and _binds_late(storage_class)
     state = StorageState.WAITS_FOR_CONSUMER if late else StorageState.UNBOUND
-    return Storage(state, None, f"the claim {name} is not bound", uid, access_modes=modes)
+    message = f"the claim {name} is not bound"
+    return Storage(state, None, message, uid, access_modes=modes, is_being_deleted=going)
 
 
 def _bound(claim: Fields, persistent_volume: object | None) -> Fields | None:

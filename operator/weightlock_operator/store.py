@@ -328,7 +328,7 @@ def is_same(one: Json, other: Json) -> bool:
 def _identity(metadata: Json) -> Json:
     return {
         key: metadata[key]
-        for key in ("name", "namespace", "uid", "resourceVersion")
+        for key in ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
         if key in metadata
     }
 

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.operator_decisions.simulated import KEY, OTHER_KEY, Cluster, Content, pod_object
+from tests.unit.operator_decisions.simulated import (
+    KEY,
+    OTHER_KEY,
+    Cluster,
+    Content,
+    claim_object,
+    pod_object,
+)
 from tests.unit.policy.builders import EC, PQ, authority, policy_object, rule, signatures
 
 from weightlock.policy.checkpoints import VolumeStatus
@@ -228,6 +235,16 @@ def test_jobs_that_ended_long_ago_are_deleted_where_the_server_does_not() -> Non
     cluster.pass_time(hours=1)
     cluster.look()
     assert cluster.jobs == {}
+
+
+def test_jobs_that_ended_do_not_keep_a_claim_from_being_deleted(verified: Cluster) -> None:
+    verified.look()
+    assert len(verified.jobs) == 1
+    going: dict[str, object] = {"deletionTimestamp": "2026-11-20T12:00:00Z"}
+    claim: Any = claim_object()
+    verified.claim = {**claim, "metadata": {**claim["metadata"], **going}}
+    verified.look()
+    assert (verified.jobs, verified.phase) == ({}, "Verified")
 
 
 def test_a_job_that_only_says_that_it_is_ours_is_left_alone(verified: Cluster) -> None:
