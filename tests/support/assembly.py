@@ -16,7 +16,7 @@ from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
 from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.judge import Judging
-from weightlock_webhook.judging.remembering import RememberingJudge
+from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
 from weightlock_webhook.mutation.mutation import PodMutation
 from weightlock_webhook.requesting.events import RequestedEvents
@@ -77,11 +77,13 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
     """Put the parts together; nothing runs yet."""
     clock = ForwardClock(edges.wall_clock)
     knowledge = Knowledge(clock, edges.steady_clock)
-    gathering = Gathering(knowledge, installation.allowances, RememberingJudge())
+    gathering = Gathering(
+        knowledge, installation.allowances, RememberingJudge(), RememberingRecords()
+    )
     reads = LiveReads(transport, edges.observed)
     requests = RequestedEvents(transport, Cached(knowledge), clock, edges.steady_clock)
     deciding = Deciding(gathering, clock)
-    judge = Judging(
+    judging = Judging(
         knowledge,
         deciding,
         Confirming(knowledge, deciding, reads),
@@ -94,4 +96,4 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
         lambda: installation.features,
         installation.verifier_image,
     )
-    return Assembled(knowledge, judge, mutation, requests, installation, edges, transport)
+    return Assembled(knowledge, judging, mutation, requests, installation, edges, transport)

@@ -42,7 +42,7 @@ from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
 from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.judge import Confirmation, Judging
-from weightlock_webhook.judging.remembering import RememberingJudge
+from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
 from weightlock_webhook.logs import DecisionLog, JsonLines, PlainLines, configure
 from weightlock_webhook.metrics import Metrics
@@ -360,7 +360,7 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
         settings.harmless_fields,
         settings.without_policy,
     )
-    gathering = Gathering(knowledge, allowances, RememberingJudge())
+    gathering = Gathering(knowledge, allowances, RememberingJudge(), RememberingRecords())
     reads = LiveReads(client, parts.metrics.live_read)
     deciding = Deciding(gathering, parts.clock)
     confirming = Confirming(knowledge, deciding, reads)

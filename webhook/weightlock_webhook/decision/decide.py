@@ -61,7 +61,8 @@ def decide(pod: Pod, facts: Facts) -> Answer:
         _reason(objections, vouched),
         tuple(sorted(objections, key=_weight)),
         tuple(vouched),
-        tuple(policy.origin for policy in facts.governance.policies),
+        facts.governance.origins,
+        frozenset(each.checkpoint for each in vouched),
     )
 
 

@@ -22,6 +22,11 @@ class Demand:
     policy: Policy
     requirements: SignatureRequirements
 
+    @property
+    def origin(self) -> str:
+        """How messages name the policy."""
+        return self.requirements.origin
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -34,11 +39,8 @@ class View:
     read_only: ReadOnly
     max_age: timedelta
     demands: tuple[Demand, ...]
-
-    @property
-    def policies(self) -> tuple[Policy, ...]:
-        """The policies that look this way."""
-        return tuple(demand.policy for demand in self.demands)
+    policies: tuple[Policy, ...]
+    """The policies that look this way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ class Governance:
 
     policies: tuple[Policy, ...]
     views: tuple[View, ...]
+    origins: tuple[str, ...]
+    """How messages name the policies."""
+
     has_floor: bool
     """Whether an administrator has written any policy; a tenant's does not count (A14)."""
 
@@ -67,6 +72,7 @@ class Governance:
         return cls(
             governing,
             views,
+            tuple(policy.origin for policy in governing),
             any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in known),
             all(map(_leaves_plain_volumes_alone, views)),
         )
@@ -93,7 +99,14 @@ def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
         demand = Demand(policy, _requirements(policy, denied))
         looks.setdefault((spec.volumes, spec.read_only, spec.max_age), []).append(demand)
     return tuple(
-        View(volumes, _only_rules(volumes), read_only, max_age, tuple(demands))
+        View(
+            volumes,
+            _only_rules(volumes),
+            read_only,
+            max_age,
+            tuple(demands),
+            tuple(demand.policy for demand in demands),
+        )
         for (volumes, read_only, max_age), demands in looks.items()
     )
 

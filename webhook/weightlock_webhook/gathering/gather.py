@@ -14,12 +14,13 @@ facts, and comparing them costs next to nothing.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from weightlock.policy.volumes import VolumeFacts
 from weightlock.verdict.seal import SealKey
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.objects import CheckpointItem
-from weightlock_webhook.decision.facts import Allowances, Facts, Judge
+from weightlock_webhook.decision.facts import Allowances, Facts, Judge, Recall
 from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.governing import facts_of
 from weightlock_webhook.decision.storage import HOST_BACKED, Claim, Storage
@@ -28,7 +29,7 @@ from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.pods import Pod, Volume
 from weightlock_webhook.mounts.sources import NFS
 
-_WRITTEN_BY_PATH = HOST_BACKED | {NFS}
+_WRITTEN_BY_PATH: Final = HOST_BACKED | {NFS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +47,32 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Everything that the facts about one pod rest on, except the time."""
+    """Everything that the facts about one pod rest on, except the time.
+
+    A pod without storage rests on the policies alone.
+    """
 
     governance: Governance
-    checkpoints: tuple[CheckpointItem, ...]
-    claims: tuple[Claim, ...]
-    ephemeral: tuple[tuple[str, Claim], ...]
-    twins: frozenset[str]
-    written: tuple[tuple[str, datetime], ...]
-    seal_keys: tuple[SealKey, ...]
-    highest_versions: Mapping[str, int]
-    restored_at: datetime | None
+    checkpoints: tuple[CheckpointItem, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    ephemeral: tuple[tuple[str, Claim], ...] = ()
+    twins: frozenset[str] = frozenset()
+    written: tuple[tuple[str, datetime], ...] = ()
+    seal_keys: tuple[SealKey, ...] = ()
+    highest_versions: Mapping[str, int] | None = None
+    restored_at: datetime | None = None
 
 
 class Gathering:
     """Gathers facts from what is known."""
 
-    def __init__(self, knowledge: Knowledge, allowances: Allowances, judge: Judge) -> None:
+    def __init__(
+        self, knowledge: Knowledge, allowances: Allowances, judge: Judge, recall: Recall
+    ) -> None:
         self._knowledge = knowledge
         self._allowances = allowances
         self._judge = judge
+        self._recall = recall
 
     def ground(self, subject: Subject, lookup: Lookup) -> Ground:
         """What the facts about a pod rest on.
@@ -73,16 +80,19 @@ class Gathering:
         Raises:
             WeightlockError: if any of it cannot be told.
         """
-        knowledge, namespace, pod = self._knowledge, subject.namespace, subject.pod
-        claims = tuple(self._claims(subject, lookup)) if pod.has_storage else ()
+        knowledge, pod = self._knowledge, subject.pod
+        governance = knowledge.policies.governing(subject.namespace)
+        if not pod.has_storage:
+            return Ground(governance)
+        claims = tuple(self._claims(subject, lookup))
         ephemeral = tuple(self._ephemeral(subject, lookup)) if subject.uid else ()
         return Ground(
-            knowledge.policies.governing(namespace),
-            _checkpoints(subject, lookup) if pod.has_storage else (),
+            governance,
+            _checkpoints(subject, lookup),
             claims,
             ephemeral,
             self._twins(claims, ephemeral),
-            tuple(self._written(pod)) if pod.has_storage else (),
+            tuple(self._written(pod)),
             knowledge.seal_keys.keys,
             knowledge.versions.highest,
             knowledge.restores.restored_at,
@@ -103,9 +113,10 @@ class Gathering:
             ground.seal_keys,
             now,
             self._allowances,
-            highest_versions=ground.highest_versions,
+            highest_versions=ground.highest_versions or {},
             restored_at=ground.restored_at,
             judge=self._judge,
+            recall=self._recall,
         )
 
     def _claims(self, subject: Subject, lookup: Lookup) -> Iterator[Claim]:

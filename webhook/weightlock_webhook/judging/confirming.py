@@ -75,19 +75,20 @@ class Confirming:
             WeightlockError: if it cannot be confirmed by the deadline.
         """
         self._reads.policies(subject.namespace)  # on its way while the objects are read
-        read, is_decided = Live(self._cached), False
+        read = Live(self._cached)
+        wanted = _wanted(subject, answer, read)
         for _ in range(MOST_ROUNDS):
-            wanted = _wanted(subject, answer, read)
-            if wanted:
-                read, is_decided = await self._read(wanted, read, deadline), False
-            elif is_decided:
+            while wanted:
+                read = await self._read(wanted, read, deadline)
+                wanted = _wanted(subject, answer, read)
+            await self._expect_policies(subject.namespace, deadline)
+            # Nothing is awaited from here on, so nothing can arrive and not be looked at.
+            before, answer = answer, self._deciding.answer(subject, read)
+            if answer is before or answer.outcome not in CONFIRMED:
                 return answer
-            else:
-                await self._expect_policies(subject.namespace, deadline)
-                # Nothing is awaited from here on, so nothing can arrive and not be looked at.
-                answer, is_decided = self._deciding.answer(subject, read), True
-                if answer.outcome not in CONFIRMED:
-                    return answer
+            wanted = _wanted(subject, answer, read)
+            if not wanted:
+                return answer
         raise Stale("what the pod mounts changes while it is looked at", hint="Try again.")
 
     async def look(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
@@ -181,11 +182,11 @@ def _wanted(subject: Subject, answer: Answer, read: Live) -> Wanted:
     claims = frozenset(_claims(subject))
     items = [item for key in claims if (item := read.claim(key)) is not None]
     volumes = frozenset(item.spec.volumeName for item in items if item.spec.volumeName)
-    vouching = frozenset((subject.namespace, each.checkpoint) for each in answer.vouched)
+    vouching = {(subject.namespace, name) for name in answer.checkpoints}
     return Wanted(
         claims - read.claims.keys(),
         volumes - read.volumes.keys(),
-        vouching - read.read_checkpoints.keys(),
+        frozenset(vouching - read.read_checkpoints.keys()),
     )
 
 

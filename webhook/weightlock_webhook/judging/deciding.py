@@ -59,14 +59,9 @@ class Deciding:
         now = self._clock()
         # By the pod's identity: equal pods are one object (weightlock_webhook.judging.pods), and
         # comparing them would cost more than it saves.
-        key: tuple[object, ...] = (
-            id(subject.pod),
-            subject.namespace,
-            subject.name,
-            subject.uid,
-        )
-        if not subject.uid:
-            key = (id(subject.pod), subject.namespace)
+        # A name says nothing of storage before the pod has a uid, and copies have many names.
+        name = subject.name if subject.uid else ""
+        key = id(subject.pod), subject.namespace, name, subject.uid
         known = self._known.get(key)
         if known is not None and known.holds(subject, ground, now):
             self._known.move_to_end(key)

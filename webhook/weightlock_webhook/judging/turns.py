@@ -1,4 +1,4 @@
-"""The instants at which an answer changes although nothing happens: memory ends there."""
+"""The instants at which an answer changes by itself: there ends what is remembered."""
 
 from collections.abc import Iterator
 from datetime import datetime

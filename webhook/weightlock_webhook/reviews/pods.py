@@ -27,7 +27,7 @@ from weightlock_webhook.guards.keys import is_marked
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
 from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.guards.verification_pods import Claimed, job_of, not_a_verification
-from weightlock_webhook.responses import Response, allowed, denied, judged, refused
+from weightlock_webhook.responses import Judged, Response, allowed, denied, judged, refused
 from weightlock_webhook.reviews.collaborators import Mutation, PodJudge, PodQuestion
 from weightlock_webhook.reviews.plain import is_plain
 from weightlock_webhook.reviews.reading import Reading
@@ -58,6 +58,7 @@ class PodReviews:
         self._mutation = mutation
         self._reading = reading
         self._rules = rules
+        self._judged = Judged()
 
     async def validate(self, request: Request, deadline: float) -> Response:
         """A pod is made or changed; all mutators are through."""
@@ -182,7 +183,7 @@ class PodReviews:
         """Step 5, for a pod that is being made."""
         match answer.outcome:
             case Outcome.ALLOW:
-                return judged(answer)
+                return self._judged(answer)
             case Outcome.DENY:
                 return denied(answer)
             case _:
