@@ -166,7 +166,7 @@ def test_a10_a_spec_that_changed_needs_a_verdict_of_its_own(
     case.becomes_stored(case.pod(good))
     moved = {**made["spec"]["source"], "path": "/evil"}
     case.admin.patch(made, {"spec": {"source": moved}})
-    case.refused(case.pod(evil), "SpecChanged")
+    case.becomes_refused(case.pod(evil), "SpecChanged")
     case.refused(case.pod(good), "PathNotCovered")
     record(case.tenant, case.admin.read(made))
     case.becomes_stored(case.pod(evil))
