@@ -62,14 +62,14 @@ def policy(release: str, publisher: str, models: Path) -> Json:
             "autoRegister": True,
             "volumes": {"default": "Verify", "rules": [rule]},
             "signatures": {
+                "classical": {"action": "Deny"},
+                "rules": [
+                    {"name": "signed", "authorities": ["release", "publisher"], "atLeast": 1}
+                ],
                 "authorities": [
                     {"name": "release", "algorithm": "ML-DSA-65", "publicKey": release},
                     {"name": "publisher", "algorithm": "ECDSA-P256-SHA256", "publicKey": publisher},
                 ],
-                "rules": [
-                    {"name": "signed", "authorities": ["release", "publisher"], "atLeast": 1}
-                ],
-                "classical": {"action": "Deny"},
             },
             "mounts": {"readOnly": "Required"},
         },

@@ -122,10 +122,8 @@ class Story:
         )
         stage.show("trainer.yaml", document(trainer("trainer", RELEASE)))
         stage.run("kubectl", "create", "-f", "trainer.yaml")
-        held = stage.quietly(
-            "kubectl", "get", "pod", "trainer", "-o", "jsonpath={.metadata.labels}"
-        )
-        held.expect('"weightlock.dev/held":"true"')
+        held = stage.run("kubectl", "get", "pod", "trainer", "--label-columns=weightlock.dev/held")
+        held.expect("Pending", "true")
         self._await("the pod runs", "pod", "trainer", "{.status.phase}", "Running", VERDICT_SECONDS)
         stage.run("kubectl", "get", "modelcheckpoints,jobs,pods").expect("Verified")
         stage.run("kubectl", "logs", "trainer").expect("training on", "model.safetensors")
