@@ -9,12 +9,15 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from demo.scene import PROGRAMS, ROOT, Scene, kubectl_folder
 from demo.stage import NotAsTold, Stage, with_programs
 from demo.story import Story
+from demo.watching import watched
 from e2e.cluster.choice import Kind
+from e2e.cluster.commands import Programs
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import Progress
 from e2e.cluster.provider import Provider
@@ -50,7 +53,8 @@ def main(arguments: Sequence[str]) -> int:
             shutil.rmtree(FOLDER, ignore_errors=True)
             progress.say(f"the cluster {options.name} and {FOLDER} are gone")
         else:
-            perform(scene, progress, pauses=sys.stdin.isatty() and not options.no_pauses)
+            pauses = sys.stdin.isatty() and not options.no_pauses
+            perform(scene, progress, pauses=pauses, watch=options.watch)
     except (ClusterError, NotAsTold) as error:
         sys.stderr.write("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]) + "\n")
         return 1
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def perform(scene: Scene, progress: Progress, *, pauses: bool) -> None:
+def perform(scene: Scene, progress: Progress, *, pauses: bool, watch: bool) -> None:
     """The whole evening."""
     started = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -76,7 +80,9 @@ def perform(scene: Scene, progress: Progress, *, pauses: bool) -> None:
         environ,
         colours=sys.stdout.isatty(),
     )
-    Story(stage, provider.volumes / "models").tell()
+    story = Story(stage, provider.volumes / "models")
+    with watched(provider, FOLDER, progress, Programs(progress)) if watch else nullcontext():
+        story.tell()
     progress.say(EPILOGUE.format(folder=FOLDER, name=scene.name, programs=PROGRAMS))
     progress.say(f"the demo took {time.monotonic() - started:.0f} s")
 
@@ -110,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
         "--provider", choices=[Kind.AUTO, Kind.KIND, Kind.NATIVE], default=Kind.AUTO
     )
     parser.add_argument("--no-pauses", action="store_true", help="do not wait for Enter")
+    parser.add_argument(
+        "--watch", action="store_true", help="try dashboards and alerts on what happens, too"
+    )
     return parser
 
 

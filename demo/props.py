@@ -14,7 +14,6 @@ from e2e.images.programs import BUSYBOX_IMAGE
 
 TEAM = "team-a"
 POLICY = "post-quantum"
-CLAIM = "models"
 UPSTREAM, RELEASE = "llama-upstream", "llama-release"
 TENSOR_BYTES = 8 * 1024 * 1024
 TENSORS = 4
@@ -50,8 +49,9 @@ def flip_one_byte(path: Path) -> int:
     return where
 
 
-def policy(release: str, publisher: str) -> Json:
+def policy(release: str, publisher: str, models: Path) -> Json:
     """Who may sign. Both keys are known, and only post-quantum signatures are enough."""
+    rule = {"local": {"paths": [str(models)]}, "action": "Verify"}
     return {
         "apiVersion": "weightlock.dev/v1beta1",
         "kind": "ClusterModelPolicy",
@@ -60,36 +60,40 @@ def policy(release: str, publisher: str) -> Json:
             "enforcement": "Enforce",
             "onUnverified": "Hold",
             "autoRegister": True,
-            "volumes": {"default": "Verify"},
+            "volumes": {"default": "Verify", "rules": [rule]},
             "signatures": {
+                "classical": {"action": "Deny"},
+                "rules": [
+                    {"name": "signed", "authorities": ["release", "publisher"], "atLeast": 1}
+                ],
                 "authorities": [
                     {"name": "release", "algorithm": "ML-DSA-65", "publicKey": release},
                     {"name": "publisher", "algorithm": "ECDSA-P256-SHA256", "publicKey": publisher},
                 ],
-                "rules": [
-                    {"name": "signed", "authorities": ["release", "publisher"], "atLeast": 1}
-                ],
-                "classical": {"action": "Deny"},
             },
             "mounts": {"readOnly": "Required"},
         },
     }
 
 
-def storage(path: Path, node: str) -> list[Json]:
-    """A namespace, and a folder of the node as a volume that its claim binds."""
+def namespace() -> Json:
+    """Where the team works."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEAM}}
+
+
+def storage(name: str, path: Path, node: str) -> list[Json]:
+    """A folder of the node as a volume, and the claim that binds it."""
     here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
     modes, size = ["ReadOnlyMany"], {"storage": "1Gi"}
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEAM}},
         {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": f"demo-{CLAIM}"},
+            "metadata": {"name": name, "labels": {"demo": "true"}},
             "spec": {
                 "accessModes": modes,
                 "capacity": size,
-                "claimRef": {"namespace": TEAM, "name": CLAIM},
+                "claimRef": {"namespace": TEAM, "name": name},
                 "local": {"path": str(path)},
                 "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
                 "persistentVolumeReclaimPolicy": "Retain",
@@ -99,12 +103,12 @@ def storage(path: Path, node: str) -> list[Json]:
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": CLAIM, "namespace": TEAM},
+            "metadata": {"name": name, "namespace": TEAM},
             "spec": {
                 "accessModes": modes,
                 "resources": {"requests": size},
                 "storageClassName": "demo",
-                "volumeName": f"demo-{CLAIM}",
+                "volumeName": name,
             },
         },
     ]
@@ -112,8 +116,8 @@ def storage(path: Path, node: str) -> list[Json]:
 
 def trainer(name: str, checkpoint: str) -> Json:
     """A pod that loads a checkpoint, and then pretends to train."""
-    mount = {"name": "model", "mountPath": "/models", "subPath": checkpoint, "readOnly": True}
-    claim = {"claimName": CLAIM, "readOnly": True}
+    mount = {"name": "model", "mountPath": "/models", "readOnly": True}
+    claim = {"claimName": checkpoint, "readOnly": True}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -143,4 +147,16 @@ def trainer(name: str, checkpoint: str) -> Json:
 
 def document(*objects: Json) -> str:
     """The objects as YAML."""
-    return yaml.safe_dump_all(objects, sort_keys=False, width=200)
+    return yaml.dump_all(objects, Dumper=_Readable, sort_keys=False, width=200)
+
+
+class _Readable(yaml.SafeDumper):
+    """Texts of several lines as blocks."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Readable.add_representer(str, _text)

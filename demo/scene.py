@@ -63,7 +63,7 @@ class Scene:
             build(archive, self.progress, with_docker=kind is Kind.KIND)
             provider.load(archive)
         values = folder / "values.yaml"
-        values.write_text(json.dumps(values_for(images_in(archive, self._commands)), indent=2))
+        values.write_text(json.dumps(values_for(images_in(archive)), indent=2))
         with self.progress.step("helm upgrade --install"):
             self._install(provider, values, folder / "helm.log")
         return provider
@@ -105,7 +105,7 @@ def label_namespaces(api: Api) -> None:
         api.patch(manifest, {"metadata": {"labels": {NAME_LABEL: name}}})
 
 
-def images_in(archive: Path, commands: Commands) -> Json:
+def images_in(archive: Path) -> Json:
     """The chart's `images`, by digest where the archive tells them, else by tag."""
     with tarfile.open(archive) as tar:
         index = tar.extractfile("index.json")

@@ -16,6 +16,7 @@ from demo.props import (
     document,
     flip_one_byte,
     make_checkpoint,
+    namespace,
     policy,
     storage,
     trainer,
@@ -51,10 +52,11 @@ class Story:
         """What an earlier telling has left, which may be nothing."""
         run, gone = self.stage.quietly, "--ignore-not-found"
         run("kubectl", "delete", "namespace", TEAM, gone)
-        run("kubectl", "delete", "persistentvolume", "demo-models", gone)
+        run("kubectl", "delete", "persistentvolume", "--selector=demo=true", gone)
         run("kubectl", "delete", "clustermodelpolicy", POLICY, gone)
         shutil.rmtree(self.models, ignore_errors=True)
         self.models.mkdir(parents=True)
+        (self.stage.folder / "models").symlink_to(self.models)
 
     def checkpoints(self) -> None:
         stage = self.stage
@@ -66,11 +68,9 @@ class Story:
         make_checkpoint(self.models / UPSTREAM, seed=1)
         keys = ("--private-key", "publisher.key", "--public-key", "publisher.pub")
         stage.run("weightlock", "keygen", "--algorithm", "ECDSA-P256-SHA256", *keys)
-        upstream = self.models / UPSTREAM
-        signing = ("--private_key", "publisher.key", "--signature", str(upstream / "model.sig"))
-        stage.run("model_signing", "sign", "key", *signing, str(upstream))
-        found = stage.run("weightlock", "inspect", str(upstream))
-        found.expect("ECDSA")
+        signing = ("--private_key", "publisher.key", "--signature", f"models/{UPSTREAM}/model.sig")
+        stage.run("model_signing", "sign", "key", *signing, f"models/{UPSTREAM}")
+        stage.run("weightlock", "inspect", f"models/{UPSTREAM}").expect("family=classical")
 
     def rules(self) -> None:
         stage = self.stage
@@ -82,21 +82,24 @@ class Story:
             " only a classical signature vouches for is denied."
         )
         known = [(stage.folder / f"{name}.pub").read_text() for name in ("release", "publisher")]
-        stage.show("policy.yaml", document(policy(known[0], known[1])))
+        stage.show("policy.yaml", document(policy(known[0], known[1], self.models)))
         stage.run("kubectl", "apply", "-f", "policy.yaml")
         node = stage.quietly(
             "kubectl", "get", "nodes", "-o", "jsonpath={.items[-1:].metadata.name}"
         )
-        (stage.folder / "storage.yaml").write_text(document(*storage(self.models, node.output)))
+        volumes = [storage(name, self.models / name, node.output) for name in (UPSTREAM, RELEASE)]
+        objects = [namespace(), *(each for volume in volumes for each in volume)]
+        (stage.folder / "storage.yaml").write_text(document(*objects))
         stage.run("kubectl", "apply", "-f", "storage.yaml")
         stage.quietly("kubectl", "config", "set-context", "--current", f"--namespace={TEAM}")
-        self._await("the claim is bound", "pvc", "models", "{.status.phase}", "Bound", 60)
+        for name in (UPSTREAM, RELEASE):
+            self._await(f"the claim {name} is bound", "pvc", name, "{.status.phase}", "Bound", 60)
 
     def refused(self) -> None:
         stage = self.stage
         stage.chapter("Refused at the door")
         stage.say("The team registers the checkpoint, and a Job on the node reads and judges it.")
-        claim = ("--claim", "models", "--path", f"/{UPSTREAM}", "--name", UPSTREAM)
+        claim = ("--claim", UPSTREAM, "--name", UPSTREAM)
         done = stage.run("weightlock", "register", *claim, "--wait", code=3)
         done.expect("ClassicalOnly")
         stage.say("Intact, signed by a known publisher, and not good enough. So a pod is refused:")
@@ -111,19 +114,16 @@ class Story:
             "The release team signs its model with ML-DSA-65. The signature is one more file."
         )
         make_checkpoint(self.models / RELEASE, seed=2)
-        where = str(self.models / RELEASE)
         words = ("--private-key", "release.key", "--name", RELEASE, "--version", "1")
-        stage.run("weightlock", "sign", where, *words)
+        stage.run("weightlock", "sign", f"models/{RELEASE}", *words)
         stage.say(
-            "Nobody has registered it. The first pod that wants it is let in, but not scheduled; the"
-            " operator registers the checkpoint and verifies it in a Job."
+            "Nobody has registered it. The first pod that wants it is let in, but not scheduled;"
+            " the operator registers the checkpoint and verifies it in a Job."
         )
         stage.show("trainer.yaml", document(trainer("trainer", RELEASE)))
         stage.run("kubectl", "create", "-f", "trainer.yaml")
-        held = stage.quietly(
-            "kubectl", "get", "pod", "trainer", "-o", "jsonpath={.metadata.labels}"
-        )
-        held.expect('"weightlock.dev/held":"true"')
+        held = stage.run("kubectl", "get", "pod", "trainer", "--label-columns=weightlock.dev/held")
+        held.expect("Pending", "true")
         self._await("the pod runs", "pod", "trainer", "{.status.phase}", "Running", VERDICT_SECONDS)
         stage.run("kubectl", "get", "modelcheckpoints,jobs,pods").expect("Verified")
         stage.run("kubectl", "logs", "trainer").expect("training on", "model.safetensors")
@@ -191,14 +191,14 @@ class Story:
                 raise NotAsTold(f"the metrics should have {word}, and are\n{text}")
         stage.say("Dashboards and alerts for them are in the chart; see docs/observability.md.")
 
-    def _checkpoint_of(self, folder: str) -> str:
-        """The name that the operator gave the checkpoint of a folder."""
+    def _checkpoint_of(self, claim: str) -> str:
+        """The name that the operator gave the checkpoint of a claim."""
         listed = self.stage.quietly("kubectl", "get", "modelcheckpoints", "-o", "json")
         for item in json.loads(listed.output)["items"]:
-            if item["spec"]["source"]["path"] == f"/{folder}":
+            if item["spec"]["source"]["persistentVolumeClaim"]["claimName"] == claim:
                 name: str = item["metadata"]["name"]
                 return name
-        raise NotAsTold(f"no checkpoint is registered for /{folder}:\n{listed.output}")
+        raise NotAsTold(f"no checkpoint is registered for {claim}:\n{listed.output}")
 
     def _await(
         self, what: str, kind: str, name: str, field: str, value: str, seconds: float

@@ -10,8 +10,9 @@ import pytest
 from bench.simulation.instruments import OPERATOR, WEBHOOK, Declared, Process
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
-from tests.observability.shipped import ROOT, every_expression
+from tests.observability.shipped import every_expression
 
+from e2e.prometheus.shipped import ROOT
 from weightlock_operator.metrics import Metrics as OperatorMetrics
 from weightlock_webhook.metrics import Metrics as WebhookMetrics
 
