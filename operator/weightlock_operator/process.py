@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import kopf
 from kubernetes.client import ApiClient
@@ -62,6 +62,7 @@ ASK_AGAIN_SECONDS: Final = 5.0
 LEASE_SILENCE_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 LEASE_THREADS: Final = 2
+TAKE_BACK_SECONDS: Final = 1.0
 
 EXIT_STOPPED: Final = 0
 EXIT_LOST: Final = 1
@@ -114,7 +115,7 @@ class Process:
             await runner.cleanup()
 
     def hear_signals(self) -> None:
-        """Stop on a signal. kopf takes them for itself when it starts; they are taken back."""
+        """Stop on a signal."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
@@ -146,12 +147,9 @@ class Process:
         if not await self._unless_stopped(election.acquire()):
             return EXIT_STOPPED
         self.metrics.leader.set(1)
-        try:
-            return await self._lead(election, unfenced.fenced(self.fence))
-        finally:
-            self.metrics.leader.set(0)
+        await self._lead(election, unfenced.fenced(self.fence))
 
-    async def _lead(self, election: Election, cluster: RestCluster) -> int:
+    async def _lead(self, election: Election, cluster: RestCluster) -> NoReturn:
         self.not_ready = "reading the cluster for the first time"
         holding = asyncio.create_task(election.hold(), name="lease")
         leading = asyncio.create_task(Leadership(self, cluster).run(), name="leading")
@@ -159,16 +157,17 @@ class Process:
         await asyncio.wait({holding, leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if holding.done():
             _exit_now(EXIT_LOST)
-        stopped = self.stopping.is_set()
         self.fence.lost()
-        leading.cancel()
-        with suppress(asyncio.CancelledError):
+        if leading.done():
             await _tell_failure(leading)
+        stopped = self.stopping.is_set()
+        leading.cancel()
         holding.cancel()
         stopping.cancel()
         await _drain(self.threads)
         await election.release()
-        return EXIT_STOPPED if stopped else EXIT_LOST
+        # kopf takes seconds to end. It writes nothing, so nobody has to wait for it.
+        _exit_now(EXIT_STOPPED if stopped else EXIT_LOST)
 
     async def _wait_until_usable(self, cluster: RestCluster) -> None:
         while True:
@@ -263,7 +262,7 @@ class Leadership:
         _log.info("leading over %d checkpoints", len(self.store.checkpoints))
         self._process.not_ready = ""
         await _until_one_ends(
-            watch(lambda: self._kopf(controller, upkeep), self._process.stopping),
+            watch(lambda: self._kopf(controller, upkeep), self._process.stopping, upkeep.deaf),
             self.recorder.run(),
             controller.order_turns(),
             upkeep.keep_state(),
@@ -275,20 +274,23 @@ class Leadership:
         )
 
     async def _kopf(self, controller: Controller, upkeep: Upkeep) -> None:
-        def log_in() -> kopf.ConnectionInfo:
-            self._process.hear_signals()
-            return kopf_connection(self._process.client)
-
         registry = kopf_registry(
-            controller.sink, log_in, lambda resource: upkeep.relisted(resource.plural)
+            controller.sink,
+            lambda: kopf_connection(self._process.client),
+            lambda resource: upkeep.relisted(resource.plural),
         )
-        await kopf.operator(
-            registry=registry,
-            settings=kopf_settings(),
-            clusterwide=True,
-            standalone=True,
-            stop_flag=self._process.stopping,
-        )
+        # kopf takes the signals for itself when it starts; a moment later they are taken back.
+        asyncio.get_running_loop().call_later(TAKE_BACK_SECONDS, self._process.hear_signals)
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings(),
+                clusterwide=True,
+                standalone=True,
+                stop_flag=self._process.stopping,
+            )
+        finally:
+            self._process.hear_signals()
 
     async def _surroundings(self) -> Surroundings:
         namespace = self._settings.namespace
@@ -428,7 +430,7 @@ def _lease_silence(election: Election) -> str:
     return "the API server does not answer about the Lease" if silent else ""
 
 
-def _exit_now(code: int) -> None:
+def _exit_now(code: int) -> NoReturn:
     """End without waiting for threads: they may hang in a request that never ends."""
     logging.shutdown()
     sys.stdout.flush()
