@@ -98,8 +98,8 @@ class Process:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     not_ready: str = "starting"
 
-    async def run(self) -> int:
-        """Run until told to stop; returns the exit code."""
+    async def run(self) -> NoReturn:
+        """Run until told to stop, then end the process."""
         self.hear_signals()
         lag = LoopWatch(steady_clock)
         self.health.must_live("loop", lag.wrong)
@@ -108,11 +108,15 @@ class Process:
         runner, port = await http.serve(app, self.settings.http_host, self.settings.http_port)
         _log.info("listening on port %d", port)
         lagging = asyncio.create_task(lag.run())
+        code = EXIT_LOST
         try:
-            return await self._run()
-        finally:
-            lagging.cancel()
-            await runner.cleanup()
+            code = await self._run()
+        except Exception:
+            _log.exception("ending")
+        lagging.cancel()
+        await runner.cleanup()
+        # kopf takes seconds to end. It writes nothing, so nobody has to wait for it.
+        _exit_now(code)
 
     def hear_signals(self) -> None:
         """Stop on a signal."""
@@ -147,9 +151,9 @@ class Process:
         if not await self._unless_stopped(election.acquire()):
             return EXIT_STOPPED
         self.metrics.leader.set(1)
-        await self._lead(election, unfenced.fenced(self.fence))
+        return await self._lead(election, unfenced.fenced(self.fence))
 
-    async def _lead(self, election: Election, cluster: RestCluster) -> NoReturn:
+    async def _lead(self, election: Election, cluster: RestCluster) -> int:
         self.not_ready = "reading the cluster for the first time"
         holding = asyncio.create_task(election.hold(), name="lease")
         leading = asyncio.create_task(Leadership(self, cluster).run(), name="leading")
@@ -166,8 +170,7 @@ class Process:
         stopping.cancel()
         await _drain(self.threads)
         await election.release()
-        # kopf takes seconds to end. It writes nothing, so nobody has to wait for it.
-        _exit_now(EXIT_STOPPED if stopped else EXIT_LOST)
+        return EXIT_STOPPED if stopped else EXIT_LOST
 
     async def _wait_until_usable(self, cluster: RestCluster) -> None:
         while True:
@@ -382,12 +385,11 @@ def main(settings: Settings) -> int:
         return EXIT_LOST
     metrics = Metrics(importlib.metadata.version("weightlock"))
 
-    async def run() -> int:
-        return await Process(settings, client, metrics).run()
+    async def run() -> None:
+        await Process(settings, client, metrics).run()
 
-    code = asyncio.run(run())
-    _exit_now(code)
-    return code
+    asyncio.run(run())
+    return EXIT_LOST
 
 
 async def _until_one_ends(*work: Awaitable[None]) -> None:
