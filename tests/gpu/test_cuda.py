@@ -30,8 +30,9 @@ from weightlock.engines.gpu.recheck import Recheck
 from weightlock.engines.gpu.resident import Region, ResidentHasher
 from weightlock.engines.gpu.slots import address_of
 from weightlock.engines.lattice import NumberedSegment
+from weightlock.engines.memory import memory_roots
 from weightlock.engines.oracle import OracleEngine
-from weightlock.engines.tensors import tensor_roots
+from weightlock.engines.tensors import of_state
 from weightlock.errors import EngineFault, EngineUnavailable
 from weightlock.formats.lthash import LtHash
 from weightlock.formats.tree import TreeParameters, segment_root
@@ -151,7 +152,7 @@ def test_tensors_of_torch_are_hashed_where_they_lie(dtype: str) -> None:
     }
     parameters = TreeParameters(HashAlgorithm.SHA512, LEAF)
     expected = {name: segment_root(parameters, data) for name, data in raw.items()}
-    assert tensor_roots(state, parameters) == expected
+    assert memory_roots(of_state(state), parameters) == expected
 
 
 def test_a_bit_that_flips_in_device_memory_is_seen(devices: list[CupyDevice]) -> None:
