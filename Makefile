@@ -47,3 +47,4 @@ clean:
 	rm -rf $(VENV) build dist
 
 include e2e/cluster.mk
+include e2e/observability.mk

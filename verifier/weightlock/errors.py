@@ -3,6 +3,7 @@
     WeightlockError              carries a Reason, a sentence and a hint
     ├── Refused                  what was found is wrong: verdict Failed
     │   ├── Malformed            a document, key or name that is not what its format says
+    │   │   └── NewerDocument        a document of a later version than this program knows
     │   ├── UnsafeEntry          a symlink, device, fifo, hard link or foreign file system
     │   ├── UnsafeName           a file name that is not its own canonical form
     │   ├── LimitExceeded        more files, bytes, depth or signatures than the caller allows
@@ -42,6 +43,10 @@ class Malformed(Refused):
     """A document, key or name that is not what its format says."""
 
     reason = Reason.MALFORMED
+
+
+class NewerDocument(Malformed):
+    """A document of a later version than this program knows; a newer program may read it (E07)."""
 
 
 class UnsafeEntry(Refused):

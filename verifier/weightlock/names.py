@@ -28,3 +28,9 @@ LTHASH_TAG: Final = b"weightlock/lthash/v1"
 
 API_GROUP: Final = "weightlock.dev"
 API_VERSION: Final = "weightlock.dev/v1beta1"
+
+REQUEST_SCHEMA: Final = "weightlock.dev/request/v1"
+"""What a verification is asked, as arguments of `weightlock report`."""
+
+REPORT_SCHEMA: Final = "weightlock.dev/report/v1"
+"""What a verification found, as the termination message of its container."""

@@ -23,6 +23,7 @@ from typing import Final
 from weightlock.checkpoint.folder import CheckpointFolder, FolderFiles
 from weightlock.checkpoint.selection import ChosenSegment, Selection, choose
 from weightlock.checkpoint.walker import FileFact, Limits, Walk
+from weightlock.digests import Digest, HashAlgorithm
 from weightlock.engines.engine import Engine
 from weightlock.errors import WeightlockError
 from weightlock.formats import envelope, statement
@@ -45,6 +46,13 @@ from weightlock.verdict.evidence import Evidence, Finding, SignatureFact, Signer
 from weightlock.verdict.judge import judge
 from weightlock.verdict.judgement import Judgement
 
+_NO_ENVELOPE: Final = Finding(
+    Reason.UNSIGNED,
+    "",
+    f"there is no {ENVELOPE_FILE}, and classical signatures are not asked for",
+    "sign the checkpoint, or counter-sign its classical signature: weightlock notarize DIR"
+    " --upstream-key P --private-key KEY",
+)
 _NO_PASS: Final = frozenset({Verdict.FAILED, Verdict.ERROR})
 
 
@@ -58,6 +66,8 @@ class VerificationOptions:
     classical_trust: Trust = field(default_factory=Trust)
     certificates_suffice: bool = False
     """Whether an authority's word for an OMS bundle's certificate needs no policy beside it."""
+    recognise_classical: bool = True
+    """Whether an OMS bundle is looked at, where there is no envelope."""
     tolerated: frozenset[str] = frozenset()
     """Paths below which an OMS bundle may leave files unsigned; such a verdict is ClassicalOnly."""
     selection: Selection = field(default_factory=Selection)
@@ -75,6 +85,8 @@ class Verification:
     seconds: float
     device: str
     manifest: Manifest | None = None
+    payload: Digest | None = None
+    """The SHA-256 of what trusted keys signed; None if there was no such signature."""
     unsigned: tuple[str, ...] = ()
     """Files that nobody signed and the caller tolerated."""
 
@@ -91,6 +103,7 @@ class _Case:
     requirements: Sequence[SignatureRequirements]
     evidence: Evidence = field(default_factory=Evidence)
     manifest: Manifest | None = None
+    payload: Digest | None = None
     files: int = 0
     bytes: int = 0
     unsigned: tuple[str, ...] = ()
@@ -118,6 +131,7 @@ def verify(path: Path, options: VerificationOptions, watcher: Watcher) -> Verifi
         seconds=time.perf_counter() - started,
         device=options.engine.device,
         manifest=case.manifest,
+        payload=case.payload,
         unsigned=case.unsigned,
     )
 
@@ -152,6 +166,7 @@ def _gather(
         return
     # Step 4.
     manifest = statement.parse(parsed.payload)
+    case.payload = _sha256(parsed.payload)
     del parsed
     case.manifest = manifest
     case.evidence = Evidence(
@@ -163,6 +178,10 @@ def _gather(
     # Step 5.
     if _signatures_suffice(case.evidence, options):
         _compare(folder, manifest, options, watcher, case)
+
+
+def _sha256(payload: bytes) -> Digest:
+    return Digest(HashAlgorithm.SHA256, HashAlgorithm.SHA256.digest(payload))
 
 
 def _with_algorithms(
@@ -235,6 +254,9 @@ def _gather_classical(
     folder: CheckpointFolder, options: VerificationOptions, watcher: Watcher, case: _Case
 ) -> None:
     """The same plan for an OMS bundle, which is classical whatever it says."""
+    if not options.recognise_classical:
+        case.add(_NO_ENVELOPE)
+        return
     document = folder.read(OMS_FILE, max_bytes=MAX_BUNDLE_BYTES)
     if document is None:
         case.add(
@@ -259,6 +281,7 @@ def _gather_classical(
         case.requirements = [certificate_requirements(result.bundle)]
     refuse_if_changed(found, folder.walk(options.limits))
     case.evidence = result.evidence
+    case.payload = result.evidence.digest
     case.unsigned = result.unsigned
     case.files, case.bytes = len(found.files), size
 

@@ -1,6 +1,7 @@
 """JSON with one meaning: each leniency of a parser is a row here, beside what is fine (A24)."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -239,3 +240,24 @@ def test_a_constant_has_exactly_one_value() -> None:
     for expected in ("abcd", "ab", "ABC", ""):
         with pytest.raises(Malformed, match="expected"):
             Record(RECORD, "it").constant("text", expected)
+
+
+@pytest.mark.parametrize(
+    "take", [Record.optional_text, Record.optional_boolean, Record.optional_record]
+)
+def test_what_may_be_null_must_be_there_all_the_same(take: Callable[[Record, str], object]) -> None:
+    record = Record({"here": None}, "it")
+    assert take(record, "here") is None
+    record.done()
+    with pytest.raises(Malformed, match="no field"):
+        take(Record({}, "it"), "here")
+    with pytest.raises(Malformed, match="is an integer"):
+        take(Record({"here": 1}, "it"), "here")
+
+
+def test_what_may_be_null_is_otherwise_of_its_type() -> None:
+    record = Record({"text": "x", "boolean": False, "record": {}}, "it")
+    assert record.optional_text("text") == "x"
+    assert record.optional_boolean("boolean") is False
+    assert record.optional_record("record") is not None
+    record.done()

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "notarize": "verify an upstream classical signature once and counter-sign post-quantum",
     "inspect": "show what a signature says, without verifying it",
     "hash": "print the root of a checkpoint's hash tree",
+    "report": "verify as a request says and write a report; what verification Jobs run",
     "bench": "measure the engines on this machine",
 }
 """The commands of this package: each is the module of weightlock.cli with its name."""

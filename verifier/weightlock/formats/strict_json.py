@@ -126,6 +126,24 @@ class Record:
         """Take an object."""
         return Record(self._take(key), f"{self._where}.{key}")
 
+    def optional_text(self, key: str, *, max_characters: int = 4096) -> str | None:
+        """Take a string or null; the field itself must be there."""
+        if self._is_null(key):
+            return None
+        return self.text(key, max_characters=max_characters)
+
+    def optional_boolean(self, key: str) -> bool | None:
+        """Take true, false or null; the field itself must be there."""
+        if self._is_null(key):
+            return None
+        return self.boolean(key)
+
+    def optional_record(self, key: str) -> "Record | None":
+        """Take an object or null; the field itself must be there."""
+        if self._is_null(key):
+            return None
+        return self.record(key)
+
     def constant(self, key: str, expected: str) -> None:
         """Take a string that can have only one value."""
         value = self.text(key)
@@ -137,6 +155,10 @@ class Record:
         if self._fields:
             unknown = ", ".join(sorted(repr(key)[:40] for key in self._fields)[:5])
             raise Malformed(f"{self._where} has unknown fields: {unknown}")
+
+    def _is_null(self, key: str) -> bool:
+        """Whether the field is there and null; then it is taken."""
+        return self._fields.get(key, "") is None and self._take(key) is None
 
     def _take(self, key: str) -> object:
         try:

@@ -1,0 +1,273 @@
+"""One checkpoint from its registration on: what the status says after what has happened."""
+
+from datetime import timedelta
+
+import pytest
+from tests.unit.operator_decisions.simulated import (
+    OTHER_KEY,
+    Cluster,
+    Content,
+    checkpoint_object,
+    claim_object,
+    pod_object,
+    volume_object,
+)
+from tests.unit.policy.builders import EC, PQ, PQ_TOO, authority, policy_object, signatures
+
+from weightlock.formats.manifest import ModelIdentity
+from weightlock.reasons import Reason
+from weightlock_operator import reconcile
+from weightlock_operator.facts import ServerFeatures
+from weightlock_operator.queue import Running
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def verified(cluster: Cluster) -> Cluster:
+    cluster.settle()
+    assert cluster.phase == "Verified"
+    return cluster
+
+
+def test_a_good_model_is_verified_by_one_job(verified: Cluster) -> None:
+    assert verified.jobs_made == 1
+    assert verified.status["seal"]
+    assert verified.floors == {"llama-70b": 7}
+    assert "verification" not in verified.status
+
+
+def test_nothing_is_written_once_it_is_verified(verified: Cluster) -> None:
+    writes = verified.status_writes
+    verified.pass_time(hours=1)
+    verified.look()
+    assert (verified.status_writes, verified.jobs_made) == (writes, 1)
+
+
+def test_it_says_verifying_while_the_job_runs(cluster: Cluster) -> None:
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Verifying", "VerificationRunning")
+
+
+def test_a_removed_key_counts_no_more_and_nothing_is_read_again(cluster: Cluster) -> None:
+    both = signatures(
+        authority("release", PQ),
+        authority("second", PQ_TOO),
+        rules=[{"name": "all", "authorities": ["release", "second"], "atLeast": 1}],
+    )
+    cluster.policies = [policy_object(signatures=both)]
+    cluster.settle()
+    assert cluster.phase == "Verified"
+    cluster.policies = [policy_object(signatures=signatures(authority("second", PQ_TOO)))]
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Failed", "SignerUntrusted")
+    cluster.policies = [policy_object()]
+    cluster.look()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+def test_a_key_that_was_never_tried_is_a_reason_to_read_again(verified: Cluster) -> None:
+    verified.content = Content(signers=(PQ, PQ_TOO))
+    verified.policies = [policy_object(signatures=signatures(authority("second", PQ_TOO)))]
+    verified.settle()
+    assert (verified.phase, verified.jobs_made) == ("Verified", 2)
+
+
+def test_bad_content_is_failed_and_not_read_again(cluster: Cluster) -> None:
+    cluster.content = Content(reason=Reason.CONTENT_MISMATCH)
+    cluster.settle()
+    assert (cluster.phase, cluster.reason) == ("Failed", "ContentMismatch")
+    cluster.pass_time(hours=24)
+    cluster.policies = [policy_object(freshness={"maxAge": "100h"})]
+    cluster.settle()
+    assert cluster.jobs_made == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda c: c.checkpoint["metadata"].update(generation=2), id="spec"),
+        pytest.param(lambda c: c.volume["spec"]["csi"].update(volumeHandle="h-2"), id="storage"),
+        pytest.param(lambda c: c.pass_time(hours=140), id="age"),
+        pytest.param(lambda c: setattr(c, "restored_at", c.now), id="restore"),
+    ],
+)
+@pytest.mark.parametrize("reason", [Reason.CONTENT_MISMATCH, Reason.VERIFIED])
+def test_what_makes_it_read_again(cluster: Cluster, reason: Reason, change) -> None:  # type: ignore[no-untyped-def]
+    cluster.content = Content(reason=reason)
+    cluster.settle()
+    cluster.pass_time(minutes=10)
+    change(cluster)
+    cluster.pass_time(minutes=10)
+    cluster.content = Content()
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 2)
+
+
+def test_a_classical_signature_is_classical_only(cluster: Cluster) -> None:
+    trust = signatures(
+        authority("release", PQ),
+        authority("legacy", EC),
+        rules=[{"name": "any", "authorities": ["release", "legacy"], "atLeast": 1}],
+    )
+    cluster.policies = [policy_object(signatures=trust)]
+    cluster.content = Content(signers=(EC,))
+    cluster.settle()
+    assert (cluster.phase, cluster.floors) == ("ClassicalOnly", {})
+
+
+def test_an_older_version_is_a_rollback(verified: Cluster) -> None:
+    verified.content = Content(model=ModelIdentity("llama-70b", 6))
+    verified.volume = volume_object(handle="h-2")
+    verified.settle()
+    assert (verified.phase, verified.reason) == ("Failed", "Rollback")
+    assert verified.floors == {"llama-70b": 7}
+
+
+def test_the_old_verdict_stands_while_it_is_refreshed(verified: Cluster) -> None:
+    verified.pass_time(hours=140)
+    verified.look()
+    assert verified.phase == "Verified"
+    assert "verification" in verified.status
+    verified.content = Content(reason=Reason.EXTRA_FILE)
+    verified.settle()
+    assert (verified.phase, verified.reason) == ("Failed", "ExtraFile")
+    assert "seal" not in verified.status
+
+
+def test_trouble_leaves_the_old_verdict_until_it_expires(verified: Cluster) -> None:
+    verified.pass_time(hours=140)
+    verified.refuse_jobs = "exceeded quota"
+    verified.settle()
+    assert verified.phase == "Verified"
+    assert verified.status["attempts"] == 1
+    verified.pass_time(hours=40)
+    verified.look()
+    assert [verified.phase, verified.reason] == ["Error", "JobRefused"]
+
+
+def test_a_writer_makes_it_stale_and_keeps_a_verification_from_starting(verified: Cluster) -> None:
+    verified.pass_time(hours=1)
+    verified.others = [pod_object("editor", read_only=False)]
+    verified.look()
+    assert (verified.phase, verified.reason) == ("Stale", "WriterSeen")
+    verified.pass_time(hours=1)
+    verified.settle()
+    assert verified.jobs_made == 1
+    verified.others = []
+    verified.settle()
+    assert (verified.phase, verified.jobs_made) == ("Verified", 2)
+
+
+def test_another_seal_key_needs_no_reading_while_both_are_there(verified: Cluster) -> None:
+    seal = verified.status["seal"]
+    verified.keys = (OTHER_KEY, *verified.keys)
+    verified.settle()
+    verified.keys = (OTHER_KEY,)
+    verified.settle()
+    assert verified.phase == "Verified"
+    assert verified.status["seal"] != seal
+    assert verified.jobs_made == 1
+
+
+def test_a_forged_status_is_not_believed(cluster: Cluster) -> None:
+    cluster.settle()
+    status = dict(cluster.status)
+    cluster.checkpoint["status"] = {**status, "lastVerified": "2026-11-21T13:00:00Z"}
+    cluster.pass_time(hours=2)
+    decision = cluster.look()
+    assert decision.verdict.value == "Verifying"
+
+
+def test_without_a_policy_nothing_runs_and_the_record_is_kept(verified: Cluster) -> None:
+    policies, verified.policies = verified.policies, []
+    verified.look()
+    assert (verified.phase, verified.reason) == ("Error", "NoPolicy")
+    verified.policies = policies
+    verified.look()
+    assert (verified.phase, verified.jobs_made) == ("Verified", 1)
+
+
+def test_a_missing_claim_is_waited_for(cluster: Cluster) -> None:
+    cluster.claim = None
+    cluster.settle()
+    assert (cluster.phase, cluster.reason) == ("Pending", "StoragePending")
+    cluster.claim = claim_object()
+    cluster.settle()
+    assert cluster.phase == "Verified"
+
+
+def test_infrastructure_trouble_is_retried_ever_more_slowly(cluster: Cluster) -> None:
+    cluster.refuse_jobs = "exceeded quota"
+    waits = []
+    for _ in range(4):
+        decision = cluster.look()
+        assert decision.requeue_after is not None
+        waits.append(decision.requeue_after)
+        cluster.pass_time(seconds=decision.requeue_after.total_seconds())
+    assert waits == sorted(waits)
+    assert waits[-1] >= timedelta(hours=1)
+    cluster.refuse_jobs = ""
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+def test_another_generation_calls_off_what_flies(cluster: Cluster) -> None:
+    cluster.look()
+    (job,) = cluster.jobs
+    metadata = cluster.checkpoint["metadata"]
+    assert isinstance(metadata, dict)
+    metadata["generation"] = 2
+    cluster.look()
+    assert job not in cluster.jobs
+
+
+def test_a_policy_that_is_tried_out_takes_no_verdict_away(cluster: Cluster) -> None:
+    trust = signatures(authority("second", PQ_TOO))
+    watching = policy_object("watching", signatures=trust, enforcement="Audit")
+    cluster.policies.append(watching)
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+def test_a_forged_record_does_not_outlast_the_absence_of_policies(verified: Cluster) -> None:
+    policies, verified.policies = verified.policies, []
+    verified.status["modelVersion"] = 99
+    verified.look()
+    verified.policies = policies
+    verified.look()
+    assert verified.phase != "Verified"
+
+
+def test_a_floor_is_raised_once(verified: Cluster) -> None:
+    facts = verified.facts()
+    assert reconcile.actions_for(facts).before == ()
+    verified.floors.clear()
+    verified.look()
+    assert verified.floors == {"llama-70b": 7}
+
+
+def test_what_kept_a_verification_from_starting_is_forgotten_once_it_does_not() -> None:
+    image = "registry.example/models/llama@sha256:" + "ab" * 32
+    cluster = Cluster(checkpoint=checkpoint_object(source={"image": {"reference": image}}))
+    cluster.look()
+    cluster.running = [Running(f"other-{number}", "b") for number in range(32)]
+    cluster.server = ServerFeatures(image_volumes=True)
+    cluster.look()
+    conditions = cluster.status["conditions"]
+    assert isinstance(conditions, list)
+    assert [each["reason"] for each in conditions if each["type"] == "Scheduled"] == ["Queued"]
+
+
+def test_denied_roots_and_keys_count_at_once(verified: Cluster) -> None:
+    for denied, reason in (
+        ({"digests": ["sha256:" + "ab" * 32]}, "DigestDenied"),
+        ({"keyids": [PQ.keyid]}, "KeyRevoked"),
+    ):
+        verified.policies = [policy_object(denied=denied)]
+        verified.look()
+        assert (verified.phase, verified.reason) == ("Failed", reason)
+    assert verified.jobs_made == 1
