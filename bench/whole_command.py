@@ -5,8 +5,8 @@
 The same random files, from the page cache, one command after the other. For `weightlock verify` two
 times are given: the command's whole life, with the interpreter's and the GPU's start, and what it
 reports itself, from opening the folder to the verdict with the signature checked. Start-up is what
-a model of one MiB takes, with the cache of compiled kernels empty and full; bench.startup measures it
-with nothing in the page cache too.
+a model of one MiB takes, with the cache of compiled kernels empty and full; bench.startup measures
+it with nothing in the page cache too.
 """
 
 import argparse

@@ -71,6 +71,16 @@ def test_its_error_is_raised_where_it_is_asked_for() -> None:
         StartingEngine(Wanted("cuda"), start).engine()
 
 
+@pytest.mark.skipif(find_spec("cupy_backends") is not None, reason="CuPy is installed")
+@pytest.mark.parametrize("direct", [False, True])
+def test_it_starts_to_read_as_the_arguments_say(direct: bool) -> None:
+    starting = begin(["hash", "DIR", "--engine=cuda", *["--direct"] * direct])
+    assert starting is not None
+    assert starting.wanted == Wanted("cuda", direct=direct)
+    with pytest.raises(EngineUnavailable):
+        starting.engine()
+
+
 def arguments_of(engine: str, starting: StartingEngine | None, *, direct: bool) -> Namespace:
     return Namespace(engine=engine, direct=direct, starting=starting, threads=1)
 
