@@ -106,9 +106,9 @@ def test_without_a_gpu_nothing_is_read_directly(
 
 
 def test_direct_reads_are_aligned_and_told() -> None:
-    chosen = opening.options(direct=True)
+    chosen = opening.options_for(direct=True)
     assert chosen.geometry.is_direct
-    assert not opening.options(direct=False).geometry.is_direct
+    assert not opening.options_for(direct=False).geometry.is_direct
     small = replace(chosen.geometry, batch_bytes=1 << 20, piece_bytes=1 << 20, read_bytes=4096)
     lane = LocalLane(StandInDevice(), replace(chosen, geometry=small, readers=1))
     with GpuEngine([lane], small) as engine:

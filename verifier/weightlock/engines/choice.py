@@ -60,7 +60,7 @@ def open_gpu(platform: str, *, direct: bool = False, most: int | None = None) ->
             hint="pip install 'weightlock[cuda]' or 'weightlock[rocm]'",
         )
     opening: Any = importlib.import_module("weightlock.engines.gpu.opening")
-    engine: Engine = opening.open_engine(platform, opening.options(direct=direct), most)
+    engine: Engine = opening.open_engine(platform, opening.options_for(direct=direct), most)
     return engine
 
 

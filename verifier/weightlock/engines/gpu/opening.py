@@ -26,7 +26,7 @@ DEVICE_FACTORY: Final = "weightlock.engines.gpu.opening:open_prepared_device"
 _LOG: Final = logging.getLogger(__name__)
 
 
-def options(*, direct: bool) -> GpuOptions:
+def options_for(*, direct: bool) -> GpuOptions:
     """How the engine works, from the page cache or past it."""
     return GpuOptions(Geometry(alignment=DIRECT_ALIGNMENT)) if direct else GpuOptions()
 
