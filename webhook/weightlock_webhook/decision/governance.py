@@ -11,7 +11,8 @@ from datetime import timedelta
 from weightlock.policy.objects import Policy, PolicyKind, policies_governing
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.policy.spec import Enforcement, ReadOnly
-from weightlock.policy.volumes import VolumeAction, Volumes
+from weightlock.policy.volumes import VolumeAction, VolumeFacts, Volumes
+from weightlock_webhook.mounts.sources import CONFIGURATION, EMPTY_DIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,11 @@ class Demand:
 
     policy: Policy
     requirements: SignatureRequirements
+
+    @property
+    def origin(self) -> str:
+        """How messages name the policy."""
+        return self.requirements.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +39,8 @@ class View:
     read_only: ReadOnly
     max_age: timedelta
     demands: tuple[Demand, ...]
-
-    @property
-    def policies(self) -> tuple[Policy, ...]:
-        """The policies that look this way."""
-        return tuple(demand.policy for demand in self.demands)
+    policies: tuple[Policy, ...]
+    """The policies that look this way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,15 @@ class Governance:
 
     policies: tuple[Policy, ...]
     views: tuple[View, ...]
+    origins: tuple[str, ...]
+    """How messages name the policies."""
+
     has_floor: bool
     """Whether an administrator has written any policy; a tenant's does not count (A14)."""
+
+    leaves_plain_pods_alone: bool = False
+    """Whether no rule names scratch space or configuration, so that a pod with nothing else is
+    nobody's business."""
 
     @classmethod
     def of(
@@ -58,11 +68,21 @@ class Governance:
         governing = tuple(
             sorted(policies_governing(known, namespace, labels), key=lambda policy: policy.origin)
         )
+        views = _views(governing)
         return cls(
             governing,
-            _views(governing),
+            views,
+            tuple(policy.origin for policy in governing),
             any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in known),
+            all(map(_leaves_plain_volumes_alone, views)),
         )
+
+
+def _leaves_plain_volumes_alone(view: View) -> bool:
+    return all(
+        view.only_rules.action_for(VolumeFacts(kind)) is VolumeAction.IGNORE
+        for kind in sorted(CONFIGURATION | {EMPTY_DIR})
+    )
 
 
 def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
@@ -79,7 +99,14 @@ def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
         demand = Demand(policy, _requirements(policy, denied))
         looks.setdefault((spec.volumes, spec.read_only, spec.max_age), []).append(demand)
     return tuple(
-        View(volumes, _only_rules(volumes), read_only, max_age, tuple(demands))
+        View(
+            volumes,
+            _only_rules(volumes),
+            read_only,
+            max_age,
+            tuple(demands),
+            tuple(demand.policy for demand in demands),
+        )
         for (volumes, read_only, max_age), demands in looks.items()
     )
 
