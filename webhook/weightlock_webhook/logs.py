@@ -107,8 +107,7 @@ def configure(formatter: logging.Formatter) -> None:
     than a decision does; the logging module's documentation names these switches.
     """
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.logAsyncioTasks = False
-    logging._srcfile = None  # type: ignore[attr-defined]
+    logging._srcfile = None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()

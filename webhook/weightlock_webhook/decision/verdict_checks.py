@@ -56,16 +56,18 @@ def _verdict(reach: Reach) -> Iterator[tuple[Found, tuple[Policy, ...]]]:
     if problem is not None:
         yield problem, reach.case.view.policies
         return
-    grounds = [grounds_of(each, reach, covering) for each in covering]
-    for demand in reach.case.view.demands:
-        found = [standing(each, demand, reach) for each in grounds]
-        yield _best(found, reach, covering), (demand.policy,)
+    for ageing in reach.case.view.ages:
+        grounds = [grounds_of(each, reach, covering, ageing.max_age) for each in covering]
+        for demand in ageing.demands:
+            found = [standing(each, demand, reach) for each in grounds]
+            yield _best(found, reach, covering), (demand.policy,)
 
 
 def _best(found: list[Found], reach: Reach, covering: list[Checkpoint]) -> Found:
     vouched = [each for each in found if isinstance(each, Vouched)]
     if vouched:
-        return _unpinned(reach, vouched, covering) or vouched[0]
+        unpinned = reach.volume.host_facts and _unpinned(reach, vouched, covering)
+        return unpinned or vouched[0]
     problems = [each for each in found if isinstance(each, Problem)]
     # One that waits for its verdict can still cure this; one that failed cannot.
     return min(problems, key=lambda problem: not problem.awaits_verdict)
