@@ -66,8 +66,7 @@ def _verdict(reach: Reach) -> Iterator[tuple[Found, tuple[Policy, ...]]]:
 def _best(found: list[Found], reach: Reach, covering: list[Checkpoint]) -> Found:
     vouched = [each for each in found if isinstance(each, Vouched)]
     if vouched:
-        unpinned = reach.volume.host_facts and _unpinned(reach, vouched, covering)
-        return unpinned or vouched[0]
+        return _unpinned(reach, vouched, covering) or vouched[0]
     problems = [each for each in found if isinstance(each, Problem)]
     # One that waits for its verdict can still cure this; one that failed cannot.
     return min(problems, key=lambda problem: not problem.awaits_verdict)
