@@ -196,3 +196,13 @@ def test_a_remembered_pod_is_what_would_be_read(asked: list[Any]) -> None:
         content = JsonObject(json.dumps(SPECS[index]).encode())
         found = pods.read(PodQuestion(NAMESPACE, metadata, content))
         assert found == pod_of(metadata, SPECS[index])
+
+
+def test_a_judgement_ends_when_a_key_or_a_tolerance_begins_or_ends() -> None:
+    days = [NOW + timedelta(days=number) for number in (0, 20, 60, 500, 60, 0)]
+    remembering = RememberingJudge()
+    for requirements in REQUIREMENTS:
+        for evidence in EVIDENCE:
+            for now in days:
+                found = remembering(evidence, (requirements,), now, Expected())
+                assert found == judge(evidence, (requirements,), now, Expected())
