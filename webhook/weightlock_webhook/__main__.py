@@ -44,7 +44,15 @@ from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.judge import Confirmation, Judging
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
-from weightlock_webhook.logs import DecisionLog, JsonLines, PlainLines, configure
+from weightlock_webhook.logs import (
+    DecisionLog,
+    JsonLines,
+    Lines,
+    PlainLines,
+    configure,
+    json_line,
+    plain_line,
+)
 from weightlock_webhook.metrics import Metrics
 from weightlock_webhook.mutation.mutation import PodMutation
 from weightlock_webhook.requesting.events import RequestedEvents
@@ -91,6 +99,12 @@ Confirmed = Callable[[Confirmation], Confirmation]
 def now() -> datetime:
     """The wall clock, read at the edge."""
     return datetime.now(UTC)  # noqa: TID251 the edge
+
+
+def written(lines: bytes) -> None:
+    """Write decisions to standard error."""
+    sys.stderr.buffer.write(lines)
+    sys.stderr.buffer.flush()
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -184,6 +198,7 @@ class Process:
     events: RequestedEvents
     door: Door
     canary_context: Callable[[], ssl.SSLContext]
+    lines: Lines
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     state: State = field(default_factory=State)
     ports: dict[str, int] = field(default_factory=dict)
@@ -202,6 +217,7 @@ class Process:
         pods = _pods(settings, client, parts)
         accounts = Accounts(settings.operator_user, settings.job_managers)
         reading = Reading(client)
+        lines = Lines(written)
         desk = Desk(
             handlers(
                 pods,
@@ -209,7 +225,11 @@ class Process:
                 ResourceReviews(reading, accounts),
                 WorkloadReviews(pods.judge, settings.exempt_namespaces),
             ),
-            DecisionLog(metrics),
+            DecisionLog(
+                metrics,
+                lines,
+                json_line if settings.log_format is LogFormat.JSON else plain_line,
+            ),
         )
         door = Door(desk, frozenset(SERVED), _limits(settings), metrics.in_flight.set)
         serving, canary_context = _serving(settings, metrics)
@@ -238,6 +258,7 @@ class Process:
             events,
             door,
             canary_context,
+            lines,
             state=state,
         )
 
@@ -296,6 +317,7 @@ class Process:
         except WeightlockError as error:
             log.warning("the Lease could not be given up: %s", error.message)
         await drain(self.door, seconds)
+        self.lines.flush()
 
     async def _freeze_when_synced(self) -> None:
         """Keep the collector from walking through all that is known, again and again.

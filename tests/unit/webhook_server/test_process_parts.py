@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
 import ssl
@@ -18,9 +17,18 @@ from tests.webhook_server.requests import pod, review
 from tests.webhook_server.standins import ALLOWED, DENIED, Judge
 
 from weightlock.errors import Malformed, Unanswerable
-from weightlock_webhook import documents, logs
+from weightlock_webhook import documents
 from weightlock_webhook.guards.refusals import Refusal
-from weightlock_webhook.logs import DecisionLog, JsonLines, PlainLines, configure, described
+from weightlock_webhook.logs import (
+    DecisionLog,
+    JsonLines,
+    Lines,
+    PlainLines,
+    configure,
+    described,
+    json_line,
+    plain_line,
+)
 from weightlock_webhook.metrics import Metrics, resource_of
 from weightlock_webhook.responses import Response, allowed, denied, judged, refused, shortened
 from weightlock_webhook.server.canary import Canary
@@ -165,22 +173,24 @@ def test_series_are_bounded_whatever_comes() -> None:
 
 
 def test_a_decision_is_one_line_of_json_that_no_name_can_break() -> None:
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines())
-    logs.log.addHandler(handler)
-    logs.log.setLevel(logging.INFO)
-    try:
-        recorder = DecisionLog(Metrics())
+    written: list[bytes] = []
+
+    async def test() -> None:
+        lines = Lines(written.append)
+        recorder = DecisionLog(Metrics(), lines, json_line)
         evil = request(name='x"\n\x1b[31m\u202e' + "y" * 900, user="Zoë")
         recorder.record(evil, denied(DENIED), 0.25)
         recorder.record(request(), allowed(), 0.1)
         recorder.record(None, refused(Refusal("Malformed", "x")), 0.1)
-    finally:
-        logs.log.removeHandler(handler)
-    lines = stream.getvalue().splitlines()
+        assert not written
+        lines.flush()
+        lines.flush()
+
+    run(test())
+    (batch,) = written
+    lines = batch.splitlines()
     assert len(lines) == 2  # what nobody minds is counted, not written
-    assert stream.getvalue().isascii()
+    assert batch.isascii()
     first = json.loads(lines[0])["admission"]
     assert first["reason"] == "NotVerified"
     assert first["policy"] == "ClusterModelPolicy strict"
@@ -188,12 +198,23 @@ def test_a_decision_is_one_line_of_json_that_no_name_can_break() -> None:
     assert first["seconds"] == 0.25
 
 
-def test_warnings_and_plain_lines_are_written_too() -> None:
+def test_lines_are_written_soon_by_themselves() -> None:
+    written: list[bytes] = []
+
+    async def test() -> None:
+        lines = Lines(written.append, 0.0)
+        recorder = DecisionLog(Metrics(), lines, plain_line)
+        recorder.record(None, refused(Refusal("Malformed", "x")), 0.1)
+        while not written:
+            await asyncio.sleep(0)
+
+    run(test())
+    assert b'"reason": "Malformed"' in written[0]
+
+
+def test_warnings_are_written_too() -> None:
     response = Response(True, "Allow", "R", warnings=("w" * 600,))
     assert len(described(None, response, 0.1)["warnings"][0]) == 512  # type: ignore[index]
-    record = logging.LogRecord("n", logging.INFO, "f", 1, "admission", None, None)
-    record.decision = {"a": 1}
-    assert PlainLines().format(record).endswith('{"a": 1}')
     plain = logging.LogRecord("n", logging.INFO, "f", 1, "x %s", ("y",), None)
     assert PlainLines().format(plain).endswith("x y")
 

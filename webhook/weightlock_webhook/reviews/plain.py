@@ -77,13 +77,17 @@ _Metadata: Final = msgspec.defstruct(
 _Pod: Final = msgspec.defstruct(
     "_Pod", [("spec", _Spec), ("metadata", _Metadata | None, None)], gc=False
 )
+_CLAIM: Final = b'"persistentVolumeClaim"'
 _DECODER: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(_Pod)
 
 
 def is_plain(pod: msgspec.Raw | bytes) -> bool:
     """Whether this is a pod of which nobody need know more. False is always safe."""
+    content = bytes(pod)
+    if _CLAIM in content:
+        return False  # told sooner than by decoding
     try:
-        found = _DECODER.decode(pod)
+        found = _DECODER.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return not _has_our_keys(found.metadata) and all(map(_has_one_source, found.spec.volumes or ()))

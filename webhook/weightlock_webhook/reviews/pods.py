@@ -13,7 +13,8 @@ alone what holds or injects the pod; only the operator lets a held pod go, and o
 allows it at that moment (A17).
 """
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +38,7 @@ MIRROR: Final = "MirrorPod"
 VERIFICATION: Final = "VerificationPod"
 EXEMPT: Final = "ExemptNamespace"
 UNCHANGED: Final = "Unchanged"
+MOST_RESPONSES: Final = 2048
 PLAIN: Final = allowed()
 _JOB_CONTROLLER: Final = User(JOB_CONTROLLER_USER)
 
@@ -58,6 +60,8 @@ class PodReviews:
         self._mutation = mutation
         self._reading = reading
         self._rules = rules
+        # By the answer's identity; it is remembered beside its response, so no other can get it.
+        self._responses: OrderedDict[int, tuple[Answer, Response]] = OrderedDict()
         self._judged = Judged()
 
     async def validate(self, request: Request, deadline: float) -> Response:
@@ -189,6 +193,15 @@ class PodReviews:
             case _:
                 lacking = self._mutation.missing(question, answer)
                 return denied(answer, lacking) if lacking else judged(answer)
+
+    def _written(self, answer: Answer, write: Callable[[Answer], Response]) -> Response:
+        """The response to an answer, which is the same each time the same answer is recalled."""
+        known = self._responses.get(id(answer))
+        if known is None:
+            known = self._responses[id(answer)] = answer, write(answer)
+            if len(self._responses) > MOST_RESPONSES:
+                self._responses.popitem(last=False)
+        return known[1]
 
     def _running(self, question: PodQuestion, answer: Answer) -> Response:
         """For a pod that is about to run or does: to be held is too late."""
