@@ -21,11 +21,13 @@ from e2e.cluster.progress import Progress
 from e2e.cluster.settings import Settings
 from e2e.prometheus.programs import Programs, prometheus_programs
 from e2e.prometheus.server import Prometheus, configuration, running_prometheus
+from e2e.prometheus.shipped import plain
 
 DASHBOARDS = Path(__file__).resolve().parents[1] / "charts" / "weightlock" / "dashboards"
 START = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 NUMBERS_AT = START + 15.5 * 3600  # while two checkpoints are damaged: every panel has something
 STEP_SECONDS = 600
+WINDOW = "10m"
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999"]
 SHADES = {"green": "#2e7d32", "orange": "#e08700", "red": "#c62828", "blue": "#1f4e79"}
 COLUMNS = 24
@@ -137,18 +139,20 @@ class Preview:
         return [
             (_named(query, each["metric"]), float(each["value"][1]))
             for query in panel["targets"]
-            for each in self._prometheus.query(plain(query["expr"]), NUMBERS_AT)
+            for each in self._prometheus.query(plain(query["expr"], WINDOW), NUMBERS_AT)
         ]
 
     def _over_the_day(self, panel: Json) -> dict[str, dict[int, float]]:
-        end = START + DAY_SECONDS
         return {
             _named(query, each["metric"]): {
                 round((at - START) / STEP_SECONDS): float(value) for at, value in each["values"]
             }
             for query in panel["targets"]
-            for each in self._prometheus.range(plain(query["expr"]), START, end, STEP_SECONDS)
+            for each in self._series(plain(query["expr"], WINDOW))
         }
+
+    def _series(self, expression: str) -> list[Json]:
+        return self._prometheus.range(expression, START, START + DAY_SECONDS, STEP_SECONDS)
 
 
 _PANELS = {
@@ -159,11 +163,6 @@ _PANELS = {
 }
 _SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
 _SUFFIXES = {"Bps": "B/s", "decbytes": "B", "reqps": " req/s", "d": " d", "short": ""}
-
-
-def plain(expression: str) -> str:
-    """The expression without Grafana's variables."""
-    return expression.replace("$__rate_interval", "10m")
 
 
 def shown(value: float, unit: str) -> str:

@@ -10,6 +10,8 @@ DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 TITLE_HEIGHT = 1
 WORD_COLOURS = {
     "Verified": "#2e7d32",
+    "Complete": "#2e7d32",
+    "Running": "#42a5f5",
     "post-quantum": "#2e7d32",
     "hybrid": "#7cb342",
     "ClassicalOnly": "#e08700",

@@ -21,8 +21,13 @@ def led(metric: str) -> str:
     return f"{metric} and on (job, instance) weightlock_leader == 1"
 
 
+def total(metric: str) -> str:
+    """The sum of such a gauge; 0 where it has no series, but only while somebody leads."""
+    return f"sum({led(metric)}) or 0 * sum(weightlock_leader == 1)"
+
+
 CHECKPOINTS = led("weightlock_checkpoints")
-VERIFIED = led('weightlock_checkpoints{phase="Verified"}')
+VERIFIED = total('weightlock_checkpoints{phase="Verified"}')
 SUNSET = led("weightlock_classical_sunset_timestamp_seconds")
 
 PROTECTION = Dashboard(
@@ -39,7 +44,7 @@ PROTECTION = Dashboard(
                     "All ModelCheckpoints that the operator watches.",
                     Kind.NUMBER,
                     "short",
-                    (Query(f"sum({CHECKPOINTS})"),),
+                    (Query(total("weightlock_checkpoints")),),
                     width=6,
                 ),
                 Panel(
@@ -50,7 +55,7 @@ PROTECTION = Dashboard(
                     "percentunit",
                     (
                         Query(
-                            f"(sum({VERIFIED}) or vector(0)) / sum({CHECKPOINTS})",
+                            f"({VERIFIED}) / sum({CHECKPOINTS})",
                         ),
                     ),
                     width=6,
@@ -63,7 +68,7 @@ PROTECTION = Dashboard(
                     " under Warn or Audit, or verified once and failed or stale since.",
                     Kind.NUMBER,
                     "short",
-                    (Query(f"sum({led('weightlock_mounted_unverified_pods')})"),),
+                    (Query(total("weightlock_mounted_unverified_pods")),),
                     width=6,
                     limits=NONE_IS_GOOD,
                 ),

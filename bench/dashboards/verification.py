@@ -12,19 +12,20 @@ from bench.dashboards.panels import (
     Query,
     Row,
 )
-from bench.dashboards.protection import led
+from bench.dashboards.protection import led, total
 
 RESULTS = "weightlock_verifications_total"
 SPEED = "weightlock_verification_bytes_per_second"
 DURATION = "weightlock_verification_duration_seconds"
 AN_HOUR = "1h"  # verifications are rare: a shorter window would mostly be empty
-RUNNING = led('weightlock_jobs{state="Running"}')
+RUNNING = total('weightlock_jobs{state="Running"}')
 QUEUE = Limits(Colour.GOOD, ((10, Colour.LOOK), (100, Colour.BAD)))
 
 
 def in_a_day(result: str) -> str:
     """How many verifications ended so, 0 where there was never one."""
-    return f'round(sum(increase({RESULTS}{{result="{result}"}}[24h]))) or vector(0)'
+    found = f'sum(increase({RESULTS}{{result="{result}"}}[24h]))'
+    return f"round({found}) or 0 * sum(weightlock_leader == 1)"
 
 
 def quantile(share: float, metric: str, window: str = "$__rate_interval") -> str:
@@ -56,7 +57,7 @@ VERIFICATION = Dashboard(
                     "Verification Jobs with a running pod.",
                     Kind.NUMBER,
                     "short",
-                    (Query(f"sum({RUNNING})"),),
+                    (Query(RUNNING),),
                     width=4,
                 ),
                 Panel(
@@ -64,7 +65,7 @@ VERIFICATION = Dashboard(
                     "Checkpoints that wait for their turn.",
                     Kind.NUMBER,
                     "short",
-                    (Query(f"sum({led('weightlock_queue_length')})"),),
+                    (Query(total("weightlock_queue_length")),),
                     width=4,
                     limits=QUEUE,
                 ),
@@ -161,7 +162,7 @@ VERIFICATION = Dashboard(
                     "Checkpoints that wait for their turn.",
                     Kind.LINES,
                     "short",
-                    (Query(f"sum({led('weightlock_queue_length')})", "waiting"),),
+                    (Query(total("weightlock_queue_length"), "waiting"),),
                     width=8,
                     limits=QUEUE,
                 ),

@@ -160,8 +160,7 @@ class Day:
         self._running = min(self._waiting, 2)
         self._waiting -= self._running
         self.leader.set("queue_length", self._waiting)
-        waits = min(self._waiting, 2)
-        for state, count in (("Pending", waits), ("Running", self._running), ("Finished", 4)):
+        for state, count in (("Running", self._running), ("Complete", 4), ("Failed", 0)):
             self.leader.set("jobs", count, state=state)
         for _ in range(6):
             seconds = self._random.expovariate(60)

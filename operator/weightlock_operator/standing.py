@@ -86,7 +86,7 @@ def judged(record: VerdictRecord, facts: Facts) -> Word:
     expected = Expected(spec.model_name if spec else None, floor)
     requirements = facts.composition.binding.requirements
     judgement = judge(record.evidence, requirements, facts.now, expected)
-    hint = f" {judgement.hint}" if judgement.hint else ""
+    hint = f". {judgement.hint}" if judgement.hint else ""
     return Word(judgement.reason, judgement.message + hint, judgement.admits)
 
 

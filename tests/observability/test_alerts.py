@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.observability.shipped import ROOT, RULES, Json, rules
+
+from e2e.prometheus.shipped import ROOT, RULES, Json, rules
 
 DOCUMENT = ROOT / "docs" / "observability.md"
 TESTS = sorted((RULES.parent / "tests").glob("*.yaml"))

@@ -6,7 +6,9 @@ import re
 
 import pytest
 from bench.dashboards.__main__ import DASHBOARDS, FOLDER, text
-from tests.observability.shipped import Json, dashboards, every_expression, panels
+from tests.observability.shipped import every_expression
+
+from e2e.prometheus.shipped import Json, dashboards, panels
 
 EVERY = dashboards()
 PANELS = [

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from bench.simulation.instruments import OPERATOR, WEBHOOK, Declared, Process
-from tests.observability.shipped import ROOT, every_expression
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+from tests.observability.shipped import every_expression
+
+from e2e.prometheus.shipped import ROOT
+from weightlock_operator.metrics import Metrics as OperatorMetrics
+from weightlock_webhook.metrics import Metrics as WebhookMetrics
 
 DOCUMENT = (ROOT / "docs" / "observability.md").read_text()
 ROW = re.compile(
@@ -30,6 +38,47 @@ def simulated(job: str, declared: Declared) -> dict[str, Described]:
         f"weightlock_{name}": (str(process.metrics[name]._type), frozenset(labels))
         for name, (_, labels) in declared.items()
     }
+
+
+class Synced:
+    """What a cache with one resource says of itself."""
+
+    is_synced = True
+
+    def staleness_seconds(self) -> dict[str, float]:
+        return {"pods": 1.0}
+
+    def counts(self) -> dict[str, int]:
+        return {"pods": 1}
+
+
+def declared_by(registry: CollectorRegistry) -> dict[str, Described]:
+    """What a process would expose, whether or not anything has happened in it."""
+    found = {}
+    for collector in registry._collector_to_names:
+        wrapped = isinstance(collector, MetricWrapperBase)
+        for family in collector.collect():
+            of: Any = collector if wrapped else family
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found[name] = (family.type, frozenset(of._labelnames))
+    return found
+
+
+def of_operator() -> CollectorRegistry:
+    return OperatorMetrics("0").registry
+
+
+def of_webhook() -> CollectorRegistry:
+    metrics = WebhookMetrics()
+    metrics.watch_cache(Synced())
+    return metrics.registry
+
+
+@pytest.mark.parametrize(("process", "made"), [("operator", of_operator), ("webhook", of_webhook)])
+def test_the_documentation_lists_what_the_process_has(
+    process: str, made: Callable[[], CollectorRegistry]
+) -> None:
+    assert documented(process) == declared_by(made())
 
 
 @pytest.mark.parametrize(("process", "declared"), [("operator", OPERATOR), ("webhook", WEBHOOK)])

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from bench.simulation.day import DAMAGE, Day
 from prometheus_client import generate_latest
-from tests.observability.shipped import RULES, panel_queries, rules, selectors
+from tests.observability.shipped import panel_queries
 
 from e2e.cluster.commands import Programs as Commands
 from e2e.cluster.ports import LOOPBACK
@@ -25,6 +25,7 @@ from e2e.cluster.settings import Settings
 from e2e.cluster.waiting import wait_until
 from e2e.prometheus.programs import Programs, prometheus_programs
 from e2e.prometheus.server import Prometheus, Target, configuration, running_prometheus
+from e2e.prometheus.shipped import RULES, rules, selectors
 
 pytestmark = pytest.mark.prometheus
 
