@@ -216,10 +216,14 @@ def test_a_writer_that_ended_is_waited_for_as_long_as_clocks_may_differ() -> Non
     assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
 
 
-def test_a_volume_that_nobody_can_write_has_no_writers() -> None:
+@pytest.mark.parametrize("mode", ["ReadOnlyMany", "ReadWriteOnce", "ReadWriteMany"])
+def test_an_access_mode_keeps_nobody_from_writing(mode: str) -> None:
     volume: Any = volume_object()
-    volume["spec"]["accessModes"] = ["ReadOnlyMany"]
+    volume["spec"]["accessModes"] = [mode]
     cluster = Cluster(volume=volume, others=[pod_object(read_only=False)])
+    cluster.look()
+    assert (cluster.phase, cluster.reason, cluster.jobs_made) == ("Pending", "WriterActive", 0)
+    cluster.others = [pod_object(read_only=True)]
     cluster.settle()
     assert cluster.phase == "Verified"
 
