@@ -118,7 +118,7 @@ class Facts:
     """Policies that might govern the namespace and say nothing that can be decided upon."""
 
     floors: Mapping[str, int] = field(default_factory=dict)
-    """The highest version seen, by model name (A22)."""
+    """The highest version seen, by the names of weightlock_operator.floors (A22)."""
 
     restored_at: datetime | None = None
     server: ServerFeatures = field(default_factory=ServerFeatures)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from tests.unit.operator_decisions.simulated import (
+    NAMESPACE,
     OTHER_KEY,
     Cluster,
     Content,
@@ -248,6 +249,44 @@ def test_a_floor_is_raised_once(verified: Cluster) -> None:
     verified.floors.clear()
     verified.look()
     assert verified.floors == {"llama-70b": 7}
+
+
+def own_policy(**more: object) -> dict[str, object]:
+    return policy_object("own", NAMESPACE, **more)
+
+
+@pytest.mark.parametrize(
+    "cluster_policies",
+    [
+        pytest.param([], id="no cluster policy"),
+        pytest.param([policy_object(enforcement="Audit")], id="one that watches"),
+    ],
+)
+def test_a_tenants_keys_raise_no_floor_but_the_tenants_own(
+    cluster: Cluster, cluster_policies: list[dict[str, object]]
+) -> None:
+    tenants = signatures(authority("tenant", PQ_TOO))
+    cluster.policies = [*cluster_policies, own_policy(signatures=tenants)]
+    cluster.content = Content(signers=(PQ_TOO,), model=ModelIdentity("llama-70b", 2**63 - 1))
+    cluster.settle()
+    assert cluster.phase == "Verified"
+    assert cluster.floors == {"team-a:llama-70b": 2**63 - 1}
+
+
+def test_a_tenants_own_floor_counts_for_the_tenant(cluster: Cluster) -> None:
+    cluster.policies = [own_policy()]
+    cluster.floors = {"team-b:llama-70b": 8}
+    cluster.settle()
+    assert (cluster.phase, cluster.floors["team-a:llama-70b"]) == ("Verified", 7)
+    cluster.floors["team-a:llama-70b"] = 8
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Failed", "Rollback")
+
+
+def test_what_cluster_policies_vouch_for_counts_everywhere(cluster: Cluster) -> None:
+    cluster.policies = [policy_object(), own_policy()]
+    cluster.settle()
+    assert (cluster.phase, cluster.floors) == ("Verified", {"llama-70b": 7})
 
 
 def test_what_kept_a_verification_from_starting_is_forgotten_once_it_does_not() -> None:
