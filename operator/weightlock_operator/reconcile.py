@@ -186,7 +186,7 @@ def _ticket(look: Look, memory: Memory) -> Ticket | None:
     """A place in the queue, for whoever only waits for a turn."""
     if look.blocked is None or not look.blocked.waits_for_turn:
         return None
-    facts, limits = look.facts, look.facts.composition.limits
+    facts, limits = look.facts, needs.limits_of_turns(look.facts)
     return Ticket(
         checkpoint_uid=facts.checkpoint.metadata.uid,
         namespace=facts.checkpoint.metadata.namespace,

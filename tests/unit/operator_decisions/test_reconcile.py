@@ -251,6 +251,10 @@ def test_a_floor_is_raised_once(verified: Cluster) -> None:
     assert verified.floors == {"llama-70b": 7}
 
 
+MANY_TURNS = {"limits": {"perNamespace": 900, "total": 1000}}
+FEW_TURNS = {"limits": {"perNamespace": 1, "total": 2}}
+
+
 def own_policy(**more: object) -> dict[str, object]:
     return policy_object("own", NAMESPACE, **more)
 
@@ -310,3 +314,25 @@ def test_denied_roots_and_keys_count_at_once(verified: Cluster) -> None:
         verified.look()
         assert (verified.phase, verified.reason) == ("Failed", reason)
     assert verified.jobs_made == 1
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"),
+    [
+        pytest.param([own_policy(verification=MANY_TURNS)], (4, 32), id="a tenant alone"),
+        pytest.param([policy_object(verification=MANY_TURNS)], (900, 1000), id="administrator"),
+        pytest.param([own_policy(verification=FEW_TURNS)], (1, 2), id="a tenant that wants less"),
+        pytest.param(
+            [policy_object(verification=FEW_TURNS), own_policy(verification=MANY_TURNS)],
+            (1, 2),
+            id="both",
+        ),
+    ],
+)
+def test_a_tenant_takes_no_more_turns_than_are_usual(
+    cluster: Cluster, policies: list[dict[str, object]], expected: tuple[int, int]
+) -> None:
+    cluster.policies = policies
+    ticket = reconcile.ticket_for(cluster.facts())
+    assert ticket is not None
+    assert (ticket.per_namespace, ticket.total) == expected
