@@ -1,5 +1,6 @@
 """One checkpoint from its registration on: what the status says after what has happened."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -336,3 +337,82 @@ def test_a_tenant_takes_no_more_turns_than_are_usual(
     ticket = reconcile.ticket_for(cluster.facts())
     assert ticket is not None
     assert (ticket.per_namespace, ticket.total) == expected
+
+
+YEARS = timedelta(days=3650)
+
+
+def test_a_clock_that_was_years_ahead_keeps_nothing_from_being_tried_again(
+    cluster: Cluster,
+) -> None:
+    cluster.refuse_jobs = "exceeded quota"
+    cluster.now += YEARS
+    cluster.look()
+    cluster.now -= YEARS
+    cluster.refuse_jobs = ""
+    decision = cluster.look()
+    assert decision.requeue_after is not None
+    assert decision.requeue_after <= timedelta(minutes=75)
+    cluster.now += decision.requeue_after
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+@pytest.mark.parametrize("reason", [Reason.CONTENT_MISMATCH, Reason.VERIFIED])
+def test_what_was_found_by_a_clock_that_was_years_ahead_is_found_again(
+    cluster: Cluster, reason: Reason
+) -> None:
+    cluster.content = Content(reason=reason)
+    cluster.now += YEARS
+    cluster.settle()
+    cluster.now -= YEARS
+    cluster.content = Content()
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 2)
+
+
+def test_a_flight_that_a_clock_ahead_began_is_called_off_like_any_other(cluster: Cluster) -> None:
+    cluster.now += YEARS
+    cluster.look()
+    cluster.now -= YEARS
+    cluster.checkpoint["metadata"].update(generation=2)  # type: ignore[attr-defined]
+    cluster.look()
+    cluster.pass_time(seconds=30)
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 2)
+
+
+def test_nobody_waits_since_tomorrow(cluster: Cluster) -> None:
+    cluster.running = [Running(f"other-{number}", "b") for number in range(32)]
+    cluster.now += YEARS
+    cluster.look()
+    cluster.now -= YEARS
+    ticket = cluster.look().ticket
+    assert ticket is not None
+    assert ticket.since == cluster.now
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda c: setattr(c, "restored_at", c.now + YEARS), id="restore to come"),
+        pytest.param(
+            lambda c: setattr(c, "policies", [policy_object(freshness={"maxAge": "5m"})]),
+            id="reading takes longer than it counts",
+        ),
+    ],
+)
+def test_an_answer_that_never_counts_is_not_asked_for_without_a_pause(
+    cluster: Cluster, change: Callable[[Cluster], object]
+) -> None:
+    change(cluster)
+    for _ in range(144):
+        for job in list(cluster.jobs.values()):
+            if "status" not in job:
+                cluster.run_pod(job)
+                cluster.pass_time(minutes=10)
+                cluster.end_job(job, "Complete")
+        cluster.look()
+        cluster.pass_time(minutes=10)
+    assert cluster.phase in ("Stale", "Verifying")
+    assert 10 <= cluster.jobs_made <= 25
