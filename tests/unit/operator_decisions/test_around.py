@@ -115,8 +115,6 @@ def spec_of(checkpoint: Json) -> CheckpointSpec:
 
 GPT = {"persistentVolumeClaim": {"claimName": "gpt"}}
 OF_ANOTHER_CLAIM = spec_of(checkpoint_object(source=GPT))
-    checkpoint_object(source={"persistentVolumeClaim": {"claimName": "gpt"}})
-)
 
 
 def test_a_claim_that_is_asked_for_is_registered() -> None:
