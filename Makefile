@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Decisions and formats: every branch of theirs is tested.
 PURE := */weightlock/formats/*,*/weightlock/policy/*,*/weightlock/verdict/*,*/weightlock/algorithms.py,*/weightlock/digests.py,*/weightlock/reasons.py,*/weightlock_webhook/*
 
-.PHONY: test coverage gpu-tests lint format bench lock clean
+.PHONY: test coverage gpu-tests lint format bench wheel lock clean
 
 $(STAMP): requirements/dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +39,10 @@ gpu-tests: $(STAMP) ## the tests that need a GPU, where there is one
 bench: $(STAMP) ## measure the CPU engine beside hashlib and model_signing on this machine
 	$(BIN)/python -m bench.cpu_engine
 
+wheel: $(STAMP) ## build the wheel that the Dockerfile installs
+	rm -f dist/weightlock-*.whl
+	$(BIN)/python -m hatchling build --target wheel
+
 lock: ## renew requirements/*.lock from pyproject.toml
 	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url \
 	  --extra dev --extra operator --extra webhook --extra liboqs pyproject.toml requirements/build.in -o requirements/dev.lock
@@ -47,3 +51,5 @@ clean:
 	rm -rf $(VENV) build dist
 
 include e2e/cluster.mk
+include e2e/observability.mk
+include e2e/demo.mk

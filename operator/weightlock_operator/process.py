@@ -291,6 +291,9 @@ class Leadership:
                 clusterwide=True,
                 standalone=True,
                 stop_flag=self._process.stopping,
+                # Or kopf asks who the user is, which has no name in the image; its type, a NewType
+                # of str, is not exported.
+                identity=self._settings.identity,  # type: ignore[arg-type]
             )
         finally:
             self._process.hear_signals()

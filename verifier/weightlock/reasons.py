@@ -73,6 +73,8 @@ class Reason(StrEnum):
     KEY_UNUSABLE = "KeyUnusable"
     SIGNATURE_EXISTS = "SignatureExists"
     POLICY_INVALID = "PolicyInvalid"
+    CLUSTER_UNREACHABLE = "ClusterUnreachable"
+    CACHE_STALE = "CacheStale"
     INTERNAL_ERROR = "InternalError"
 
     # The same, of a verification Job: what kept it from answering, or its answer from counting.

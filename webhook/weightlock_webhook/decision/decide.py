@@ -13,7 +13,7 @@ never turns a denial into an allowance.
 from collections.abc import Iterator
 
 from weightlock.errors import Refused
-from weightlock.policy.composition import Composition, enforcement_of
+from weightlock.policy.composition import enforcement_of, on_unverified_of
 from weightlock.policy.objects import Policy
 from weightlock.policy.spec import Enforcement, OnUnverified
 from weightlock.reasons import Reason
@@ -24,7 +24,6 @@ from weightlock_webhook.decision.mount_checks import MOUNT_CHECKS
 from weightlock_webhook.decision.pod_checks import POD_CHECKS
 from weightlock_webhook.decision.verdict_checks import verdicts
 from weightlock_webhook.decision.volume_checks import VOLUME_CHECKS
-from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.pods import Pod, pod_of
 
 CHECKS = (*POD_CHECKS, *VOLUME_CHECKS, *MOUNT_CHECKS)
@@ -35,11 +34,14 @@ def answer_for(metadata: object, spec: object, facts: Facts) -> Answer:
     try:
         return decide(pod_of(metadata, spec), facts)
     except Refused as refused:
-        fix = refused.hint or "Send the pod as the API server would store it."
-        problem = Problem(refused.reason, refused.message, "a well-formed pod", fix)
-        return Answer(
-            refused.reason, (Objection(problem, (), Enforcement.ENFORCE, OnUnverified.DENY),)
-        )
+        return unreadable(refused)
+
+
+def unreadable(refused: Refused) -> Answer:
+    """The denial of a pod that cannot be read."""
+    fix = refused.hint or "Send the pod as the API server would store it."
+    problem = Problem(refused.reason, refused.message, "a well-formed pod", fix)
+    return Answer(refused.reason, (Objection(problem, (), Enforcement.ENFORCE, OnUnverified.DENY),))
 
 
 def decide(pod: Pod, facts: Facts) -> Answer:
@@ -59,7 +61,8 @@ def decide(pod: Pod, facts: Facts) -> Answer:
         _reason(objections, vouched),
         tuple(sorted(objections, key=_weight)),
         tuple(vouched),
-        tuple(policy.origin for policy in facts.governance.policies),
+        facts.governance.origins,
+        frozenset(each.checkpoint for each in vouched),
     )
 
 
@@ -72,11 +75,7 @@ def _found(case: Case) -> Iterator[tuple[Problem | Vouched, tuple[Policy, ...]]]
 
 def _without_floor(pod: Pod, facts: Facts) -> Iterator[Problem]:
     """(2) A tenant's own policy is no floor either: it could say Audit."""
-    has_storage = any(
-        not isinstance(volume.source, sources.ScratchSource | sources.ConfigurationSource)
-        for volume in pod.volumes
-    )
-    if has_storage and not facts.governance.has_floor and not facts.allowances.without_policy:
+    if pod.has_storage and not facts.governance.has_floor and not facts.allowances.without_policy:
         yield Problem(
             Reason.NO_POLICY,
             "no ClusterModelPolicy in the cluster, and a pod with storage",
@@ -88,7 +87,7 @@ def _without_floor(pod: Pod, facts: Facts) -> Iterator[Problem]:
 def _objection(problem: Problem, minds: list[Policy], pod: Pod) -> Objection:
     enforcement = enforcement_of(minds)
     strict = [policy for policy in minds if policy.spec.enforcement is enforcement]
-    response = Composition.of(strict).on_unverified
+    response = on_unverified_of(strict)
     if response is OnUnverified.HOLD and pod.node_name:
         # A pod that names its node passes no scheduler, so nothing could hold it (A17, B28).
         response = OnUnverified.DENY

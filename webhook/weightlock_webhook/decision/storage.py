@@ -57,6 +57,9 @@ class Storage:
     writable_twins: frozenset[str] = frozenset()
     """Names of persistent volumes whose bytes another, writable persistent volume leads to."""
 
+    written_at: Mapping[str, datetime] = field(default_factory=dict)
+    """Of the pod's volumes without a claim, by name: when a writer was last seen there (A02)."""
+
 
 def backing_of(persistent_volume: object) -> Backing:
     """Read a persistent volume.

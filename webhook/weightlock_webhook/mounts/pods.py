@@ -12,7 +12,12 @@ from weightlock_webhook.mounts.containers import Container, Mount, Route, contai
 from weightlock_webhook.mounts.fields import Fields
 from weightlock_webhook.mounts.paths import ROOT
 from weightlock_webhook.mounts.placement import Nodes, pinned_nodes
-from weightlock_webhook.mounts.sources import VolumeSource, source_of
+from weightlock_webhook.mounts.sources import (
+    ConfigurationSource,
+    ScratchSource,
+    VolumeSource,
+    source_of,
+)
 from weightlock_webhook.wording import quoted
 
 MOST_VOLUMES: Final = 512
@@ -106,6 +111,8 @@ class Pod:
     node_name: str
     pinned_nodes: Nodes
     unknown_fields: tuple[str, ...]
+    has_storage: bool
+    """Whether any volume can bring more than scratch space and API objects."""
 
 
 def pod_of(metadata: object, spec: object) -> Pod:
@@ -133,6 +140,7 @@ def pod_of(metadata: object, spec: object) -> Pod:
         pod_spec.text("nodeName"),
         pinned_nodes(pod_spec),
         _unknown_fields(pod_spec, containers),
+        any(not isinstance(each.source, ScratchSource | ConfigurationSource) for each in volumes),
     )
 
 

@@ -1,0 +1,662 @@
+"""Answers about pods, from the watches and the live reads together."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.support.api_in_memory import ApiInMemory, Json
+from tests.support.loops import run
+from tests.unit.policy.builders import policy_object
+from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec
+from tests.unit.webhook.objects import volume as pod_volume
+from tests.unit.webhook.world import (
+    CHECKPOINTS,
+    CLAIMS,
+    CLUSTER_POLICIES,
+    CONFIG_MAPS,
+    NAMESPACE,
+    NAMESPACES,
+    PODS,
+    POLICIES,
+    SECRETS,
+    VOLUMES,
+    claim,
+    new_api,
+    put_policy,
+    volume,
+    world,
+)
+
+from weightlock.cluster_names import NAMESPACE as SYSTEM
+from weightlock.errors import PolicyInvalid, WeightlockError
+from weightlock.reasons import Reason
+from weightlock_webhook.cache.errors import Stale, Unreachable
+from weightlock_webhook.decision.answers import Outcome
+
+
+def test_a_pod_with_a_verified_checkpoint_is_let_in() -> None:
+    async def story() -> None:
+        async with world() as found:
+            answer = await found.answer()
+            assert (answer.outcome, answer.reason) == (Outcome.ALLOW, Reason.VERIFIED)
+
+    run(story())
+
+
+def test_yes_is_said_only_after_claim_volume_checkpoint_and_policies_were_read() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.calls.clear()
+            await found.answer()
+            assert {path for method, path in found.api.calls if method == "GET"} == {
+                f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims/llama",
+                "/api/v1/persistentvolumes/pv-llama",
+                "/apis/weightlock.dev/v1beta1/namespaces/team-a/modelcheckpoints/llama-step-1200",
+                "/apis/weightlock.dev/v1beta1/clustermodelpolicies",
+                "/apis/weightlock.dev/v1beta1/namespaces/team-a/modelpolicies",
+            }
+
+    run(story())
+
+
+def test_a_pod_without_storage_costs_no_live_read() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.calls.clear()
+            spec = pod_spec(pod_volume("model", emptyDir={}))
+            assert (await found.answer(spec)).reason is Reason.NOT_GOVERNED
+            assert not found.api.calls
+
+    run(story())
+
+
+async def recreated_claim(api: ApiInMemory) -> None:
+    api.delete(CLAIMS, "llama", NAMESPACE)
+    api.put(CLAIMS, claim())
+
+
+async def recreated_claim_over_other_bytes(api: ApiInMemory) -> None:
+    api.delete(CLAIMS, "llama", NAMESPACE)
+    made = api.put(CLAIMS, claim(volume="other"))
+    api.put(VOLUMES, volume("other", made["metadata"]["uid"], "evil"))
+
+
+async def deleted_claim(api: ApiInMemory) -> None:
+    api.delete(CLAIMS, "llama", NAMESPACE)
+
+
+async def recreated_volume(api: ApiInMemory) -> None:
+    uid = api.stored(CLAIMS, NAMESPACE, "llama")["metadata"]["uid"]
+    api.delete(VOLUMES, "pv-llama")
+    api.put(VOLUMES, volume("pv-llama", uid, "evil"))
+
+
+async def recreated_volume_with_the_same_handle(api: ApiInMemory) -> None:
+    uid = api.stored(CLAIMS, NAMESPACE, "llama")["metadata"]["uid"]
+    api.delete(VOLUMES, "pv-llama")
+    api.put(VOLUMES, volume("pv-llama", uid))
+
+
+async def deleted_volume(api: ApiInMemory) -> None:
+    api.delete(VOLUMES, "pv-llama")
+
+
+async def changed_claim_reference(api: ApiInMemory) -> None:
+    api.put(VOLUMES, volume("pv-llama", "somebody-else"))
+
+
+async def deleted_checkpoint(api: ApiInMemory) -> None:
+    api.delete(CHECKPOINTS, "llama-step-1200", NAMESPACE)
+
+
+async def recreated_checkpoint(api: ApiInMemory) -> None:
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    api.delete(CHECKPOINTS, "llama-step-1200", NAMESPACE)
+    api.put(CHECKPOINTS, {**stored, "metadata": {**stored["metadata"], "uid": "another"}})
+
+
+async def changed_spec(api: ApiInMemory) -> None:
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    api.put(CHECKPOINTS, {**stored, "metadata": {**stored["metadata"], "generation": 2}})
+
+
+async def failed_checkpoint(api: ApiInMemory) -> None:
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    failed = {"phase": "Failed", "reason": "ContentMismatch", "message": "no"}
+    api.put(CHECKPOINTS, {**stored, "status": failed})
+
+
+async def forged_checkpoint(api: ApiInMemory) -> None:
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    api.put(CHECKPOINTS, {**stored, "status": {**stored["status"], "modelVersion": 9}})
+
+
+CHANGES = [
+    pytest.param(change, reason, id=change.__name__)
+    for change, reason in (
+        (recreated_claim, Reason.CLAIM_UNBOUND),
+        (recreated_claim_over_other_bytes, Reason.IDENTITY_CHANGED),
+        (deleted_claim, Reason.CLAIM_UNBOUND),
+        (recreated_volume, Reason.IDENTITY_CHANGED),
+        (recreated_volume_with_the_same_handle, Reason.IDENTITY_CHANGED),
+        (deleted_volume, Reason.CLAIM_UNBOUND),
+        (changed_claim_reference, Reason.CLAIM_UNBOUND),
+        (deleted_checkpoint, Reason.NO_CHECKPOINT),
+        (recreated_checkpoint, Reason.SEAL_BROKEN),
+        (changed_spec, Reason.SPEC_CHANGED),
+        (failed_checkpoint, Reason.CONTENT_MISMATCH),
+        (forged_checkpoint, Reason.SEAL_BROKEN),
+    )
+]
+
+
+@pytest.mark.parametrize("lag", [pytest.param(False, id="seen"), pytest.param(True, id="unseen")])
+@pytest.mark.parametrize(("change", "reason"), CHANGES)
+def test_what_changed_is_noticed_whether_the_watch_has_seen_it_or_not(
+    change: Any, reason: Reason, lag: bool
+) -> None:
+    async def story() -> None:
+        async with world() as found:
+            assert (await found.answer()).outcome is Outcome.ALLOW
+            found.api.faults.is_lagging = lag
+            await change(found.api)
+            await found.settle()
+            answer = await found.answer()
+            assert (answer.outcome, answer.reason) == (Outcome.DENY, reason)
+
+    run(story())
+
+
+def test_storage_that_no_policy_governs_is_read_live_all_the_same() -> None:
+    """A claim of a scratch class may be another one by now."""
+
+    async def story() -> None:
+        scratch = {"persistentVolumeClaim": {"storageClassNames": ["scratch"]}, "action": "Ignore"}
+        api = new_api(volumes={"rules": [scratch]})
+        async with world(api) as found:
+            found.bind(storageClassName="scratch")
+            await found.settle()
+            assert (await found.answer()).reason is Reason.NOT_GOVERNED
+            api.faults.is_lagging = True
+            api.delete(CLAIMS, "llama", NAMESPACE)
+            found.bind()
+            assert (await found.answer()).reason is Reason.NO_CHECKPOINT
+
+    run(story())
+
+
+def test_a_verdict_that_the_watch_has_not_brought_yet_is_looked_up() -> None:
+    async def story() -> None:
+        async with world(new_api()) as found:
+            found.bind()
+            await found.settle()
+            assert (await found.answer()).reason is Reason.NO_CHECKPOINT
+            await asyncio.sleep(1)
+            found.api.faults.is_lagging = True
+            found.verify()
+            assert (await found.answer()).reason is Reason.VERIFIED
+
+    run(story())
+
+
+def test_looks_for_refused_pods_are_few() -> None:
+    async def story() -> None:
+        async with world(new_api()) as found:
+            found.bind()
+            await found.settle()
+            found.api.calls.clear()
+            answers = await asyncio.gather(*(found.answer() for _ in range(100)))
+            assert {answer.reason for answer in answers} == {Reason.NO_CHECKPOINT}
+            assert sum(method == "GET" for method, _ in found.api.calls) == 3
+
+    run(story())
+
+
+def test_reads_of_pods_that_come_together_are_shared() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.calls.clear()
+            found.api.faults.delay_seconds = 0.01
+            answers = await asyncio.gather(*(found.answer() for _ in range(100)))
+            assert {answer.outcome for answer in answers} == {Outcome.ALLOW}
+            # One that is under way when they ask, and one for all who asked meanwhile.
+            assert sum(method == "GET" for method, _ in found.api.calls) <= 8
+
+    run(story())
+
+
+def test_a_read_that_began_before_the_pod_was_made_does_not_count() -> None:
+    """Delete and recreate the claim, then create the pod at once (A28)."""
+
+    async def story() -> None:
+        async with world() as found:
+            found.api.faults.is_lagging = True
+            found.api.faults.reply_delay_seconds = 0.1
+            first = asyncio.create_task(found.answer())
+            await asyncio.sleep(0.05)
+            await recreated_claim_over_other_bytes(found.api)
+            second = await found.answer()
+            assert second.reason is Reason.IDENTITY_CHANGED
+            await first
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"is_down": True}, id="no answer"),
+        pytest.param({"status": 500}, id="an error"),
+        pytest.param({"status": 403}, id="forbidden"),
+        pytest.param({"garbage": b"{}"}, id="no object"),
+        pytest.param({"garbage": b"\xff"}, id="no JSON"),
+        pytest.param({"delay_seconds": 10.0}, id="too late"),
+    ],
+)
+def test_what_cannot_be_read_live_is_refused(fault: Json) -> None:
+    async def story() -> None:
+        async with world() as found:
+            for name, value in fault.items():
+                setattr(found.api.faults, name, value)
+            with pytest.raises(Unreachable):
+                await found.answer()
+
+    run(story())
+
+
+def test_a_pod_is_refused_within_its_deadline_however_slow_the_server() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.faults.delay_seconds = 60.0
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(Unreachable):
+                await found.answer(seconds=0.5)
+            assert asyncio.get_running_loop().time() - began <= 0.51
+
+    run(story())
+
+
+def test_nothing_is_let_in_by_watches_that_have_gone_silent() -> None:
+    async def story() -> None:
+        async with world() as found:
+            assert (await found.answer()).outcome is Outcome.ALLOW
+            found.api.faults.watches_fail = True
+            found.api.end_watches(Unreachable("reset"))
+            await asyncio.sleep(100)
+            with pytest.raises(Stale, match="heard of"):
+                await found.answer()
+            spec = pod_spec(pod_volume("model", emptyDir={}))
+            with pytest.raises(Stale):
+                await found.answer(spec)
+            found.api.faults.watches_fail = False
+            await asyncio.sleep(30)
+            assert (await found.answer()).outcome is Outcome.ALLOW
+
+    run(story())
+
+
+def test_nothing_is_let_in_before_everything_was_listed() -> None:
+    async def story() -> None:
+        api = new_api()
+        api.faults.is_down = True
+        async with world(api) as found:
+            assert not found.webhook.knowledge.is_synced
+            with pytest.raises(Stale, match="since this process started"):
+                await found.answer()
+
+    run(story())
+
+
+def test_exempt_namespaces_work_when_nothing_else_does() -> None:
+    async def story() -> None:
+        api = new_api()
+        api.faults.is_down = True
+        async with world(api) as found:
+            for namespace in ("kube-system", SYSTEM):
+                answer = await found.answer(namespace=namespace)
+                assert answer.outcome is Outcome.ALLOW
+
+    run(story())
+
+
+def test_a_key_that_left_the_policy_counts_no_more_at_once() -> None:
+    async def story() -> None:
+        async with world() as found:
+            assert (await found.answer()).outcome is Outcome.ALLOW
+            denied = {"keyids": [_keyid(found.api)]}
+            put_policy(found.api, generation=2, denied=denied)
+            await found.settle()
+            assert (await found.answer()).reason is Reason.KEY_REVOKED
+
+    run(story())
+
+
+def test_a_policy_that_the_watch_has_not_brought_yet_keeps_the_pod_out() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.faults.is_lagging = True
+            put_policy(found.api, "second", volumes={"default": "Forbid"})
+            with pytest.raises(Stale, match="policies"):
+                await found.answer()
+
+    run(story())
+
+
+def test_a_policy_that_arrives_while_the_pod_waits_decides() -> None:
+    async def story() -> None:
+        async with world() as found:
+            put_policy(found.api, "second", volumes={"default": "Forbid"})
+            # The watch has not been heard yet: nothing has run since.
+            assert (await found.answer()).outcome is Outcome.DENY
+
+    run(story())
+
+
+def test_the_status_of_a_policy_changes_nothing() -> None:
+    async def story() -> None:
+        async with world() as found:
+            version = found.webhook.knowledge.policies.version
+            stored = found.api.stored(CLUSTER_POLICIES, "", "post-quantum")
+            found.api.put(CLUSTER_POLICIES, {**stored, "status": {"checkpoints": {"verified": 1}}})
+            found.api.faults.is_lagging = True
+            assert (await found.answer()).outcome is Outcome.ALLOW
+            assert found.webhook.knowledge.policies.version == version
+
+    run(story())
+
+
+def test_a_policy_that_cannot_be_read_keeps_everything_out_and_says_so() -> None:
+    async def story() -> None:
+        async with world() as found:
+            bad = policy_object("newer", enforcement="Obliterate")
+            found.api.put(CLUSTER_POLICIES, bad)
+            await found.settle()
+            with pytest.raises(PolicyInvalid, match="ClusterModelPolicy newer"):
+                await found.answer()
+            found.api.delete(CLUSTER_POLICIES, "newer")
+            await found.settle()
+            assert (await found.answer()).outcome is Outcome.ALLOW
+
+    run(story())
+
+
+def test_a_namespaced_policy_that_cannot_be_read_concerns_its_namespace_only() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.put(POLICIES, policy_object("bad", "team-b", enforcement="No"))
+            await found.settle()
+            assert (await found.answer()).outcome is Outcome.ALLOW
+            with pytest.raises(PolicyInvalid):
+                await found.answer(namespace="team-b")
+
+    run(story())
+
+
+def test_labels_of_the_namespace_choose_the_policies() -> None:
+    async def story() -> None:
+        selector = {"matchLabels": {"team": "research"}}
+        async with world(new_api(namespaceSelector=selector)) as found:
+            found.bind()
+            await found.settle()
+            assert (await found.answer()).reason is Reason.NOT_GOVERNED
+            labels = {"name": NAMESPACE, "labels": {"team": "research"}}
+            found.api.put(NAMESPACES, {"metadata": labels})
+            await found.settle()
+            assert (await found.answer()).reason is Reason.NO_CHECKPOINT
+
+    run(story())
+
+
+def writer(name: str = "writer", **spec: Any) -> Json:
+    made = pod_spec(
+        claim_volume(read_only=False), containers=[container(mount(readOnly=False))], **spec
+    )
+    return {
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": made,
+        "status": {"phase": "Running"},
+    }
+
+
+def test_a_writer_makes_the_verdict_stale_now_and_after_it_has_ended() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.put(PODS, writer())
+            await found.settle()
+            assert (await found.answer()).reason is Reason.WRITER_SEEN
+            stored = found.api.stored(PODS, NAMESPACE, "writer")
+            found.api.put(PODS, {**stored, "status": {"phase": "Succeeded"}})
+            await asyncio.sleep(60)
+            assert (await found.answer()).reason is Reason.WRITER_SEEN
+
+    run(story())
+
+
+def test_a_writer_of_a_claim_that_was_made_anew_wrote_to_other_storage() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.put(PODS, writer())
+            await found.settle()
+            found.api.delete(PODS, "writer", NAMESPACE)
+            found.api.delete(CLAIMS, "llama", NAMESPACE)
+            await found.settle()
+            found.bind()
+            found.verify()
+            await found.settle()
+            assert (await found.answer()).reason is Reason.VERIFIED
+
+    run(story())
+
+
+def test_reading_pods_are_not_kept() -> None:
+    async def story() -> None:
+        async with world() as found:
+            reader = {"metadata": {"name": "reader", "namespace": NAMESPACE}, "spec": pod_spec()}
+            found.api.put(PODS, {**reader, "status": {"phase": "Running"}})
+            await found.settle()
+            assert found.webhook.knowledge.counts()["pods"] == 0
+            assert (await found.answer()).outcome is Outcome.ALLOW
+
+    run(story())
+
+
+def test_another_volume_over_the_same_bytes_that_can_be_written_keeps_the_pod_out() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.put(VOLUMES, volume("twin", "x", accessModes=["ReadWriteMany"]))
+            await found.settle()
+            assert (await found.answer()).reason is Reason.BACKING_SHARED
+            found.api.delete(VOLUMES, "twin")
+            await found.settle()
+            assert (await found.answer()).outcome is Outcome.ALLOW
+
+    run(story())
+
+
+def test_seal_keys_rotate_by_being_listed_together_and_count_no_more_when_gone() -> None:
+    async def story() -> None:
+        async with world() as found:
+            secret = found.api.stored(SECRETS, SYSTEM, "weightlock-seal")
+            old = secret["data"]["current"]
+            other = "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg="
+            found.api.put(SECRETS, {**secret, "data": {"current": other, "previous": old}})
+            await found.settle()
+            assert (await found.answer()).outcome is Outcome.ALLOW
+            found.api.put(SECRETS, {**secret, "data": {"current": other, "else": old}})
+            await found.settle()
+            assert (await found.answer()).reason is Reason.SEAL_BROKEN
+            found.api.delete(SECRETS, "weightlock-seal", SYSTEM)
+            await found.settle()
+            assert (await found.answer()).reason is Reason.SEAL_BROKEN
+
+    run(story())
+
+
+def test_a_remembered_version_is_a_floor_that_does_not_sink() -> None:
+    async def story() -> None:
+        async with world() as found:
+            put_config_map(found.api, "weightlock-versions", k='{"model": "llama", "version": 4}')
+            await found.settle()
+            assert (await found.answer()).reason is Reason.ROLLBACK
+            put_config_map(found.api, "weightlock-versions", k="not JSON")
+            await found.settle()
+            assert (await found.answer()).reason is Reason.ROLLBACK
+
+    run(story())
+
+
+@pytest.mark.parametrize("text", ["2026-11-21T12:30:00Z", "yesterday"])
+def test_a_restore_from_a_backup_makes_older_verdicts_stale(text: str) -> None:
+    async def story() -> None:
+        async with world() as found:
+            put_config_map(found.api, "weightlock-state", restoredAt=text)
+            await found.settle()
+            assert (await found.answer()).reason is Reason.RESTORED_FROM_BACKUP
+
+    run(story())
+
+
+def test_a_restore_is_noticed_without_anybody_saying_so() -> None:
+    async def story() -> None:
+        async with world() as found:
+            backup = found.api.snapshot()
+            put_config_map(found.api, "anything", x="y")
+            found.api.put(NAMESPACES, {"metadata": {"name": "new"}})
+            await found.settle()
+            found.api.restore(*backup)
+            found.api.end_watches(Unreachable("restarted"))
+            await asyncio.sleep(5)
+            assert (await found.answer()).reason is Reason.RESTORED_FROM_BACKUP
+
+    run(story())
+
+
+def test_a_verdict_ends_with_its_age_also_for_pods_that_came_before() -> None:
+    async def story() -> None:
+        async with world(new_api(freshness={"maxAge": "2h"})) as found:
+            found.bind()
+            found.verify()
+            await found.settle()
+            assert (await found.answer()).outcome is Outcome.ALLOW
+            await asyncio.sleep(3600)
+            assert (await found.answer()).reason is Reason.VERDICT_EXPIRED
+
+    run(story())
+
+
+def test_a_clock_that_goes_back_revives_nothing() -> None:
+    async def story() -> None:
+        async with world(new_api(freshness={"maxAge": "2h"})) as found:
+            found.bind()
+            found.verify()
+            await found.settle()
+            found.wall[0] = timedelta(hours=2)
+            assert (await found.answer()).reason is Reason.VERDICT_EXPIRED
+            found.wall[0] = timedelta(hours=-1)
+            assert (await found.answer()).reason is Reason.VERDICT_EXPIRED
+
+    run(story())
+
+
+def test_a_pod_that_cannot_be_read_is_refused() -> None:
+    async def story() -> None:
+        async with world() as found:
+            answer = await found.answer({"containers": "none"})
+            assert (answer.outcome, answer.reason) == (Outcome.DENY, Reason.MALFORMED)
+
+    run(story())
+
+
+def test_claims_of_ephemeral_volumes_count_once_the_pod_has_a_uid() -> None:
+    async def story() -> None:
+        rule = {"ephemeral": {"storageClassNames": ["scratch"]}, "action": "Ignore"}
+        forbid = {"nfs": {"servers": ["evil"]}, "action": "Forbid"}
+        async with world(new_api(volumes={"rules": [rule, forbid]})) as found:
+            template = {"spec": {"storageClassName": "scratch"}}
+            spec = pod_spec(pod_volume("model", ephemeral={"volumeClaimTemplate": template}))
+            assert (await found.answer(spec)).outcome is Outcome.ALLOW
+            owned = claim("trainer-model", "nfs")
+            owned["metadata"]["ownerReferences"] = [{"uid": "pod-uid"}]
+            made = found.api.put(CLAIMS, owned)
+            nfs: Json = {"csi": None, "nfs": {"server": "evil", "path": "/"}}
+            found.api.put(VOLUMES, volume("nfs", made["metadata"]["uid"], **nfs))
+            await found.settle()
+            asked: Json = {"name": "trainer", "metadata": {"uid": "pod-uid"}, "node": "n1"}
+            assert (await found.answer(spec, **asked)).reason is Reason.VOLUME_FORBIDDEN
+            other = {**asked, "metadata": {"uid": "other"}}
+            assert (await found.answer(spec, **other)).outcome is Outcome.ALLOW
+
+    run(story())
+
+
+def test_a_refused_pod_asks_for_its_verdict_once() -> None:
+    async def story() -> None:
+        async with world(new_api()) as found:
+            made = found.bind()
+            await found.settle()
+            spec = pod_spec(containers=[container(mount(subPath="step-1"))])
+            for _ in range(5):
+                await found.answer(spec)
+            await asyncio.sleep(1)
+            (event,) = found.api.posted
+            assert event["reason"] == "VerificationRequested"
+            assert event["metadata"]["namespace"] == NAMESPACE
+            assert event["involvedObject"]["kind"] == "PersistentVolumeClaim"
+            assert event["involvedObject"]["uid"] == made["metadata"]["uid"]
+            assert event["reportingComponent"] == "weightlock-webhook"
+            assert '"/step-1"' in event["message"]
+            await asyncio.sleep(60)
+            await found.answer(spec)
+            await asyncio.sleep(1)
+            assert len(found.api.posted) == 2
+
+    run(story())
+
+
+def test_a_dry_run_asks_for_nothing() -> None:
+    async def story() -> None:
+        async with world(new_api()) as found:
+            found.bind()
+            await found.settle()
+            answer = await found.answer(dry_run=True)
+            assert answer.reason is Reason.NO_CHECKPOINT
+            await asyncio.sleep(1)
+            assert not found.api.posted
+
+    run(story())
+
+
+@pytest.mark.parametrize("fault", [{"is_down": True}, {"status": 403}])
+def test_an_event_that_cannot_be_posted_keeps_nothing_back(fault: Json) -> None:
+    async def story() -> None:
+        async with world(new_api()) as found:
+            found.bind()
+            found.bind("other", "vol-2")
+            await found.settle()
+            await found.answer()
+            for name, value in fault.items():
+                setattr(found.api.faults, name, value)
+            await asyncio.sleep(2)
+            for name in fault:
+                setattr(found.api.faults, name, 0)
+            await found.answer(pod_spec(claim_volume(claim="other")))
+            await asyncio.sleep(10)
+            assert found.api.posted[-1]["involvedObject"]["name"] == "other"
+
+    run(story())
+
+
+def test_every_failure_is_a_weightlock_error() -> None:
+    assert issubclass(Stale, WeightlockError)
+    assert issubclass(Unreachable, WeightlockError)
+
+
+def put_config_map(api: ApiInMemory, name: str, **data: str) -> None:
+    api.put(CONFIG_MAPS, {"metadata": {"name": name, "namespace": SYSTEM}, "data": data})
+
+
+def _keyid(api: ApiInMemory) -> str:
+    stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
+    keyid: str = stored["status"]["signatures"][0]["keyid"]
+    return keyid

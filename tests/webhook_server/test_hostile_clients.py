@@ -1,0 +1,406 @@
+"""The port is open to every pod of the cluster (A06, A40)."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource
+import secrets
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+import uvloop
+from tests.webhook_server.listeners import Behind, Running, answer_of, running
+from tests.webhook_server.requests import pod, review
+from tests.webhook_server.standins import DENIED, Judge
+
+from weightlock_webhook.server.limits import MOST_BODY_BYTES, Limits
+
+PATH = "/validate/pods"
+SOON = 1.0
+"""Seconds in which a hostile client must have its answer; the machine may be busy."""
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """On the loop that the process uses."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test)
+
+
+async def still_serves(server: Running) -> None:
+    status, body = await server.post(PATH, review(new=pod()))
+    assert status == 200
+    assert json.loads(body)["response"] == {
+        "uid": "u-1",
+        "allowed": True,
+        "auditAnnotations": {
+            "reason": "Verified",
+            "outcome": "Allow",
+            "policy": "ClusterModelPolicy strict",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [pytest.param("[", "]", id="arrays"), pytest.param('{"a":', "}", id="objects")],
+)
+@pytest.mark.parametrize(
+    "around",
+    [
+        pytest.param("%s", id="the document"),
+        pytest.param(
+            '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":'
+            '{"uid":"u","object":%s}}',
+            id="the object",
+        ),
+        pytest.param('{"unknown":%s}', id="a field that nobody reads"),
+    ],
+)
+def test_deep_json_is_refused_and_nothing_breaks(opening: str, closing: str, around: str) -> None:
+    deep = (around % (opening * 200_000 + "1" + closing * 200_000)).encode()
+
+    async def test() -> None:
+        async with running() as server:
+            started = time.monotonic()
+            status, body = await server.post(PATH, deep)
+            assert 400 <= status < 500
+            assert b"allowed" not in body
+            assert time.monotonic() - started < SOON
+            await still_serves(server)
+
+    run(test())
+
+
+@pytest.mark.parametrize("depth", [900, 1100, 5_000])
+def test_no_depth_of_an_object_breaks_anything(depth: int) -> None:
+    whole = json.loads(review(new=pod()))
+    whole["request"]["object"]["spec"]["volumes"] = "DEEP"
+    deep = json.dumps(whole).replace('"DEEP"', "[" * depth + "]" * depth).encode()
+
+    async def test() -> None:
+        async with running(Behind(judge=Judge(DENIED))) as server:
+            status, body = await server.post(PATH, deep)
+            assert status in {200, 400}
+            assert b'"allowed":true' not in body
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param("Content-Encoding: gzip\r\n", 415, id="gzip"),
+        pytest.param("Content-Encoding: deflate\r\n", 415, id="deflate"),
+        pytest.param("Content-Encoding: br\r\n", 415, id="brotli"),
+    ],
+)
+def test_compressed_bodies_are_refused_unread(headers: str, status: int) -> None:
+    async def test() -> None:
+        async with running() as server:
+            assert (await server.post(PATH, b"\x1f\x8b" + bytes(100), headers=headers))[0] == status
+            await still_serves(server)
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("POST", "/", 404, id="root"),
+        pytest.param("POST", "/validate", 404, id="a prefix"),
+        pytest.param("POST", "/validate/pods/", 404, id="a slash more"),
+        pytest.param("POST", "//validate/pods", 404, id="a slash before"),
+        pytest.param("POST", "/validate/%70ods", 404, id="another spelling"),
+        pytest.param("POST", "/validate/../validate/pods", 404, id="a detour"),
+        pytest.param("POST", "/Validate/pods", 404, id="capitals"),
+        pytest.param("GET", PATH, 405, id="GET"),
+        pytest.param("PUT", PATH, 405, id="PUT"),
+        pytest.param("OPTIONS", PATH, 405, id="OPTIONS"),
+    ],
+)
+def test_any_other_door_is_closed_and_never_allows(method: str, path: str, status: int) -> None:
+    async def test() -> None:
+        async with running() as server:
+            found, body = await server.post(path, review(new=pod()), method=method)
+            assert found == status
+            assert b"allowed" not in body
+
+    run(test())
+
+
+def test_a_query_is_the_api_servers_timeout_and_changes_nothing() -> None:
+    async def test() -> None:
+        async with running() as server:
+            assert (await server.post(f"{PATH}?timeout=5s", review(new=pod())))[0] == 200
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        pytest.param(f"Content-Length: {64 << 20}\r\n", 413, id="64 MiB"),
+        pytest.param(f"Content-Length: {MOST_BODY_BYTES + 1}\r\n", 413, id="a byte too much"),
+        pytest.param("Transfer-Encoding: chunked\r\n", 411, id="chunked"),
+        pytest.param("", 411, id="no length"),
+        pytest.param("Content-Length: -1\r\n", 400, id="a negative length"),
+        pytest.param("Content-Length: 5\r\nContent-Length: 6\r\n", 400, id="two lengths"),
+        pytest.param(
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400, id="both kinds of length"
+        ),
+    ],
+)
+def test_what_is_too_long_or_tells_no_length_is_refused_before_it_is_sent(
+    head: str, status: int
+) -> None:
+    async def test() -> None:
+        async with running() as server:
+            reader, writer = await server.connect()
+            head_bytes = (
+                f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n{head}\r\n"
+            ).encode()
+            writer.write(head_bytes)
+            async with asyncio.timeout(SOON):
+                found, _ = await answer_of(reader)
+            assert found == status
+            writer.close()
+            await still_serves(server)
+
+    run(test())
+
+
+def test_64_mib_bodies_leave_no_memory_behind() -> None:
+    async def test() -> None:
+        async with running() as server:
+            chunk = bytes(1 << 20)
+            await still_serves(server)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            for _ in range(4):
+                _, writer = await server.connect()
+                head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+                writer.write(f"{head}Content-Length: {64 << 20}\r\n\r\n".encode())
+                try:
+                    for _ in range(64):
+                        writer.write(chunk)
+                        await writer.drain()
+                except ConnectionError:
+                    pass
+                writer.close()
+            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            assert after - before < 32 << 10  # KiB
+            await still_serves(server)
+
+    run(test())
+
+
+def test_slow_senders_are_dropped_while_others_are_served() -> None:
+    limits = Limits(read_seconds=0.3)
+
+    async def test() -> None:
+        async with running(limits=limits) as server:
+            heads = [
+                b"POST",
+                b"POST /validate/pods HTTP/1.1\r\nHost: h\r\n",
+                b"POST /validate/pods HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 100\r\n\r\n{",
+                b"",
+            ]
+            slow = [await server.connect() for _ in range(40)]
+            for number, (_, writer) in enumerate(slow):
+                writer.write(heads[number % len(heads)])
+            await still_serves(server)
+            started = time.monotonic()
+            for reader, _ in slow:
+                async with asyncio.timeout(5):
+                    assert await reader.read() == b""
+            assert time.monotonic() - started < 2
+            for _, writer in slow:
+                writer.close()
+            await still_serves(server)
+
+    run(test())
+
+
+def test_a_drop_at_a_time_does_not_buy_time() -> None:
+    limits = Limits(read_seconds=0.3)
+
+    async def test() -> None:
+        async with running(limits=limits) as server:
+            reader, writer = await server.connect()
+            writer.write(b"POST /validate/pods HTTP/1.1\r\n")
+            gone = asyncio.ensure_future(reader.read())
+            for _ in range(100):
+                if gone.done():
+                    break
+                writer.write(b"X-A: b\r\n")
+                await asyncio.wait({gone}, timeout=0.02)
+            assert await gone == b""
+            writer.close()
+
+    run(test())
+
+
+def test_a_crowd_of_idle_connections_cannot_shut_out_the_api_server() -> None:
+    limits = Limits(read_seconds=30, most_connections=20)
+
+    async def test() -> None:
+        async with running(limits=limits) as server:
+            crowd = [await server.connect() for _ in range(60)]
+            await still_serves(server)
+            for _, writer in crowd:
+                writer.close()
+
+    run(test())
+
+
+def test_an_idle_connection_is_kept_between_requests() -> None:
+    limits = Limits(read_seconds=0.2)
+
+    async def test() -> None:
+        async with running(limits=limits) as server:
+            reader, writer = await server.connect()
+            body = review(new=pod())
+            head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+            for _ in range(3):
+                writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                assert (await answer_of(reader))[0] == 200
+                waiter = asyncio.get_running_loop().create_future()
+                asyncio.get_running_loop().call_later(0.3, waiter.set_result, None)
+                await waiter
+            writer.close()
+
+    run(test())
+
+
+def test_ten_thousand_uids_are_answered_and_forgotten() -> None:
+    behind = Behind(judge=Judge(DENIED))
+
+    async def burst(server: Running, count: int) -> None:
+        reader, writer = await server.connect()
+        head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+        for _ in range(count):
+            uid = secrets.token_hex(18)
+            body = review(new=pod(), uid=uid)
+            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            status, answer = await answer_of(reader)
+            assert status == 200
+            assert json.loads(answer)["response"]["uid"] == uid
+        writer.close()
+
+    async def test() -> None:
+        async with running(behind) as server:
+            await burst(server, 200)
+            _forget(behind)
+            before = _objects()
+            await asyncio.gather(*(burst(server, 1250) for _ in range(8)))
+            _forget(behind)
+            assert _objects() - before < 2_000
+
+    run(test())
+
+
+def _forget(behind: Behind) -> None:
+    # The stand-ins keep what they saw; the webhook must not.
+    behind.judge.asked.clear()
+    behind.records.responses.clear()
+
+
+def _objects() -> int:
+    gc.collect()
+    return len(gc.get_objects())
+
+
+@pytest.mark.parametrize(
+    "uid",
+    [
+        pytest.param("", id="none"),
+        pytest.param("u" * 129, id="long"),
+        pytest.param("a\nb", id="two lines"),
+        pytest.param("\x1b[31m", id="colours"),
+    ],
+)
+def test_a_uid_that_cannot_be_echoed_is_a_bad_request(uid: str) -> None:
+    async def test() -> None:
+        async with running() as server:
+            status, body = await server.post(PATH, review(new=pod(), uid=uid))
+            assert status == 400
+            assert b"allowed" not in body
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"{}", id="an empty object"),
+        pytest.param(b"\xff\xfe{}", id="no UTF-8"),
+        pytest.param(b'{"request": {"uid": 5}}', id="a number for a uid"),
+    ],
+)
+def test_what_is_no_review_is_a_bad_request(body: bytes) -> None:
+    async def test() -> None:
+        async with running() as server:
+            assert (await server.post(PATH, body))[0] == 400
+
+    run(test())
+
+
+def test_too_many_reviews_at_once_are_told_to_come_back() -> None:
+    limits = Limits(most_in_flight=4)
+
+    async def test() -> None:
+        waiting = asyncio.Event()
+
+        class Slow(Judge):
+            async def answer(self, question: Any, deadline: float) -> Any:
+                await waiting.wait()
+                return await super().answer(question, deadline)
+
+        async with running(Behind(judge=Slow()), limits) as server:
+            body = review(new=pod())
+            asked = [asyncio.ensure_future(server.post(PATH, body)) for _ in range(12)]
+            done: set[Any] = set()
+            while len(done) < 8:
+                done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            waiting.set()
+            statuses = sorted([(await each)[0] for each in asked])
+            assert statuses == [200] * 4 + [503] * 8
+
+    run(test())
+
+
+def test_a_judge_that_is_late_is_a_denial() -> None:
+    limits = Limits(deadline_seconds=0.1)
+
+    async def test() -> None:
+        class Late(Judge):
+            async def answer(self, question: Any, deadline: float) -> Any:
+                await asyncio.Event().wait()
+
+        async with running(Behind(judge=Late()), limits) as server:
+            status, body = await server.post(PATH, review(new=pod()))
+            answer = json.loads(body)["response"]
+            assert (status, answer["allowed"], answer["uid"]) == (200, False, "u-1")
+            assert answer["status"]["code"] == 504
+
+    run(test())
+
+
+def test_a_judge_that_breaks_is_a_denial_that_tells_no_secrets() -> None:
+    behind = Behind(judge=Judge(RuntimeError("the key is hunter2")))
+
+    async def test() -> None:
+        async with running(behind) as server:
+            status, body = await server.post(PATH, review(new=pod()))
+            answer = json.loads(body)["response"]
+            assert (status, answer["allowed"]) == (200, False)
+            assert b"hunter2" not in body
+
+    run(test())

@@ -1,0 +1,63 @@
+"""The file with the configurations as they were shipped: what the chart rendered, mounted."""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from weightlock.errors import Malformed, Unreadable, WeightlockError
+from weightlock_webhook.arming.comparison import API_VERSION, PLURALS, Configuration, mapping
+
+log: Final = logging.getLogger(__name__)
+
+
+class ShippedFile:
+    """The file, read anew each time; one that cannot be read leaves what was read before.
+
+    Raises:
+        Unreadable: if it cannot be read at the start.
+        Malformed: if it holds anything else then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._latest = read(path)
+
+    def __call__(self) -> tuple[Configuration, ...]:
+        """Both configurations."""
+        try:
+            self._latest = read(self._path)
+        except WeightlockError as error:
+            log.warning("the shipped configurations: %s", error.message)
+        return self._latest
+
+
+def read(path: Path) -> tuple[Configuration, ...]:
+    """Both configurations of the file.
+
+    Raises:
+        Unreadable: if the file cannot be read.
+        Malformed: if it holds anything but one of each kind.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unreadable(f"cannot read {path}") from error
+    return configurations_in(text)
+
+
+def configurations_in(text: str) -> tuple[Configuration, ...]:
+    """Both configurations of a YAML text.
+
+    Raises:
+        Malformed: if it holds anything but one of each kind.
+    """
+    try:
+        documents = [mapping(each) for each in yaml.safe_load_all(text) if each is not None]
+    except yaml.YAMLError as error:
+        raise Malformed("the shipped configurations are not YAML") from error
+    found = [Configuration.of(each) for each in documents if each.get("apiVersion") == API_VERSION]
+    if sorted(each.kind for each in found) != sorted(PLURALS) or len(found) != len(documents):
+        raise Malformed(f"expected exactly one {' and one '.join(PLURALS)}")
+    return tuple(found)

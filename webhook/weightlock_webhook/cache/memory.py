@@ -1,0 +1,100 @@
+"""What the operator shares through a Secret and two ConfigMaps of its own namespace."""
+
+import base64
+import binascii
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from weightlock.cluster_names import RESTORED_AT_KEY, SEAL_KEY_CURRENT, SEAL_KEY_PREVIOUS
+from weightlock.errors import KeyUnusable, Malformed
+from weightlock.policy import scalars
+from weightlock.verdict.seal import SealKey
+from weightlock_webhook.cache.objects import ConfigMapItem, SecretItem
+
+logger = logging.getLogger(__name__)
+
+_SEAL_KEYS: Final = (SEAL_KEY_CURRENT, SEAL_KEY_PREVIOUS)
+
+
+class SealKeys:
+    """The keys that verdicts are sealed with; none of them without the Secret."""
+
+    def __init__(self) -> None:
+        self.keys: tuple[SealKey, ...] = ()
+
+    def changed(self, before: SecretItem | None, after: SecretItem | None) -> None:
+        """The Secret is new, different or gone."""
+        del before
+        data = (after.data if after else None) or {}
+        self.keys = tuple(key for name, text in data.items() if (key := _key(name, text)))
+
+
+class Versions:
+    """The highest version that was seen of each model (A22)."""
+
+    def __init__(self) -> None:
+        self.highest: Mapping[str, int] = {}
+
+    def changed(self, before: ConfigMapItem | None, after: ConfigMapItem | None) -> None:
+        """The ConfigMap is new, different or gone. What was once seen is never forgotten."""
+        del before
+        highest = dict(self.highest)
+        for text in ((after.data if after else None) or {}).values():
+            try:
+                floor = msgspec.json.decode(text, type=_Floor)
+            except msgspec.MsgspecError:
+                logger.warning("a remembered version cannot be read")
+                continue
+            highest[floor.model] = max(floor.version, highest.get(floor.model, 0))
+        self.highest = highest
+
+
+class Restores:
+    """When the cluster's state last came from a backup, as the operator or the watches say."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._noticed: datetime | None = None
+        self._told: datetime | None = None
+
+    def changed(self, before: ConfigMapItem | None, after: ConfigMapItem | None) -> None:
+        """The ConfigMap is new, different or gone."""
+        del before
+        text = ((after.data if after else None) or {}).get(RESTORED_AT_KEY)
+        if text is None:
+            return
+        try:
+            self._told = scalars.instant(text)
+        except Malformed:
+            # Somebody meant to say that there was a restore; now is the latest it can have been.
+            logger.warning("the time of a restore cannot be read")
+            self._told = self._clock()
+
+    def notice(self) -> None:
+        """Resource versions went backwards."""
+        self._noticed = self._clock()
+
+    @property
+    def restored_at(self) -> datetime | None:
+        """The last one; None if there was none."""
+        known = [instant for instant in (self._noticed, self._told) if instant is not None]
+        return max(known, default=None)
+
+
+class _Floor(msgspec.Struct, gc=False):
+    model: str
+    version: int
+
+
+def _key(name: str, text: str) -> SealKey | None:
+    if name not in _SEAL_KEYS:
+        return None
+    try:
+        return SealKey(base64.b64decode(text, validate=True))
+    except (binascii.Error, KeyUnusable):
+        logger.warning("a seal key cannot be used")
+        return None

@@ -1,0 +1,222 @@
+"""Keeps one store equal to one resource of the API server: list, watch, and list again.
+
+1. LIST in pages, answered from etcd itself; the store is replaced as a whole when all pages are in
+2. WATCH from there with bookmarks, so that a quiet resource proves that it is watched
+3. a watch that says nothing for too long is taken for dead: half-open connections never end (E04)
+4. whatever breaks is followed by a fresh list, after a pause that grows and varies; so are a
+   version that the server has forgotten (410) and one that it has not reached yet, which is what a
+   restored etcd looks like (A39)
+
+5. servers before 1.21 send no bookmarks for a kind of which nothing has changed since they started:
+   what a whole watch has not proven, a list proves
+
+A watch that the server ends in good order goes on from where it was.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Generic
+from urllib.parse import urlencode
+
+import msgspec
+
+from weightlock_webhook.cache.errors import Gone, Unreachable
+from weightlock_webhook.cache.objects import Bookmark, Event, Key, Known, Page, Status
+from weightlock_webhook.cache.resources import Resource
+from weightlock_webhook.cache.store import KeptType, Store, is_same
+from weightlock_webhook.cache.transport import Transport
+
+logger = logging.getLogger(__name__)
+
+PAGE_ITEMS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each step may take, in seconds."""
+
+    list_seconds: float = 30.0
+    """One page."""
+
+    watch_seconds: int = 50
+    """After which the server ends a watch; it sends a bookmark shortly before."""
+
+    silence_seconds: float = 75.0
+    """After which a watch that says nothing is dead; bookmarks come more often."""
+
+    first_pause_seconds: float = 0.2
+    longest_pause_seconds: float = 15.0
+
+
+class Reflector(Generic[Known, KeptType]):
+    """Feeds a store for as long as `run` runs."""
+
+    def __init__(
+        self,
+        resource: Resource[Known, KeptType],
+        store: Store[KeptType],
+        transport: Transport,
+        jitter: Callable[[], float],
+        *,
+        patience: Patience | None = None,
+        went_back: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`jitter` gives numbers from 0 to 1; `went_back` hears of versions that went backwards."""
+        self._resource = resource
+        self._store = store
+        self._transport = transport
+        self._jitter = jitter
+        self._patience = patience or Patience()
+        self._went_back = went_back
+        self._page: msgspec.json.Decoder[Page[Known]] = msgspec.json.Decoder(_page(resource.item))
+        self._item = msgspec.json.Decoder(resource.item)
+        self._event = msgspec.json.Decoder(Event)
+        self._version = ""
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        pause = self._patience.first_pause_seconds
+        while True:
+            try:
+                await self._list()
+                pause = self._patience.first_pause_seconds
+                while True:
+                    await self._watch()
+            except Gone:
+                logger.info("%s: the version to watch from is gone", self._resource.name)
+            except (Unreachable, msgspec.MsgspecError, UnicodeDecodeError) as error:
+                logger.warning("%s: %s", self._resource.name, error)
+            await asyncio.sleep(pause * (0.5 + self._jitter() / 2))
+            pause = min(2 * pause, self._patience.longest_pause_seconds)
+
+    async def _list(self) -> None:
+        """(1)."""
+        started = _now()
+        try:
+            found, version = await self._pages(PAGE_ITEMS)
+        except Gone:
+            # The list took longer than the server remembers; the next one comes in one piece.
+            started = _now()
+            found, version = await self._pages(0)
+        if _number(version) < _number(self._version):
+            logger.warning("%s: versions went backwards", self._resource.name)
+            self._went_back()
+        self._version = version
+        self._store.replace(found, started)
+
+    async def _pages(self, items: int) -> tuple[dict[Key, KeptType], str]:
+        found: dict[Key, KeptType] = {}
+        token = ""
+        while True:
+            page = await self._fetched(items, token)
+            # After a restore the same version may stand for something else.
+            may_reuse = _number(page.metadata.resourceVersion) >= _number(self._version)
+            for item in page.items or ():
+                self._add(found, item, may_reuse=may_reuse)
+            token = page.metadata.continue_
+            if not token:
+                return found, page.metadata.resourceVersion
+            await asyncio.sleep(0)
+
+    def _add(self, found: dict[Key, KeptType], item: Known, *, may_reuse: bool) -> None:
+        known = self._store.get(item.metadata.key)
+        if may_reuse and known is not None and is_same(known, item):
+            kept: KeptType | None = known
+        else:
+            kept = self._resource.keep(item)
+        if kept is not None:
+            found[item.metadata.key] = kept
+        if len(found) > self._resource.most:
+            raise Unreachable(f"more than {self._resource.most} objects, which is the most kept")
+
+    async def _fetched(self, items: int, token: str) -> Page[Known]:
+        query = {"limit": str(items)} if items else {}
+        if token:
+            query["continue"] = token
+        deadline = _now() + self._patience.list_seconds
+        reply = await self._transport.call("GET", self._path(query), deadline=deadline)
+        if reply.status == HTTPStatus.GONE:
+            raise Gone("the list's continuation is gone")
+        if reply.status != HTTPStatus.OK:
+            raise Unreachable(f"the API server answered a list with {reply.status}")
+        return self._page.decode(reply.body)
+
+    async def _watch(self) -> None:
+        """(2) and (3)."""
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(self._patience.watch_seconds),
+        }
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._patience.list_seconds):
+                    lines = await stack.enter_async_context(
+                        self._transport.stream(self._path(query))
+                    )
+                while (line := await self._next(lines)) is not None:
+                    self._apply(self._event.decode(line))
+            except TimeoutError as error:
+                raise Unreachable("a watch went silent") from error
+        # Ended in good order. A server that ends every watch at once must not be asked in a loop.
+        await asyncio.sleep(self._patience.first_pause_seconds * self._jitter())
+        if self._store.staleness_seconds(_now()) > self._patience.watch_seconds / 2:
+            await self._list()  # (5)
+
+    async def _next(self, lines: AsyncIterator[bytes]) -> bytes | None:
+        async with asyncio.timeout(self._patience.silence_seconds):
+            return await anext(lines, None)
+
+    def _apply(self, event: Event) -> None:
+        match event.type:
+            case "ADDED" | "MODIFIED" | "DELETED":
+                version = self._changed(event)
+            case "BOOKMARK":
+                version = msgspec.json.decode(event.object, type=Bookmark).metadata.resourceVersion
+            case "ERROR":
+                status = msgspec.json.decode(event.object, type=Status)
+                error = Gone if status.code == HTTPStatus.GONE else Unreachable
+                raise error(f"the watch says {status.code} {status.reason}")
+            case _:
+                raise Unreachable("an event of an unknown type")
+        if _number(version) < _number(self._version):
+            raise Gone("the watch is behind where it started")
+        self._version = version
+        self._store.proven(_now())
+
+    def _changed(self, event: Event) -> str:
+        item = self._item.decode(event.object)
+        kept = None if event.type == "DELETED" else self._resource.keep(item)
+        if kept is None:
+            self._store.drop(item.metadata.key)
+        else:
+            self._store.put(kept)
+            if len(self._store) > self._resource.most:
+                raise Unreachable(f"more than {self._resource.most} objects")
+        return item.metadata.resourceVersion
+
+    def _path(self, query: dict[str, str]) -> str:
+        if self._resource.field_selector:
+            query = {**query, "fieldSelector": self._resource.field_selector}
+        return f"{self._resource.path}?{urlencode(query)}" if query else self._resource.path
+
+
+def _page(item: type[Known]) -> Any:
+    return Page[item]  # type: ignore[valid-type]
+
+
+def _number(version: str) -> int:
+    """Versions are opaque to clients, except that they are told to compare them since 1.35.
+
+    A server whose versions are no numbers gives up the check for going back, nothing else.
+    """
+    return int(version) if version.isascii() and version.isdecimal() else 0
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,1 @@
+"""Answers about pods: from what is known, confirmed by live reads wherever the answer is yes."""

@@ -1,0 +1,113 @@
+"""Answers about pods, as the server asks for them (weightlock_webhook.reviews.collaborators).
+
+1. exempt namespaces are not judged, whatever is known: they must work when nothing else does (A30)
+2. a pod that cannot be read is refused
+3. nothing is decided by watches that are dead
+4. the decision, by what is known
+5. a pod that waits for a verdict gets one look at what the cache may have missed
+6. what would let a container run is confirmed live
+7. what still waits for a verdict asks for one, unless this is a dry run (B07)
+"""
+
+from typing import Protocol
+
+from weightlock.errors import Refused
+from weightlock.reasons import Reason
+from weightlock_webhook.cache.knowledge import Knowledge
+from weightlock_webhook.decision.answers import Answer, Outcome, Problem
+from weightlock_webhook.decision.decide import unreadable
+from weightlock_webhook.decision.facts import Allowances
+from weightlock_webhook.gathering.gather import Subject
+from weightlock_webhook.gathering.lookups import Cached
+from weightlock_webhook.judging.confirming import CONFIRMED
+from weightlock_webhook.judging.deciding import Deciding
+from weightlock_webhook.judging.pods import Pods
+from weightlock_webhook.reviews.collaborators import PodQuestion
+
+
+class Confirmation(Protocol):
+    """What holds an answer against the API server."""
+
+    async def confirm(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
+        """The answer, or another one by what was read."""
+        ...
+
+    async def look(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
+        """The answer to a pod that waits for a verdict, by a look at what it waits for."""
+        ...
+
+
+class Requests(Protocol):
+    """Where a verdict is asked for."""
+
+    def ask(self, subject: Subject, problem: Problem) -> None:
+        """Ask in the background for what a pod waits for."""
+        ...
+
+
+class Judging:
+    """Judges pods by what is known, and confirms."""
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        deciding: Deciding,
+        confirmation: Confirmation,
+        requests: Requests,
+        allowances: Allowances,
+    ) -> None:
+        self._knowledge = knowledge
+        self._deciding = deciding
+        self._confirmation = confirmation
+        self._requests = requests
+        self._allowances = allowances
+        self._cached = Cached(knowledge)
+        self._pods = Pods()
+
+    def leaves_alone(self, namespace: str) -> bool:
+        """Whether nobody there minds pods that hold only scratch space and configuration.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        self._knowledge.expect_fresh()
+        return self._knowledge.policies.governing(namespace).leaves_plain_pods_alone
+
+    async def answer(self, question: PodQuestion, deadline: float) -> Answer:
+        """The decision; a positive one rests on live reads of what identity hangs on.
+
+        Raises:
+            WeightlockError: if the question cannot be answered in time or at all.
+        """
+        if question.namespace in self._allowances.exempt_namespaces:
+            return Answer(Reason.NOT_GOVERNED)
+        try:
+            pod = self._pods.read(question)
+        except Refused as refused:
+            return unreadable(refused)
+        uid = question.metadata.get("uid")
+        subject = Subject(
+            pod, question.namespace, question.name, uid if isinstance(uid, str) else ""
+        )
+        self._knowledge.expect_fresh()
+        answer = self._deciding.answer(subject, self._cached)
+        if answer.objections and _waits(answer, question):
+            answer = await self._confirmation.look(subject, answer, deadline)
+        if pod.has_storage and answer.outcome in CONFIRMED:
+            answer = await self._confirmation.confirm(subject, answer, deadline)
+        if answer.objections and not question.dry_run:
+            for problem in answer.refusals:
+                if problem.awaits_verdict:
+                    self._requests.ask(subject, problem)
+        return answer
+
+
+def _waits(answer: Answer, question: PodQuestion) -> bool:
+    """Whether nothing but a verdict is missing, and that decides now.
+
+    Holding a pod decides nothing yet; binding it to a node does.
+    """
+    if answer.outcome is Outcome.HOLD and not question.node:
+        return False
+    refusals = answer.refusals
+    return bool(refusals) and all(problem.awaits_verdict for problem in refusals)

@@ -1,0 +1,150 @@
+"""What is read live, typed as the cache types it."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from weightlock_webhook.cache import resources
+from weightlock_webhook.cache.errors import Unreachable
+from weightlock_webhook.cache.objects import CheckpointItem, ClaimItem, Item, Key, Page, VolumeItem
+from weightlock_webhook.cache.policies import Identity, identity_of
+from weightlock_webhook.live.sharing import SharedReads
+from weightlock_webhook.reviews.collaborators import Cluster
+
+READ_SECONDS: Final = 3.0
+"""After which a read is given up, below the webhook's own deadline."""
+
+POLICIES_SECONDS: Final = 0.25
+"""How old the look at the policies may be that confirms them. Their watch brings a change within
+milliseconds; this bounds it where the watch lags (A23 allows a second)."""
+
+LOOK_SECONDS: Final = 0.5
+"""How often the same object is looked at for the sake of pods that are refused."""
+
+MOST_LISTED: Final = 500
+
+Read: TypeAlias = "asyncio.Future[Any]"
+"""A read that is under way, or done."""
+
+_CLAIM: Final = msgspec.json.Decoder(ClaimItem)
+_VOLUME: Final = msgspec.json.Decoder(VolumeItem)
+_CHECKPOINT: Final = msgspec.json.Decoder(CheckpointItem)
+_POLICIES: Final = msgspec.json.Decoder(Page[Item])
+_CHECKPOINTS: Final = msgspec.json.Decoder(Page[CheckpointItem])
+
+
+class LiveReads:
+    """Reads of single objects, shared between pods that ask at the same time.
+
+    `observed` hears the resource and the result of each, for metrics.
+    """
+
+    def __init__(
+        self, cluster: Cluster, observed: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
+        self._cluster = cluster
+        self._observed = observed
+        self._shared: SharedReads[Any] = SharedReads()
+
+    def claim(self, key: Key, max_age_seconds: float = 0.0) -> Read:
+        """A ClaimItem; None if there is none."""
+        path = f"/api/v1/namespaces/{key[0]}/persistentvolumeclaims/{key[1]}"
+        return self._shared.begin(path, lambda: self._one(path, _CLAIM), max_age_seconds)
+
+    def volume(self, name: str, max_age_seconds: float = 0.0) -> Read:
+        """A VolumeItem; None if there is none."""
+        path = f"/api/v1/persistentvolumes/{name}"
+        return self._shared.begin(path, lambda: self._one(path, _VOLUME), max_age_seconds)
+
+    def checkpoint(self, key: Key, max_age_seconds: float = 0.0) -> Read:
+        """A CheckpointItem; None if there is none."""
+        path = f"{resources.GROUP_PATH}/namespaces/{key[0]}/{resources.CHECKPOINTS}/{key[1]}"
+        return self._shared.begin(path, lambda: self._one(path, _CHECKPOINT), max_age_seconds)
+
+    def checkpoints(self, namespace: str) -> Read:
+        """A list of CheckpointItem, as they were a moment ago; so many of them at most."""
+        path = (
+            f"{resources.GROUP_PATH}/namespaces/{namespace}/{resources.CHECKPOINTS}"
+            f"?limit={MOST_LISTED}"
+        )
+        return self._shared.begin(path, lambda: self._listed(path), LOOK_SECONDS)
+
+    def policies(self, namespace: str) -> tuple[Read, Read]:
+        """Which cluster policies there are, and which of the namespace: sets of identities."""
+        of_cluster = f"{resources.GROUP_PATH}/{resources.CLUSTER_POLICIES}"
+        own = f"{resources.GROUP_PATH}/namespaces/{namespace}/{resources.POLICIES}"
+        begin = self._shared.begin
+        return (
+            begin(of_cluster, lambda: self._identities(of_cluster), POLICIES_SECONDS),
+            begin(own, lambda: self._identities(own), POLICIES_SECONDS),
+        )
+
+    async def _one(self, path: str, decoder: Any) -> Any:
+        body = await self._body(path)
+        return None if body is None else _decoded(body, decoder)
+
+    async def _listed(self, path: str) -> list[CheckpointItem]:
+        return list((await self._page(path, _CHECKPOINTS)).items or ())
+
+    async def _identities(self, path: str) -> frozenset[Identity]:
+        return frozenset(map(identity_of, (await self._page(path, _POLICIES)).items or ()))
+
+    async def _page(self, path: str, decoder: Any) -> Any:
+        body = await self._body(path)
+        if body is None:
+            raise Unreachable("the API server has no such list")
+        return _decoded(body, decoder)
+
+    async def _body(self, path: str) -> bytes | None:
+        """One GET. Without a resource version it is answered from etcd, not from a watch cache."""
+        deadline = asyncio.get_running_loop().time() + READ_SECONDS
+        resource = _resource_of(path)
+        try:
+            reply = await self._cluster.call("GET", path, deadline=deadline)
+        except BaseException:
+            self._observed(resource, "error")
+            raise
+        self._observed(resource, _result(reply.status))
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return None
+        if reply.status != HTTPStatus.OK:
+            raise Unreachable(f"the API server answered a read with {reply.status}")
+        return reply.body
+
+
+async def arrived(reads: Iterable[Read], deadline: float) -> None:
+    """Wait until all of them are done; whoever gives up takes nothing from others who wait.
+
+    Raises:
+        Unreachable: if one of them was not by the deadline.
+    """
+    waiting = {read for read in reads if not read.done()}
+    if not waiting:
+        return
+    seconds = deadline - asyncio.get_running_loop().time()
+    _, late = await asyncio.wait(waiting, timeout=max(0.0, seconds))
+    if late:
+        raise Unreachable("the API server did not answer in time")
+
+
+def _decoded(body: bytes, decoder: Any) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unreachable("the API server's answer cannot be read") from error
+
+
+def _resource_of(path: str) -> str:
+    """The plural in a path, which bounds the labels of a metric."""
+    known = ("persistentvolumeclaims", "persistentvolumes", *_OURS)
+    return next((each for each in known if f"/{each}" in path), "other")
+
+
+def _result(status: int) -> str:
+    return {200: "found", 404: "missing"}.get(status, "error")
+
+
+_OURS: Final = (resources.CHECKPOINTS, resources.CLUSTER_POLICIES, resources.POLICIES)

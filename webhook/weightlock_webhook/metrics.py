@@ -1,0 +1,166 @@
+"""What Prometheus scrapes. Every label is a word of a small set (D02)."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from weightlock_webhook.documents import Request
+from weightlock_webhook.responses import Response
+from weightlock_webhook.reviews.collaborators import Readiness
+
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
+UNREADABLE: Final = "unreadable"
+OTHER: Final = "other"
+
+KNOWN_RESOURCES: Final = frozenset(
+    {
+        "bindings",
+        "clustermodelpolicies",
+        "clustermodelpolicies/status",
+        "jobs",
+        "jobs/status",
+        "modelcheckpoints",
+        "modelcheckpoints/status",
+        "modelpolicies",
+        "modelpolicies/status",
+        "namespaces",
+        "pods",
+        "pods/attach",
+        "pods/binding",
+        "pods/ephemeralcontainers",
+        "pods/exec",
+        "pods/portforward",
+        "pods/resize",
+        "pods/status",
+    }
+)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "weightlock_admission_requests",
+            "Reviews answered.",
+            ("decision", "reason", "mode", "resource"),
+            registry=self.registry,
+        )
+        self._durations = Histogram(
+            "weightlock_admission_duration_seconds",
+            "From the head of a review to its answer.",
+            ("resource",),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self.in_flight = self._gauge("weightlock_admission_in_flight", "Reviews being answered.")
+        self.armed = self._gauge(
+            "weightlock_admission_armed",
+            "1 if both webhook configurations are in the cluster as they were shipped.",
+        )
+        self._certificate_expiry = self._gauge(
+            "weightlock_certificate_expiry_timestamp_seconds",
+            "When the serving certificate ends.",
+        )
+        self._certificate_failures = Counter(
+            "weightlock_certificate_reload_failures",
+            "Certificates that could not be taken; the one before stays.",
+            registry=self.registry,
+        )
+        self.leader = self._gauge(
+            "weightlock_webhook_leader", "1 if this replica looks after configurations and CA."
+        )
+        self._live_reads = Counter(
+            "weightlock_live_reads",
+            "Reads of the API server for a decision.",
+            ("resource", "result"),
+            registry=self.registry,
+        )
+        build = Gauge(
+            "weightlock_build_info",
+            "1; the labels say what runs.",
+            ("component", "version"),
+            registry=self.registry,
+        )
+        build.labels("webhook", _version()).set(1)
+        self._of: dict[tuple[str, str, str, str], Callable[[], None]] = {}
+        self._lasting: dict[str, Callable[[float], None]] = {}
+
+    def watch_cache(self, readiness: Readiness) -> None:
+        """Show what the cache says of itself whenever somebody scrapes."""
+        self.registry.register(_Cache(readiness))
+
+    def count(self, request: Request | None, response: Response, seconds: float) -> None:
+        """One decision."""
+        resource = resource_of(request)
+        key = (response.decision, response.reason, response.mode, resource)
+        increase = self._of.get(key)
+        if increase is None:
+            increase = self._of[key] = self._requests.labels(*key).inc
+            self._lasting[resource] = self._durations.labels(resource).observe
+        increase()
+        self._lasting[resource](seconds)
+
+    def certificate_taken(self, not_after: datetime) -> None:
+        """A certificate is served from now on."""
+        self._certificate_expiry.set(not_after.timestamp())
+
+    def certificate_refused(self) -> None:
+        """One could not be taken."""
+        self._certificate_failures.inc()
+
+    def live_read(self, resource: str, result: str) -> None:
+        """One read of the API server for a decision."""
+        self._live_reads.labels(resource, result).inc()
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self.registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(name, meaning, registry=self.registry)
+
+
+class _Cache:
+    """A collector: asked at every scrape, it keeps nothing."""
+
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
+
+    def collect(self) -> Iterator[Metric]:
+        staleness = GaugeMetricFamily(
+            "weightlock_cache_staleness_seconds",
+            "How long ago a watch was last proven to be alive.",
+            labels=["resource"],
+        )
+        for resource, seconds in self._readiness.staleness_seconds().items():
+            staleness.add_metric([resource], seconds)
+        yield staleness
+        objects = GaugeMetricFamily(
+            "weightlock_cache_objects", "Objects that are known.", labels=["resource"]
+        )
+        for resource, count in self._readiness.counts().items():
+            objects.add_metric([resource], count)
+        yield objects
+
+
+def resource_of(request: Request | None) -> str:
+    """The resource as a label: one of those we know, or `other` for workloads of any kind."""
+    if request is None:
+        return UNREADABLE
+    name = request.resource.resource
+    if request.sub_resource:
+        name = f"{name}/{request.sub_resource}"
+    return name if name in KNOWN_RESOURCES else OTHER
+
+
+def _version() -> str:
+    try:
+        return version("weightlock")
+    except PackageNotFoundError:
+        return "unknown"

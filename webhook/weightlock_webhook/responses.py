@@ -1,0 +1,198 @@
+"""What the webhook answers: one frozen value, and its JSON.
+
+The same value goes to the client, the decision log and the metrics, so that they never differ.
+"""
+
+from binascii import b2a_base64
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from weightlock.errors import WeightlockError
+from weightlock.policy.spec import Enforcement
+from weightlock.reasons import Reason
+from weightlock_webhook.decision.answers import Answer, Objection, Outcome
+from weightlock_webhook.documents import ResponseDocument, Status
+from weightlock_webhook.guards.refusals import Refusal
+
+LONGEST_WARNING: Final = 256
+"""The API server cuts longer ones, and drops all beyond 4 KiB."""
+
+MOST_WARNINGS: Final = 12
+LONGEST_MESSAGE: Final = 4096
+MOST_RESPONSES: Final = 4096
+"""Responses that are kept beside the answers that are remembered."""
+
+LONGEST_ANNOTATION: Final = 1024
+NO_MODE: Final = "None"
+ERROR: Final = "Error"
+
+_STATUS_REASONS: Final = {
+    400: "BadRequest",
+    403: "Forbidden",
+    404: "NotFound",
+    422: "Invalid",
+    429: "TooManyRequests",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+_MODES: Final = tuple(Enforcement)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer to one request.
+
+    `decision`, `reason` and `mode` are words of small sets: they label metrics.
+    """
+
+    allowed: bool
+    decision: str
+    reason: str
+    mode: str = NO_MODE
+    message: str = ""
+    code: int = 403
+    warnings: tuple[str, ...] = ()
+    audit: Mapping[str, str] = field(default_factory=dict)
+    patch: Sequence[Mapping[str, object]] = ()
+
+
+def allowed(reason: str = Reason.NOT_GOVERNED, *, warnings: tuple[str, ...] = ()) -> Response:
+    """Nothing stands against it."""
+    return Response(True, Outcome.ALLOW, reason, warnings=warnings)
+
+
+def refused(refusal: Refusal) -> Response:
+    """A guard refuses."""
+    return Response(
+        False,
+        Outcome.DENY,
+        refusal.reason,
+        Enforcement.ENFORCE,
+        refusal.message,
+        refusal.code,
+        audit={"reason": refusal.reason},
+    )
+
+
+def unanswerable(error: BaseException) -> Response:
+    """The question could not be answered, which is no permission.
+
+    Only our own errors are quoted: others may carry anything.
+    """
+    if isinstance(error, TimeoutError):
+        return _error(Reason.INTERNAL_ERROR, "the deadline passed before all was known", 504)
+    if isinstance(error, WeightlockError):
+        return _error(error.reason, error.message, 503)
+    return _error(Reason.INTERNAL_ERROR, "an unexpected error, see the webhook's log", 500)
+
+
+def judged(answer: Answer, *, patch: Sequence[Mapping[str, object]] = ()) -> Response:
+    """A pod is let in under this answer, held or injected as it demands."""
+    return Response(
+        True,
+        answer.outcome,
+        answer.reason,
+        mode_of(answer.objections),
+        warnings=answer.warnings,
+        audit=audit_of(answer),
+        patch=patch,
+    )
+
+
+class Judged:
+    """`judged` for answers that are given again and again; by identity, as they are remembered."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[Answer, Response]] = OrderedDict()
+
+    def __call__(self, answer: Answer) -> Response:
+        """The response to an answer."""
+        known = self._known.get(id(answer))
+        if known is not None and known[0] is answer:
+            return known[1]
+        response = judged(answer)
+        self._known[id(answer)] = answer, response
+        if len(self._known) > MOST_RESPONSES:
+            self._known.popitem(last=False)
+        return response
+
+
+def denied(answer: Answer, lacking: str = "") -> Response:
+    """A pod is refused; `lacking` says what a held or injected pod does not have."""
+    sentences = [part for part in (lacking, answer.message) if part]
+    return Response(
+        False,
+        Outcome.DENY,
+        answer.reason,
+        mode_of(answer.objections),
+        "\n".join(sentences) or f"{answer.reason}",
+        warnings=answer.warnings,
+        audit=audit_of(answer),
+    )
+
+
+def mode_of(objections: Sequence[Objection]) -> str:
+    """How strictly the strictest policy that minds anything does; None if none minds."""
+    minding = {objection.enforcement for objection in objections}
+    return next((mode for mode in _MODES if mode in minding), NO_MODE)
+
+
+def audit_of(answer: Answer) -> dict[str, str]:
+    """What the API server's audit log keeps of a decision."""
+    found = {"reason": str(answer.reason), "outcome": str(answer.outcome)}
+    policies = answer.policies
+    if policies:
+        found["policy"] = _cut(", ".join(policies), LONGEST_ANNOTATION)
+    digests = sorted({f"{each.checkpoint}={each.digest}" for each in answer.vouched})
+    if digests:
+        found["digest"] = _cut(", ".join(digests), LONGEST_ANNOTATION)
+    return found
+
+
+def document_of(uid: str, response: Response) -> ResponseDocument:
+    """The response as it goes over the wire."""
+    status = None
+    if not response.allowed:
+        status = Status(
+            _cut(response.message, LONGEST_MESSAGE),
+            response.code,
+            _STATUS_REASONS.get(response.code, "InternalError"),
+        )
+    patch = None
+    if response.allowed and response.patch:
+        patch = _base64(msgspec.json.encode(list(response.patch)))
+    return ResponseDocument(
+        uid,
+        response.allowed,
+        status,
+        shortened(response.warnings) or None,
+        dict(response.audit) or None,
+        patch,
+        "JSONPatch" if patch else None,
+    )
+
+
+def shortened(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    """Warnings as the API server takes them: one line each, at most 256 characters."""
+    lines = tuple(_cut(" ".join(each.split()), LONGEST_WARNING) for each in warnings)
+    if len(lines) <= MOST_WARNINGS:
+        return lines
+    rest = len(lines) - MOST_WARNINGS
+    return (*lines[:MOST_WARNINGS], f"({rest} more warnings of Weightlock)")
+
+
+def _error(reason: str, what: str, code: int) -> Response:
+    message = f"{reason}: this could not be answered, so it is refused: {what}. Try again."
+    return Response(False, ERROR, reason, Enforcement.ENFORCE, message, code)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def _base64(content: bytes) -> str:
+    return b2a_base64(content, newline=False).decode("ascii")

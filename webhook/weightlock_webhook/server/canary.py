@@ -1,0 +1,103 @@
+"""A review that must be denied, sent by the way that the API server takes (A04).
+
+Before a process says that it is ready, it has seen itself refuse: TLS, door, desk, cache and judge
+are one chain, and a chain that lets everything through looks healthy from outside. The canary is a
+pod that no API server would send, since two of its volumes share a name; whatever the policies are,
+a judge that works refuses it.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from weightlock.errors import Unanswerable
+from weightlock.reasons import Reason
+from weightlock_webhook import documents
+from weightlock_webhook.reviews.routes import VALIDATE_PODS
+
+NAMESPACE: Final = "weightlock-canary"
+UID: Final = "weightlock-canary"
+USER: Final = "weightlock:canary"
+SECONDS: Final = 5.0
+
+_REVIEW: Final = {
+    "apiVersion": documents.API_VERSION,
+    "kind": documents.KIND,
+    "request": {
+        "uid": UID,
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "operation": "CREATE",
+        "namespace": NAMESPACE,
+        "userInfo": {"username": USER},
+        "dryRun": True,
+        "object": {
+            "metadata": {"name": "canary"},
+            "spec": {
+                "containers": [{"name": "canary", "image": "canary"}],
+                "volumes": [
+                    {"name": "twice", "emptyDir": {}},
+                    {"name": "twice", "hostPath": {"path": "/"}},
+                ],
+            },
+        },
+    },
+}
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    uid: str
+    allowed: bool
+    status: documents.Status | None = None
+
+
+class _Review(msgspec.Struct, frozen=True):
+    response: _Answer
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Review)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """Where to send it, and as whom."""
+
+    port: int
+    server_name: str
+    context: ssl.SSLContext
+
+    async def sing(self) -> None:
+        """Send it, and expect to be refused for the right reason.
+
+        Raises:
+            Unanswerable: for any other answer, or none.
+        """
+        try:
+            async with asyncio.timeout(SECONDS):
+                status, body = await self._posted()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unanswerable(f"the own listener did not answer: {error}") from error
+        if status != 200:  # noqa: PLR2004
+            raise Unanswerable(f"the own listener answered {status}")
+        answer = documents.decoded(body, _ANSWER, "canary's answer").response
+        message = answer.status.message if answer.status else ""
+        if answer.allowed or answer.uid != UID or not message.startswith(Reason.MALFORMED):
+            raise Unanswerable("the canary was not refused as it must be")
+
+    async def _posted(self) -> tuple[int, bytes]:
+        connector = aiohttp.TCPConnector(ssl=self.context, force_close=True)
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.post(
+                f"https://127.0.0.1:{self.port}{VALIDATE_PODS}",
+                data=msgspec.json.encode(_REVIEW),
+                headers={"Content-Type": "application/json"},
+                server_hostname=self.server_name,
+                allow_redirects=False,
+            ) as response,
+        ):
+            return response.status, await response.read()

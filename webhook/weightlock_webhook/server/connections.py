@@ -1,0 +1,125 @@
+"""Connections that cannot be held open for nothing.
+
+aiohttp bounds the size of a request's head but not the time that it may take, nor how many
+connections there are. Here a request must be whole some seconds after its first byte, and a
+connection's first request after it was opened; and when there are too many connections, the one
+that has been idle longest makes room, so that a crowd cannot shut out the API server.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from weightlock_webhook.server.limits import (
+    KEEP_ALIVE_SECONDS,
+    LINGERING_SECONDS,
+    Limits,
+)
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_ADDITIONAL: Final = ("_timer", "_server")
+
+
+class Connection(RequestHandler):
+    """One client."""
+
+    __slots__ = _ADDITIONAL
+
+    def __init__(self, server: "Server", *, loop: asyncio.AbstractEventLoop, **more: Any) -> None:
+        super().__init__(server, loop=loop, **more)
+        self._server = server
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A handshake is through: expect a request."""
+        super().connection_made(transport)
+        self._server.opened(self)
+        self._expect_request()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client left, or was made to."""
+        self._stop_timer()
+        self._server.closed(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request: from the first on, the clock runs."""
+        if self._timer is None:
+            self._expect_request()
+        super().data_received(data)
+
+    def request_is_whole(self) -> None:
+        """The handler has read all of it."""
+        self._stop_timer()
+
+    def drop(self) -> None:
+        """End the connection at once."""
+        self._stop_timer()
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _expect_request(self) -> None:
+        self._timer = self._loop.call_later(self._server.read_seconds, self.drop)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Server(web.Server):
+    """Makes connections, and knows which of them wait for their next request."""
+
+    def __init__(self, handler: Handler, limits: Limits) -> None:
+        # A body is never inflated: compressed ones are refused, and what is refused is not read.
+        self._options = {
+            "access_log": None,
+            "auto_decompress": False,
+            "keepalive_timeout": KEEP_ALIVE_SECONDS,
+            "lingering_time": LINGERING_SECONDS,
+        }
+        super().__init__(self._counted(handler), **self._options)  # type: ignore[arg-type]  # as RequestHandler takes them
+        self.read_seconds = limits.read_seconds
+        self._most = limits.most_connections
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._open: set[Connection] = set()
+
+    def __call__(self) -> RequestHandler:
+        """A protocol for the next client; the event loop asks."""
+        return Connection(self, loop=self._loop, **self._options)
+
+    def opened(self, connection: Connection) -> None:
+        """One more; if that is one too many, the longest idle goes, else the newcomer."""
+        self._open.add(connection)
+        self._idle[connection] = None
+        if len(self._open) > self._most:
+            oldest = next(iter(self._idle))
+            oldest.drop()
+
+    def closed(self, connection: Connection) -> None:
+        """One less."""
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def _counted(self, handler: Handler) -> Handler:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            connection = cast(Connection, request.protocol)
+            self._idle.pop(connection, None)
+            try:
+                return await handler(request)
+            finally:
+                connection.request_is_whole()
+                if connection in self._open:
+                    self._idle[connection] = None
+
+        return handle

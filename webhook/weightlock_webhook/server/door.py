@@ -1,0 +1,144 @@
+"""From an HTTP request to a body for the desk, and back; everything else gets a 4xx.
+
+1. the path must be one that is served, the method POST, the content JSON and not compressed
+2. the length must be told and bounded; a chunked body is refused, the API server sends none
+3. there must be a place: reviews at once are bounded, large bodies more so
+4. the body must arrive in time; the deadline of the answer has been running since the first byte
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
+
+from weightlock.errors import Malformed
+from weightlock_webhook.server.connections import Connection
+from weightlock_webhook.server.limits import (
+    LARGE_BODY_BYTES,
+    MOST_BODY_BYTES,
+    MOST_LARGE_BODIES,
+    Limits,
+)
+
+JSON: Final = "application/json"
+_JSON_HEADERS: Final = {"Content-Type": JSON}
+
+log: Final = logging.getLogger(__name__)
+
+
+class Desk(Protocol):
+    """Who answers."""
+
+    async def answer(self, path: str, body: bytes, arrived: float, deadline: float) -> bytes:
+        """The AdmissionReview that answers another.
+
+        Raises:
+            Malformed: if there is nobody to answer.
+        """
+        ...
+
+
+class Door:
+    """The handler of every HTTPS request."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        paths: frozenset[str],
+        limits: Limits,
+        in_flight: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._desk = desk
+        self._paths = paths
+        self._limits = limits
+        self._tell = in_flight
+        self._in_flight = 0
+        self._large = asyncio.Semaphore(MOST_LARGE_BODIES)
+        self.is_draining = False
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        # (1), (2) from the head alone
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return _closing(refusal)
+        # (3) a place
+        if self._in_flight >= self._limits.most_in_flight:
+            return _closing(_text(503, "too many reviews at once, try again"))
+        self._in_flight += 1
+        self._tell(self._in_flight)
+        try:
+            return await self._answered(request)
+        except Exception as error:
+            return _closing(_failure(error))
+        finally:
+            self._in_flight -= 1
+            self._tell(self._in_flight)
+
+    @property
+    def in_flight(self) -> int:
+        """How many are being answered."""
+        return self._in_flight
+
+    async def _answered(self, request: web.BaseRequest) -> web.Response:
+        arrived = asyncio.get_running_loop().time()
+        # (4) the body, in time
+        length = request.content_length or 0
+        if not length:
+            raise Malformed("the body is empty")
+        if length >= LARGE_BODY_BYTES:
+            async with asyncio.timeout(self._limits.read_seconds), self._large:
+                body = await request.content.readexactly(length)
+        else:
+            body = await request.content.readexactly(length)
+        cast(Connection, request.protocol).request_is_whole()
+        deadline = arrived + self._limits.deadline_seconds
+        answer = await self._desk.answer(request.rel_url.raw_path, body, arrived, deadline)
+        response = web.Response(body=answer, headers=_JSON_HEADERS)
+        if self.is_draining:
+            response.force_close()
+        return response
+
+    def _refusal(self, request: web.BaseRequest) -> web.Response | None:
+        headers = request.headers
+        if request.rel_url.raw_path not in self._paths:
+            return _text(404, "no such path")
+        if request.method != "POST":
+            return _text(405, "only POST", Allow="POST")
+        if (
+            request.content_type != JSON
+            or headers.get("Content-Encoding", "identity") != "identity"
+        ):
+            return _text(415, f"only {JSON}, not compressed")
+        length = request.content_length
+        if length is None or "Transfer-Encoding" in headers:
+            return _text(411, "the length must be told")
+        if length > MOST_BODY_BYTES:
+            return _text(413, f"at most {MOST_BODY_BYTES} bytes")
+        return None
+
+
+def _failure(error: Exception) -> web.Response:
+    match error:
+        case TimeoutError() | asyncio.IncompleteReadError() | ConnectionError():
+            return _text(408, "the body did not arrive in time")
+        case HttpProcessingError():
+            return _text(400, "the body is not what its headers say")
+        case Malformed(message=message):
+            return _text(400, message)
+    log.error("a request could not be answered", exc_info=error)
+    return _text(500, "unexpected error")
+
+
+def _text(status: int, what: str, **headers: str) -> web.Response:
+    return web.Response(status=status, text=f"{what}\n", headers=CIMultiDict(headers))
+
+
+def _closing(response: web.Response) -> web.Response:
+    # What remains of the request is not read, so the connection cannot be used again.
+    response.force_close()
+    return response

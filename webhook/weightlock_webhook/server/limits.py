@@ -1,0 +1,28 @@
+"""How much of everything a client may use."""
+
+from dataclasses import dataclass
+from typing import Final
+
+MOST_BODY_BYTES: Final = 8 << 20
+"""The API server takes requests of 3 MiB, and an update carries the object twice (A06)."""
+
+LARGE_BODY_BYTES: Final = 256 << 10
+"""From here on a body needs one of the few places below, so that memory stays bounded."""
+
+MOST_LARGE_BODIES: Final = 4
+HANDSHAKE_SECONDS: Final = 5.0
+KEEP_ALIVE_SECONDS: Final = 180.0
+"""Longer than the 90 s that the API server keeps idle connections: it closes first, never we."""
+
+LINGERING_SECONDS: Final = 1.0
+"""How long the rest of a refused body is read, so that the client sees the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What settings may change."""
+
+    deadline_seconds: float = 3.0
+    read_seconds: float = 2.0
+    most_in_flight: int = 256
+    most_connections: int = 1024
