@@ -8,6 +8,7 @@ from typing import Final
 
 from weightlock.reasons import Reason, Verdict
 from weightlock_operator import jobs, needs, standing
+from weightlock_operator.backoff import delay_after
 from weightlock_operator.facts import Facts
 from weightlock_operator.flights import DeviceKind
 from weightlock_operator.landing import Step, landed
@@ -45,7 +46,10 @@ def look_at(facts: Facts) -> Look:
     # Step 2.
     step = landed(memory, facts)
     # Step 3.
+    attempts = memory.attempts
     memory, gone_stale = standing.without_stale(step.memory, facts)
+    if gone_stale is not None and step.finished is not None:
+        memory = _stillborn(memory, attempts + 1, facts)
     memory, worth = standing.valued(memory, facts)
     # Step 4.
     need = needs.need(memory, worth, facts) if memory.flight is None else None
@@ -54,6 +58,16 @@ def look_at(facts: Facts) -> Look:
     if step.falls_back and blocked is not None and blocked.waits_for_turn:
         blocked = None  # it keeps the turn that it had
     return Look(facts, before, step, memory, worth, gone_stale, need, blocked)
+
+
+def _stillborn(memory: Memory, attempts: int, facts: Facts) -> Memory:
+    """The memory after an answer that counted no more when it came, which may happen again.
+
+    A restore in the future, an age that is shorter than the reading takes, clocks that are apart:
+    without a pause the next reading would begin at once, for ever.
+    """
+    wait = delay_after(attempts, facts.composition.limits.retries, facts.checkpoint.metadata.uid)
+    return replace(memory, attempts=attempts, next_attempt=facts.now + wait)
 
 
 def _queued(memory: Memory, need: Need | None, facts: Facts) -> Memory:

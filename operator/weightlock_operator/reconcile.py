@@ -32,6 +32,7 @@ from weightlock_operator.announcing import announced, evicted
 from weightlock_operator.backoff import delay_after
 from weightlock_operator.facts import Facts
 from weightlock_operator.flights import DeviceKind, Flight
+from weightlock_operator.floors import remembered_as
 from weightlock_operator.landing import ORPHAN_AGE, Step, orphans
 from weightlock_operator.looks import Look, look_at, order_of, word_of
 from weightlock_operator.memory import Memory, Word
@@ -148,12 +149,13 @@ def _decision(look: Look, memory: Memory, word: Word) -> Decision:
 
 def _raised_floor(memory: Memory, word: Word, facts: Facts) -> tuple[RaiseFloor, ...]:
     """The version is remembered before anybody may load it, or a crash would forget it (A22)."""
-    model = memory.record.model if memory.record else None
-    if model is None or word.verdict is not Verdict.VERIFIED:
+    record, model = memory.record, memory.record.model if memory.record else None
+    if record is None or model is None or word.verdict is not Verdict.VERIFIED:
         return ()
-    if model.version <= facts.floors.get(model.name, 0):
+    name = remembered_as(record, model, facts)
+    if model.version <= facts.floors.get(name, 0):
         return ()
-    return (RaiseFloor(model.name, model.version),)
+    return (RaiseFloor(name, model.version),)
 
 
 def _again_after(look: Look, memory: Memory) -> timedelta | None:
@@ -184,7 +186,7 @@ def _ticket(look: Look, memory: Memory) -> Ticket | None:
     """A place in the queue, for whoever only waits for a turn."""
     if look.blocked is None or not look.blocked.waits_for_turn:
         return None
-    facts, limits = look.facts, look.facts.composition.limits
+    facts, limits = look.facts, needs.limits_of_turns(look.facts)
     return Ticket(
         checkpoint_uid=facts.checkpoint.metadata.uid,
         namespace=facts.checkpoint.metadata.namespace,

@@ -18,6 +18,7 @@ from weightlock.verdict.seal import seal, seal_intact
 from weightlock.verdict.staleness import Current, stale
 from weightlock_operator.backoff import spread
 from weightlock_operator.facts import Facts
+from weightlock_operator.floors import floor_of
 from weightlock_operator.landing import KEY_DIGITS
 from weightlock_operator.memory import Memory, Word
 
@@ -82,7 +83,7 @@ def valued(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:
 def judged(record: VerdictRecord, facts: Facts) -> Word:
     """What the record is worth now."""
     spec = facts.checkpoint.spec
-    floor = facts.floors.get(record.model.name, 0) if record.model else 0
+    floor = floor_of(record.model, facts) if record.model else 0
     expected = Expected(spec.model_name if spec else None, floor)
     requirements = facts.composition.binding.requirements
     judgement = judge(record.evidence, requirements, facts.now, expected)

@@ -17,7 +17,6 @@ from weightlock.verdict.storage import described_hash, persistent_volume_hash
 
 READ_WRITE_ONCE: Final = "ReadWriteOnce"
 READ_WRITE_ONCE_POD: Final = "ReadWriteOncePod"
-READ_ONLY_MANY: Final = "ReadOnlyMany"
 _ONE_NODE: Final = frozenset({READ_WRITE_ONCE, READ_WRITE_ONCE_POD})
 _BINDS_LATE: Final = "WaitForFirstConsumer"
 
@@ -51,11 +50,6 @@ class Storage:
     def is_of_one_node(self) -> bool:
         """Whether only one node at a time can mount it."""
         return bool(self.access_modes) and self.access_modes <= _ONE_NODE
-
-    @property
-    def is_never_written(self) -> bool:
-        """Whether no pod can write to it, however it mounts it."""
-        return self.access_modes == {READ_ONLY_MANY}
 
     @property
     def is_of_one_pod(self) -> bool:

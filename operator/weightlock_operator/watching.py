@@ -145,11 +145,13 @@ def _register(
     )
 
 
-async def watch(run: Callable[[], Awaitable[None]], stopping: asyncio.Event) -> None:
+async def watch(
+    run: Callable[[], Awaitable[None]], stopping: asyncio.Event, deaf: Callable[[], None]
+) -> None:
     """Run kopf until told to stop, and again whenever it ends.
 
-    Some answers that it takes for the end of the world (a 410 to a list) are none: what was missed
-    meanwhile is listed again.
+    Some answers that it takes for the end of the world (a 410 to a list) are none. `deaf` is told
+    that nothing is heard for a while, so that it is asked for instead.
     """
     pause = FIRST_PAUSE_SECONDS
     while True:
@@ -158,8 +160,11 @@ async def watch(run: Callable[[], Awaitable[None]], stopping: asyncio.Event) -> 
             await run()
         except Exception as error:
             _log.error("kopf ended: %s", printable(repr(error)))
+        else:
+            stopping.set()  # it ends well only when it is told to, or by a signal that it took
         if stopping.is_set():
             return
+        deaf()
         if time.monotonic() - began > LONGEST_PAUSE_SECONDS:
             pause = FIRST_PAUSE_SECONDS
         await asyncio.sleep(pause)
@@ -190,6 +195,15 @@ class Resync:
         for watched in WATCHED:
             self._take(watched.resource, await self._list(watched))
             self._heard(watched.resource.plural)
+
+    async def refresh(self, watched: Watched) -> None:
+        """List one kind because something may have been missed.
+
+        Raises:
+            ClusterTrouble: it could not be listed.
+        """
+        self._take(watched.resource, await self._list(watched))
+        self._heard(watched.resource.plural)
 
     async def again(self, watched: Watched) -> None:
         """List one kind and hold it against what was heard.

@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-from e2e.cluster.api import Json
-from e2e.cluster.pytest_plugin import RunApiServer
-from e2e.cluster.waiting import wait_until
 from tests.cluster import operator_account
 from tests.cluster.operator_objects import CHECKPOINT, Shelf, policy
 from tests.support.api_proxy import ApiProxy, Request
 from tests.support.node_agent import Content, NodeAgent
 from tests.support.running_operator import RunningOperator
 
+from e2e.cluster.api import Json
+from e2e.cluster.pytest_plugin import RunApiServer
+from e2e.cluster.waiting import wait_until
 from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
 from weightlock_operator.policyreports import KINDS

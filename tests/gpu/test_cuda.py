@@ -30,8 +30,9 @@ from weightlock.engines.gpu.recheck import Recheck
 from weightlock.engines.gpu.resident import Region, ResidentHasher
 from weightlock.engines.gpu.slots import address_of
 from weightlock.engines.lattice import NumberedSegment
+from weightlock.engines.memory import memory_roots
 from weightlock.engines.oracle import OracleEngine
-from weightlock.engines.tensors import tensor_roots
+from weightlock.engines.tensors import of_state
 from weightlock.errors import EngineFault, EngineUnavailable
 from weightlock.formats.lthash import LtHash
 from weightlock.formats.tree import TreeParameters, segment_root
@@ -151,7 +152,7 @@ def test_tensors_of_torch_are_hashed_where_they_lie(dtype: str) -> None:
     }
     parameters = TreeParameters(HashAlgorithm.SHA512, LEAF)
     expected = {name: segment_root(parameters, data) for name, data in raw.items()}
-    assert tensor_roots(state, parameters) == expected
+    assert memory_roots(of_state(state), parameters) == expected
 
 
 def test_a_bit_that_flips_in_device_memory_is_seen(devices: list[CupyDevice]) -> None:
@@ -202,18 +203,26 @@ def test_more_memory_than_there_is_makes_the_engine_unavailable(
         engine_on(devices[:1], GpuOptions(huge, readers=1))
 
 
-def test_without_a_visible_gpu_a_named_engine_is_an_error_and_auto_the_cpu(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "visible", ["", "MIG-11111111-2222-3333-4444-555555555555"], ids=["none", "no such part"]
+)
+def test_without_a_visible_gpu_a_named_engine_is_an_error_and_auto_the_cpu(visible: str) -> None:
     program = (
         "from weightlock.engines.choice import choose_engine\n"
+        "from weightlock.engines.measuring import PlainFiles\n"
         "from weightlock.errors import EngineUnavailable\n"
+        "from weightlock.formats.tree import TreeParameters\n"
         "try:\n    choose_engine('cuda', threads=1, notice=print)\n"
         "except EngineUnavailable as error:\n    print('unavailable')\n"
+        "engine = choose_engine('auto', threads=0, notice=lambda line: print(line[-21:]))\n"
+        "engine.segment_roots(PlainFiles([]), [], TreeParameters(), lambda _: None)\n"
+        "print(engine.device[:3])\n"
     )
-    environment = dict(os.environ, CUDA_VISIBLE_DEVICES="")  # noqa: TID251 - for another process
+    environment = dict(os.environ, CUDA_VISIBLE_DEVICES=visible)  # noqa: TID251 - another process
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "unavailable\n"
+    assert done.stdout == "unavailable\ncontinuing on the CPU\ncpu\n"
 
 
 def test_a_wrong_answer_of_the_device_is_a_fault(

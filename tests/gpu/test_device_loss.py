@@ -61,7 +61,7 @@ expected = CpuEngine(4).segment_roots(files, spans, TreeParameters(), lambda _: 
 print(json.dumps({"equal": found == expected, "notices": notices, "device": engine.device}))
 """
 NAMED = """
-choice.open_gpu = lambda name: Breaking(open_gpu(name))
+choice.open_gpu = lambda *asked, **how: Breaking(open_gpu(*asked, **how))
 sys.exit(program.main(["hash", str(folder), "--engine", sys.argv[2], "--json"]))
 """
 PROCESS = """

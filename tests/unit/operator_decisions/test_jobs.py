@@ -142,6 +142,16 @@ def test_an_image_is_not_read_where_the_server_drops_it() -> None:
     assert (cluster.phase, cluster.reason, cluster.jobs) == ("Error", "StorageUnavailable", {})
 
 
+def test_a_folder_of_a_node_that_is_missing_is_not_made() -> None:
+    path = {"hostPath": {"path": "/mnt/models", "nodeName": "node-a"}, "path": "/llama/step-1200"}
+    job = job_for(Cluster(checkpoint=checkpoint_object(source=path)))
+    assert step(job, f"{POD}.volumes.0.hostPath") == {
+        "path": "/mnt/models/llama/step-1200",
+        "type": "Directory",
+    }
+    assert "subPath" not in str(step(job, CONTAINER))
+
+
 def test_a_path_of_a_node_is_read_on_that_node() -> None:
     source = {"hostPath": {"path": "/mnt/models", "nodeName": "node-a"}}
     job = job_for(Cluster(checkpoint=checkpoint_object(source=source)))

@@ -1,9 +1,11 @@
 """One checkpoint from its registration on: what the status says after what has happened."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from tests.unit.operator_decisions.simulated import (
+    NAMESPACE,
     OTHER_KEY,
     Cluster,
     Content,
@@ -250,6 +252,48 @@ def test_a_floor_is_raised_once(verified: Cluster) -> None:
     assert verified.floors == {"llama-70b": 7}
 
 
+MANY_TURNS = {"limits": {"perNamespace": 900, "total": 1000}}
+FEW_TURNS = {"limits": {"perNamespace": 1, "total": 2}}
+
+
+def own_policy(**more: object) -> dict[str, object]:
+    return policy_object("own", NAMESPACE, **more)
+
+
+@pytest.mark.parametrize(
+    "cluster_policies",
+    [
+        pytest.param([], id="no cluster policy"),
+        pytest.param([policy_object(enforcement="Audit")], id="one that watches"),
+    ],
+)
+def test_a_tenants_keys_raise_no_floor_but_the_tenants_own(
+    cluster: Cluster, cluster_policies: list[dict[str, object]]
+) -> None:
+    tenants = signatures(authority("tenant", PQ_TOO))
+    cluster.policies = [*cluster_policies, own_policy(signatures=tenants)]
+    cluster.content = Content(signers=(PQ_TOO,), model=ModelIdentity("llama-70b", 2**63 - 1))
+    cluster.settle()
+    assert cluster.phase == "Verified"
+    assert cluster.floors == {"team-a:llama-70b": 2**63 - 1}
+
+
+def test_a_tenants_own_floor_counts_for_the_tenant(cluster: Cluster) -> None:
+    cluster.policies = [own_policy()]
+    cluster.floors = {"team-b:llama-70b": 8}
+    cluster.settle()
+    assert (cluster.phase, cluster.floors["team-a:llama-70b"]) == ("Verified", 7)
+    cluster.floors["team-a:llama-70b"] = 8
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Failed", "Rollback")
+
+
+def test_what_cluster_policies_vouch_for_counts_everywhere(cluster: Cluster) -> None:
+    cluster.policies = [policy_object(), own_policy()]
+    cluster.settle()
+    assert (cluster.phase, cluster.floors) == ("Verified", {"llama-70b": 7})
+
+
 def test_what_kept_a_verification_from_starting_is_forgotten_once_it_does_not() -> None:
     image = "registry.example/models/llama@sha256:" + "ab" * 32
     cluster = Cluster(checkpoint=checkpoint_object(source={"image": {"reference": image}}))
@@ -271,3 +315,104 @@ def test_denied_roots_and_keys_count_at_once(verified: Cluster) -> None:
         verified.look()
         assert (verified.phase, verified.reason) == ("Failed", reason)
     assert verified.jobs_made == 1
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"),
+    [
+        pytest.param([own_policy(verification=MANY_TURNS)], (4, 32), id="a tenant alone"),
+        pytest.param([policy_object(verification=MANY_TURNS)], (900, 1000), id="administrator"),
+        pytest.param([own_policy(verification=FEW_TURNS)], (1, 2), id="a tenant that wants less"),
+        pytest.param(
+            [policy_object(verification=FEW_TURNS), own_policy(verification=MANY_TURNS)],
+            (1, 2),
+            id="both",
+        ),
+    ],
+)
+def test_a_tenant_takes_no_more_turns_than_are_usual(
+    cluster: Cluster, policies: list[dict[str, object]], expected: tuple[int, int]
+) -> None:
+    cluster.policies = policies
+    ticket = reconcile.ticket_for(cluster.facts())
+    assert ticket is not None
+    assert (ticket.per_namespace, ticket.total) == expected
+
+
+YEARS = timedelta(days=3650)
+
+
+def test_a_clock_that_was_years_ahead_keeps_nothing_from_being_tried_again(
+    cluster: Cluster,
+) -> None:
+    cluster.refuse_jobs = "exceeded quota"
+    cluster.now += YEARS
+    cluster.look()
+    cluster.now -= YEARS
+    cluster.refuse_jobs = ""
+    decision = cluster.look()
+    assert decision.requeue_after is not None
+    assert decision.requeue_after <= timedelta(minutes=75)
+    cluster.now += decision.requeue_after
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+@pytest.mark.parametrize("reason", [Reason.CONTENT_MISMATCH, Reason.VERIFIED])
+def test_what_was_found_by_a_clock_that_was_years_ahead_is_found_again(
+    cluster: Cluster, reason: Reason
+) -> None:
+    cluster.content = Content(reason=reason)
+    cluster.now += YEARS
+    cluster.settle()
+    cluster.now -= YEARS
+    cluster.content = Content()
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 2)
+
+
+def test_a_flight_that_a_clock_ahead_began_is_called_off_like_any_other(cluster: Cluster) -> None:
+    cluster.now += YEARS
+    cluster.look()
+    cluster.now -= YEARS
+    cluster.checkpoint["metadata"].update(generation=2)  # type: ignore[attr-defined]
+    cluster.look()
+    cluster.pass_time(seconds=30)
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 2)
+
+
+def test_nobody_waits_since_tomorrow(cluster: Cluster) -> None:
+    cluster.running = [Running(f"other-{number}", "b") for number in range(32)]
+    cluster.now += YEARS
+    cluster.look()
+    cluster.now -= YEARS
+    ticket = cluster.look().ticket
+    assert ticket is not None
+    assert ticket.since == cluster.now
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda c: setattr(c, "restored_at", c.now + YEARS), id="restore to come"),
+        pytest.param(
+            lambda c: setattr(c, "policies", [policy_object(freshness={"maxAge": "5m"})]),
+            id="reading takes longer than it counts",
+        ),
+    ],
+)
+def test_an_answer_that_never_counts_is_not_asked_for_without_a_pause(
+    cluster: Cluster, change: Callable[[Cluster], object]
+) -> None:
+    change(cluster)
+    for _ in range(144):
+        for job in list(cluster.jobs.values()):
+            if "status" not in job:
+                cluster.run_pod(job)
+                cluster.pass_time(minutes=10)
+                cluster.end_job(job, "Complete")
+        cluster.look()
+        cluster.pass_time(minutes=10)
+    assert cluster.phase in ("Stale", "Verifying")
+    assert 10 <= cluster.jobs_made <= 25

@@ -136,6 +136,15 @@ def nfs(path: str, server: str = "files.example") -> dict[str, object]:
     return {"nfs": {"server": server, "path": path}}
 
 
+def moment(minutes: int) -> str:
+    return instant_text(NOW + timedelta(minutes=minutes))
+
+
+def terminated(minutes: int | None) -> dict[str, object]:
+    ended = {"exitCode": 137, "finishedAt": None if minutes is None else moment(minutes)}
+    return {"name": "main", "state": {"terminated": ended}}
+
+
 WRITES, READS, NOTHING = True, False, None
 
 
@@ -160,6 +169,12 @@ WRITES, READS, NOTHING = True, False, None
             id="another claim",
         ),
         pytest.param(CLAIM, pod(claim(), {}, node=""), NOTHING, id="no node yet"),
+        pytest.param(
+            ClaimSource("trainer-models"), pod({"ephemeral": {}}, {}), WRITES, id="its own claim"
+        ),
+        pytest.param(
+            ClaimSource("other-models"), pod({"ephemeral": {}}, {}), NOTHING, id="another's own"
+        ),
         pytest.param(CLAIM, pod(claim(), {"name": "other"}), WRITES, id="mount of another volume"),
         pytest.param(HOST, pod(host("/mnt/models/llama"), {}), WRITES, id="host path"),
         pytest.param(HOST, pod(host("/mnt"), {"readOnly": True}), READS, id="folder above"),
@@ -198,9 +213,53 @@ def test_a_pod_that_ended_wrote_until_its_end() -> None:
     assert found.until == NOW
 
 
-def test_a_pod_that_cannot_be_read_harms_no_other() -> None:
-    pods = [{"metadata": "x"}, pod(claim(), {})]
-    assert [use.name for use in uses_of(pods, CLAIM, PATH)] == ["trainer"]
+def test_a_pod_that_cannot_be_read_may_write_and_hides_no_other() -> None:
+    crowd = pod(claim(), {})
+    crowd["spec"]["volumes"] += [{"name": f"v{number}", "emptyDir": {}} for number in range(1024)]
+    found = uses_of([crowd, pod(claim(), {})], CLAIM, PATH)
+    assert [(use.name, use.may_write, use.until) for use in found] == [
+        ("a pod that cannot be read", True, None),
+        ("trainer", True, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes"),
+    [
+        pytest.param({"containerStatuses": [terminated(None)]}, 0, id="the kubelet does not know"),
+        pytest.param(
+            {"containerStatuses": [terminated(None), terminated(20)]}, 20, id="knows of one"
+        ),
+        pytest.param(
+            {"containerStatuses": [terminated(20), {"name": "main", "state": {"waiting": {}}}]},
+            20,
+            id="one never ran",
+        ),
+        pytest.param(
+            {
+                "conditions": [
+                    {"type": "Ready"},
+                    {"type": "Ready", "lastTransitionTime": moment(30)},
+                ]
+            },
+            30,
+            id="a condition changed",
+        ),
+    ],
+)
+def test_a_pod_of_which_nobody_knows_when_it_ended(status: Any, minutes: int) -> None:
+    found = pod(claim(), {})
+    found["status"] = {"phase": "Failed", "reason": "Evicted", **status}
+    use = use_of(found, CLAIM, PATH)
+    assert use is not None
+    assert use.until == NOW + timedelta(minutes=minutes)
+    found["metadata"]["managedFields"] = [
+        {"manager": "kubelet", "time": moment(40)},
+        {"time": None},
+    ]
+    use = use_of(found, CLAIM, PATH)
+    assert use is not None
+    assert use.until == NOW + timedelta(minutes=40)
 
 
 def test_a_writer_that_ended_is_waited_for_as_long_as_clocks_may_differ() -> None:
@@ -216,10 +275,14 @@ def test_a_writer_that_ended_is_waited_for_as_long_as_clocks_may_differ() -> Non
     assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
 
 
-def test_a_volume_that_nobody_can_write_has_no_writers() -> None:
+@pytest.mark.parametrize("mode", ["ReadOnlyMany", "ReadWriteOnce", "ReadWriteMany"])
+def test_an_access_mode_keeps_nobody_from_writing(mode: str) -> None:
     volume: Any = volume_object()
-    volume["spec"]["accessModes"] = ["ReadOnlyMany"]
+    volume["spec"]["accessModes"] = [mode]
     cluster = Cluster(volume=volume, others=[pod_object(read_only=False)])
+    cluster.look()
+    assert (cluster.phase, cluster.reason, cluster.jobs_made) == ("Pending", "WriterActive", 0)
+    cluster.others = [pod_object(read_only=True)]
     cluster.settle()
     assert cluster.phase == "Verified"
 

@@ -45,7 +45,7 @@ IMAGE = "registry.example/verifier@sha256:" + "1d" * 32
 
 @dataclass
 class Stage:
-    """`look()` sees everything that is in the cluster, unless `blind` says what it does not hear."""
+    """`look()` sees all that is in the cluster, unless `blind` says what it does not hear."""
 
     cluster: MemoryCluster = field(default_factory=MemoryCluster)
     hands: Hands = field(default_factory=Hands)

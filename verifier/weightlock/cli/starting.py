@@ -7,7 +7,7 @@ What went wrong is told by whoever asks for the engine; a command that never ask
 import importlib
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from weightlock.errors import EngineFault
 
@@ -17,13 +17,21 @@ if TYPE_CHECKING:
 COMMANDS: Final = frozenset({"verify", "hash", "sign", "notarize"})
 GPUS: Final = frozenset({"cuda", "rocm"})
 _OPTION: Final = "--engine"
+_DIRECT: Final = "--direct"
+
+
+class Wanted(NamedTuple):
+    """What the arguments say of the engine."""
+
+    name: str
+    direct: bool = False
 
 
 class StartingEngine:
     """An engine on its way."""
 
-    def __init__(self, name: str, start: "Callable[[str], Engine]") -> None:
-        self.name = name
+    def __init__(self, wanted: Wanted, start: "Callable[[Wanted], Engine]") -> None:
+        self.wanted = wanted
         self._engine: Engine | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(start,), name="engine")
@@ -42,9 +50,9 @@ class StartingEngine:
             raise EngineFault("the engine did not start")
         return self._engine
 
-    def _run(self, start: "Callable[[str], Engine]") -> None:
+    def _run(self, start: "Callable[[Wanted], Engine]") -> None:
         try:
-            self._engine = start(self.name)
+            self._engine = start(self.wanted)
         except BaseException as error:  # of a thread: kept for whoever asks
             self._error = error
 
@@ -55,7 +63,7 @@ def begin(arguments: Sequence[str]) -> StartingEngine | None:
     name = engine_named(arguments)
     if command not in COMMANDS or name not in GPUS:
         return None
-    return StartingEngine(name, _open)
+    return StartingEngine(Wanted(name, _DIRECT in arguments), _open)
 
 
 def engine_named(arguments: Sequence[str]) -> str:
@@ -69,7 +77,7 @@ def engine_named(arguments: Sequence[str]) -> str:
     return named
 
 
-def _open(name: str) -> "Engine":
+def _open(wanted: Wanted) -> "Engine":
     choice: Any = importlib.import_module("weightlock.engines.choice")
-    engine: Engine = choice.open_gpu(name)
+    engine: Engine = choice.open_gpu(wanted.name, direct=wanted.direct)
     return engine

@@ -46,15 +46,21 @@ def choose_engine(name: str, *, threads: int, notice: Callable[[str], None]) -> 
     raise Malformed(f"unknown engine {name!r:.40}; expected auto, cuda, rocm or cpu")
 
 
-def open_gpu(platform: str) -> Engine:
-    """The GPU engine; imported only now, because its libraries may be missing."""
+def open_gpu(platform: str, *, direct: bool = False, most: int | None = None) -> Engine:
+    """The GPU engine; imported only now, because its libraries may be missing.
+
+    With `direct` it asks the storage, past the page cache; `most` is how many GPUs it may take.
+
+    Raises:
+        EngineUnavailable: if it cannot be used.
+    """
     if importlib.util.find_spec(_BINDINGS) is None:
         raise EngineUnavailable(
             "CuPy is not installed, and the GPU engine needs it",
             hint="pip install 'weightlock[cuda]' or 'weightlock[rocm]'",
         )
     opening: Any = importlib.import_module("weightlock.engines.gpu.opening")
-    engine: Engine = opening.open_engine(platform)
+    engine: Engine = opening.open_engine(platform, opening.options_for(direct=direct), most)
     return engine
 
 

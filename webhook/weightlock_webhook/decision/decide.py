@@ -13,7 +13,7 @@ never turns a denial into an allowance.
 from collections.abc import Iterator
 
 from weightlock.errors import Refused
-from weightlock.policy.composition import Composition, enforcement_of
+from weightlock.policy.composition import enforcement_of, on_unverified_of
 from weightlock.policy.objects import Policy
 from weightlock.policy.spec import Enforcement, OnUnverified
 from weightlock.reasons import Reason
@@ -87,7 +87,7 @@ def _without_floor(pod: Pod, facts: Facts) -> Iterator[Problem]:
 def _objection(problem: Problem, minds: list[Policy], pod: Pod) -> Objection:
     enforcement = enforcement_of(minds)
     strict = [policy for policy in minds if policy.spec.enforcement is enforcement]
-    response = Composition.of(strict).on_unverified
+    response = on_unverified_of(strict)
     if response is OnUnverified.HOLD and pod.node_name:
         # A pod that names its node passes no scheduler, so nothing could hold it (A17, B28).
         response = OnUnverified.DENY

@@ -4,7 +4,7 @@ Policies change rarely and pods come by the thousand, so whatever depends on pol
 here. Policies that look at volumes alike share one view, and its checks run once for all of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -29,6 +29,14 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class Ageing:
+    """Policies of one view for which verdicts count equally long."""
+
+    max_age: timedelta
+    demands: tuple[Demand, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """How some policies look at volumes, and what each of them demands."""
 
@@ -37,10 +45,14 @@ class View:
     """The same without a default: for what no default is about."""
 
     read_only: ReadOnly
-    max_age: timedelta
-    demands: tuple[Demand, ...]
+    ages: tuple[Ageing, ...]
     policies: tuple[Policy, ...]
     """The policies that look this way."""
+
+    @property
+    def demands(self) -> Iterator[Demand]:
+        """What each of them demands."""
+        return (demand for ageing in self.ages for demand in ageing.demands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +105,27 @@ def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
             if policy.spec.enforcement is Enforcement.ENFORCE
         )
     )
-    looks: dict[tuple[Volumes, ReadOnly, timedelta], list[Demand]] = {}
+    looks: dict[tuple[Volumes, ReadOnly], list[Demand]] = {}
     for policy in policies:
-        spec = policy.spec
         demand = Demand(policy, _requirements(policy, denied))
-        looks.setdefault((spec.volumes, spec.read_only, spec.max_age), []).append(demand)
+        looks.setdefault((policy.spec.volumes, policy.spec.read_only), []).append(demand)
     return tuple(
         View(
             volumes,
             _only_rules(volumes),
             read_only,
-            max_age,
-            tuple(demands),
+            _ages(demands),
             tuple(demand.policy for demand in demands),
         )
-        for (volumes, read_only, max_age), demands in looks.items()
+        for (volumes, read_only), demands in looks.items()
     )
+
+
+def _ages(demands: list[Demand]) -> tuple[Ageing, ...]:
+    found: dict[timedelta, list[Demand]] = {}
+    for demand in demands:
+        found.setdefault(demand.policy.spec.max_age, []).append(demand)
+    return tuple(Ageing(max_age, tuple(each)) for max_age, each in found.items())
 
 
 def _requirements(policy: Policy, denied: frozenset[str]) -> SignatureRequirements:

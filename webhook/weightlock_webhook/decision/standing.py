@@ -7,6 +7,7 @@
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final, TypeAlias
 
 from weightlock.policy.checkpoints import Checkpoint
@@ -37,7 +38,7 @@ CONTENT_REASONS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What there is to judge of a checkpoint: alike for every policy of a view."""
+    """What there is to judge of a checkpoint: alike for policies of a view and an age."""
 
     checkpoint: str
     evidence: Evidence
@@ -45,7 +46,9 @@ class Grounds:
     digest: str
 
 
-def grounds_of(checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint]) -> Grounds | Problem:
+def grounds_of(
+    checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint], max_age: timedelta
+) -> Grounds | Problem:
     """What there is to judge, or why nothing of it counts; `rivals` are all that cover the path."""
     facts = reach.case.facts
     recorded = facts.recall(checkpoint, facts.seal_keys)
@@ -57,7 +60,7 @@ def grounds_of(checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint]) -
             record,
             recorded.is_intact,
             _current(checkpoint, reach),
-            reach.case.view.max_age,
+            max_age,
             facts.now,
         )
     )
@@ -93,7 +96,7 @@ def standing(grounds: Grounds | Problem, demand: Demand, reach: Reach) -> Found:
         policy=demand.origin,
         digest=grounds.digest,
         authorities=judgement.authorities,
-        is_classical_only=judgement.verdict is not Verdict.VERIFIED,
+        is_classical_only=judgement.reason is not Reason.VERIFIED,
     )
 
 

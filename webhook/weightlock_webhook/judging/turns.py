@@ -17,7 +17,7 @@ def turns_of(facts: Facts) -> Iterator[datetime]:
     ]
     yield from (instant - CLOCK_SKEW for instant in verified)
     for view in facts.governance.views:
-        yield from (instant + view.max_age for instant in verified)
+        yield from (instant + ageing.max_age for ageing in view.ages for instant in verified)
         for demand in view.demands:
             yield from turns_of_requirements(demand.requirements)
 

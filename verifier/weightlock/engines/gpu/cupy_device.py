@@ -32,6 +32,8 @@ _BLOCKING_WAIT_WITHOUT_TIME: Final = 3
 
 
 _HINTS: Final = {
+    "cudaErrorNoDevice": "CUDA_VISIBLE_DEVICES may name a GPU, or a part of one (MIG), that is not"
+    " there: nvidia-smi -L lists them",
     "cudaErrorInsufficientDriver": "update the driver, or install the CuPy that fits it",
     "cudaErrorMemoryAllocation": "other processes have its memory: nvidia-smi lists them",
     "cudaErrorDevicesUnavailable": "another process has it to itself, or its compute mode forbids"

@@ -60,7 +60,9 @@ class GpuEngine:
         self._piece_bytes = geometry.piece_bytes
         names = [lane.name for lane in lanes]
         alike = len(names) > 1 and len(set(names)) == 1
-        self.device = f"{len(names)} x {names[0]}" if alike else ", ".join(names)
+        named = f"{len(names)} x {names[0]}" if alike else ", ".join(names)
+        # What was verified then is the storage's word, not the cache's: whoever reads must see it.
+        self.device = f"{named} (direct reads)" if geometry.is_direct else named
 
     def __enter__(self) -> Self:
         return self

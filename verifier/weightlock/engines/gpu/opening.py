@@ -13,14 +13,22 @@ from weightlock.engines.gpu.cupy_device import Bindings, CupyDevice
 from weightlock.engines.gpu.device_process import DeviceProcess
 from weightlock.engines.gpu.engine import GpuEngine, Lane
 from weightlock.engines.gpu.lane import GpuOptions, LocalLane, readers_for, start_reader
+from weightlock.engines.gpu.plan import Geometry
 from weightlock.engines.gpu.shared import ReadingProcess
 from weightlock.errors import EngineUnavailable
 from weightlock.formats.tree import TreeParameters
 
 CORES_FOR_A_DEVICE: Final = 12
 """Fewer cores than that cannot read as fast as one device copies: see docs/performance.md."""
+DIRECT_ALIGNMENT: Final = 4096
+"""No storage that is common has larger blocks; where one has, it is read through the cache."""
 DEVICE_FACTORY: Final = "weightlock.engines.gpu.opening:open_prepared_device"
 _LOG: Final = logging.getLogger(__name__)
+
+
+def options_for(*, direct: bool) -> GpuOptions:
+    """How the engine works, from the page cache or past it."""
+    return GpuOptions(Geometry(alignment=DIRECT_ALIGNMENT)) if direct else GpuOptions()
 
 
 def default_cache() -> Path | None:

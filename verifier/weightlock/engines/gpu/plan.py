@@ -43,6 +43,11 @@ class Geometry:
             raise ValueError("read_bytes must be a multiple of the alignment")
 
     @property
+    def is_direct(self) -> bool:
+        """Whether files are read past the page cache."""
+        return self.alignment > 1
+
+    @property
     def capacity(self) -> int:
         """The bytes of device memory that one batch may need for data."""
         return self.batch_bytes + SLACK_BYTES + 2 * self.alignment
