@@ -584,7 +584,9 @@ def test_claims_of_ephemeral_volumes_count_once_the_pod_has_a_uid() -> None:
         forbid = {"nfs": {"servers": ["evil"]}, "action": "Forbid"}
         async with world(new_api(volumes={"rules": [rule, forbid]})) as found:
             template = {"spec": {"storageClassName": "scratch"}}
-            spec = pod_spec(pod_volume("model", ephemeral={"volumeClaimTemplate": template}))
+            scratch = pod_volume("scratch", emptyDir={})
+            model = pod_volume("model", ephemeral={"volumeClaimTemplate": template})
+            spec = pod_spec(model, scratch)
             assert (await found.answer(spec)).outcome is Outcome.ALLOW
             owned = claim("trainer-model", "nfs")
             owned["metadata"]["ownerReferences"] = [{"uid": "pod-uid"}]
@@ -836,6 +838,62 @@ def test_memory_is_bounded_and_forgetting_changes_no_answer(
                     content = JsonObject(json.dumps(spec).encode())
                     answer = await found.answer(content)  # type: ignore[arg-type]
                     assert answer.outcome is Outcome.ALLOW
-                await found.answer(namespace="team-b")
+                for namespace in ("team-b", "team-c"):
+                    await found.answer(namespace=namespace)
+                    found.webhook.knowledge.policies.identities(namespace)
+
+    run(story())
+
+
+def test_policies_that_come_while_the_pod_waits_are_part_of_its_answer() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.faults.reply_delay_seconds = 0.1
+            waiting = asyncio.create_task(found.answer())
+            await asyncio.sleep(0.05)
+            put_policy(found.api, "second", freshness={"maxAge": "100h"})
+            answer = await waiting
+            assert answer.outcome is Outcome.ALLOW
+            assert len(answer.policies) == 2
+
+    run(story())
+
+
+def test_whoever_asks_during_a_read_shares_the_next_one() -> None:
+    async def story() -> None:
+        reads: sharing.SharedReads[int] = sharing.SharedReads()
+        began: list[float] = []
+
+        async def fetch() -> int:
+            began.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(1)
+            return len(began)
+
+        first = reads.begin("x", fetch)
+        await asyncio.sleep(0.5)
+        second, third = reads.begin("x", fetch), reads.begin("x", fetch)
+        old = reads.begin("x", fetch, 0.9)
+        assert (old, third) == (first, second)
+        await asyncio.sleep(1)
+        fourth = reads.begin("x", fetch)
+        assert [await each for each in (first, second, fourth)] == [1, 2, 3]
+        assert began == [0, 1, 2]
+
+    run(story())
+
+
+def test_a_failed_read_is_no_answer_for_anybody_later() -> None:
+    async def story() -> None:
+        reads: sharing.SharedReads[int] = sharing.SharedReads()
+
+        async def fails() -> int:
+            raise Unreachable("no")
+
+        async def works() -> int:
+            return 1
+
+        failed = reads.begin("x", fails)
+        await asyncio.wait([failed])
+        assert await reads.begin("x", works, 60) == 1
 
     run(story())
