@@ -62,8 +62,8 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=int, default=10_000)
     parser.add_argument("--policies", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--saturated-seconds", type=float, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--saturated-seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--churn", type=float, default=50)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -187,25 +187,23 @@ async def warmed(server: Server, bodies: Sequence[bytes], expected: bytes) -> No
     """Every body a few times, so that what is remembered is remembered."""
     result = (await contest(server, bodies, expected, 6))[2]
     if result.errors:
-        raise SystemExit(f"{result.errors} answers were not as expected")
+        raise SystemExit(f"{result.errors} answers were not as expected: {result.surprise!r}")
 
 
 def table(found: dict[str, list[tuple[float, float, Result]]]) -> Rows:
-    """Medians, and ratios to the first."""
-    medians = {
-        name: sorted(entries, key=lambda entry: entry[0])[len(entries) // 2]
-        for name, entries in found.items()
-    }
-    base = next(iter(medians.values()))
+    """The best of all rounds, and ratios to the first: noise only ever makes a round worse."""
+    rates = {name: max(rate for rate, _, _ in entries) for name, entries in found.items()}
+    costs = {name: min(cost for _, cost, _ in entries) for name, entries in found.items()}
+    base_rate, base_cost = next(iter(rates.values())), next(iter(costs.values()))
     return {
         name: {
-            "per second": round(rate),
-            "ratio": round(rate / base[0], 3),
-            "us of CPU": round(cost, 1),
-            "CPU ratio": round(base[1] / cost, 3),
-            **latencies(result),
+            "per second": round(rates[name]),
+            "ratio": round(rates[name] / base_rate, 3),
+            "us of CPU": round(costs[name], 1),
+            "CPU ratio": round(base_cost / costs[name], 3),
+            **latencies(max(entries, key=lambda entry: entry[0])[2]),
         }
-        for name, (rate, cost, result) in medians.items()
+        for name, entries in found.items()
     }
 
 

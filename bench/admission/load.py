@@ -23,6 +23,7 @@ class Result:
     seconds: float
     latencies: list[float] = field(default_factory=list)
     errors: int = 0
+    surprise: bytes = b""
 
     @property
     def per_second(self) -> float:
@@ -41,6 +42,7 @@ class Caller(asyncio.Protocol):
         self._expected = expected
         self._answer: asyncio.Future[bool] | None = None
         self._buffer = b""
+        self.surprise = b"the connection ended"
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -56,6 +58,8 @@ class Caller(asyncio.Protocol):
         if len(body) >= length and self._answer is not None:
             self._buffer = b""
             is_good = b" 200 " in head[:20] and self._expected in body
+            if not is_good:
+                self.surprise = head[:40] + body[:600]
             self._answer.set_result(is_good)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -99,6 +103,7 @@ async def saturated(crowd: Sequence[Caller], requests: Sequence[bytes], seconds:
                 result.latencies.append(time.perf_counter() - begun)
             else:
                 result.errors += 1
+                result.surprise = caller.surprise
 
     await asyncio.gather(*(ask(caller, number) for number, caller in enumerate(crowd)))
     return result
