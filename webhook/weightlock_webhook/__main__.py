@@ -61,7 +61,7 @@ from weightlock_webhook.reviews.pods import PodReviews, Rules
 from weightlock_webhook.reviews.protected import ProtectedReviews
 from weightlock_webhook.reviews.reading import Reading
 from weightlock_webhook.reviews.resources import ResourceReviews
-from weightlock_webhook.reviews.routes import SERVED
+from weightlock_webhook.reviews.routes import MUTATE_PODS, SERVED, VALIDATE_PODS
 from weightlock_webhook.reviews.wiring import handlers
 from weightlock_webhook.reviews.workloads import WorkloadReviews
 from weightlock_webhook.server.canary import Canary
@@ -219,19 +219,21 @@ class Process:
         reading = Reading(client)
         lines = Lines(written)
         desk = Desk(
-            handlers(
+            handlers=handlers(
                 pods,
                 ProtectedReviews(reading, accounts),
                 ResourceReviews(reading, accounts),
                 WorkloadReviews(pods.judge, settings.exempt_namespaces),
             ),
-            DecisionLog(
+            recorder=DecisionLog(
                 metrics,
                 lines,
                 json_line if settings.log_format is LogFormat.JSON else plain_line,
             ),
+            at_once={VALIDATE_PODS: pods.at_once, MUTATE_PODS: pods.at_once},
         )
-        door = Door(desk, frozenset(SERVED), _limits(settings), metrics.in_flight.set)
+        door = Door(desk, frozenset(SERVED), _limits(settings))
+        metrics.in_flight.set_function(lambda: door.in_flight)
         serving, canary_context = _serving(settings, metrics)
         identity = f"{socket.gethostname()}-{random.getrandbits(32):08x}"
         election = Election(client, settings.namespace, identity, now)

@@ -64,12 +64,18 @@ class PodReviews:
         self._responses: OrderedDict[int, tuple[Answer, Response]] = OrderedDict()
         self._judged = Judged()
 
+    def at_once(self, request: Request) -> Response | None:
+        """The answer to a new pod that holds nothing that anybody has to verify; else None."""
+        if request.operation != "CREATE" or request.namespace in self._rules.exempt_namespaces:
+            return None
+        if is_plain(request.object) and self.judge.leaves_alone(request.namespace):
+            return PLAIN
+        return None
+
     async def validate(self, request: Request, deadline: float) -> Response:
         """A pod is made or changed; all mutators are through."""
         if request.namespace in self._rules.exempt_namespaces:
             return allowed(EXEMPT)
-        if self._is_nobodys(request):
-            return PLAIN
         pod = documents.decoded(request.object, documents.POD, "pod")
         if request.operation == "UPDATE":
             return await self._updated(request, pod, deadline)
@@ -86,8 +92,6 @@ class PodReviews:
         """A pod is made: hold or inject it if that is the answer; all else is validation's."""
         if request.namespace in self._rules.exempt_namespaces:
             return allowed(EXEMPT)
-        if self._is_nobodys(request):
-            return PLAIN
         pod = documents.decoded(request.object, documents.POD, "pod")
         if is_marked(pod.metadata) or _is_mirror(request, pod):
             return allowed(UNCHANGED)
@@ -130,14 +134,6 @@ class PodReviews:
             return refused(wrong) if wrong else allowed(VERIFICATION)
         question = question_of(request, pod, node=binding.target.name)
         return self._running(question, await self.judge.answer(question, deadline))
-
-    def _is_nobodys(self, request: Request) -> bool:
-        """Whether a new pod holds nothing that anybody has to verify."""
-        return (
-            request.operation == "CREATE"
-            and is_plain(request.object)
-            and self.judge.leaves_alone(request.namespace)
-        )
 
     async def _exception(self, request: Request, pod: Pod, deadline: float) -> Response | None:
         """Steps 2 and 3."""
