@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -22,6 +23,7 @@ class Result:
     seconds: float
     latencies: list[float] = field(default_factory=list)
     errors: int = 0
+    surprise: bytes = b""
 
     @property
     def per_second(self) -> float:
@@ -40,6 +42,7 @@ class Caller(asyncio.Protocol):
         self._expected = expected
         self._answer: asyncio.Future[bool] | None = None
         self._buffer = b""
+        self.surprise = b"the connection ended"
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -55,6 +58,8 @@ class Caller(asyncio.Protocol):
         if len(body) >= length and self._answer is not None:
             self._buffer = b""
             is_good = b" 200 " in head[:20] and self._expected in body
+            if not is_good:
+                self.surprise = head[:40] + body[:600]
             self._answer.set_result(is_good)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -87,18 +92,18 @@ async def callers(port: int, context: ssl.SSLContext, count: int, expected: byte
 
 async def saturated(crowd: Sequence[Caller], requests: Sequence[bytes], seconds: float) -> Result:
     """As fast as they are answered."""
-    loop = asyncio.get_running_loop()
     result = Result(seconds)
-    end = loop.time() + seconds
+    end = time.perf_counter() + seconds
 
     async def ask(caller: Caller, number: int) -> None:
-        while loop.time() < end:
+        while time.perf_counter() < end:
             number = (number + len(crowd)) % len(requests)
-            begun = loop.time()
+            begun = time.perf_counter()
             if await caller.ask(requests[number]):
-                result.latencies.append(loop.time() - begun)
+                result.latencies.append(time.perf_counter() - begun)
             else:
                 result.errors += 1
+                result.surprise = caller.surprise
 
     await asyncio.gather(*(ask(caller, number) for number, caller in enumerate(crowd)))
     return result
@@ -108,15 +113,14 @@ async def paced(
     crowd: Sequence[Caller], requests: Sequence[bytes], per_second: float, seconds: float
 ) -> Result:
     """One every so often."""
-    loop = asyncio.get_running_loop()
     result = Result(seconds)
     due: asyncio.Queue[tuple[int, float]] = asyncio.Queue()
-    begun = loop.time()
+    begun = time.perf_counter()
 
     async def schedule() -> None:
         for number in range(int(per_second * seconds)):
             at = begun + number / per_second
-            wait = at - loop.time()
+            wait = at - time.perf_counter()
             if wait > 0:
                 await asyncio.sleep(wait)
             due.put_nowait((number, at))
@@ -129,7 +133,7 @@ async def paced(
             if number < 0:
                 return
             if await caller.ask(requests[number % len(requests)]):
-                result.latencies.append(loop.time() - at)
+                result.latencies.append(time.perf_counter() - at)
             else:
                 result.errors += 1
 

@@ -27,7 +27,7 @@ from weightlock_webhook.certificates.authority import new_authority, server_leaf
 
 Json = world.Json
 BOOKMARK_SECONDS = 20.0
-OPENAPI = {
+OPENAPI: Json = {
     "definitions": {
         f"io.k8s.api.core.v1.{kind}": {"properties": {name: {} for name in names}}
         for kind, names in {
@@ -48,7 +48,7 @@ class Site:
         self.objects: dict[str, Json] = {}
         self.bodies: dict[str, bytes] = {}
         self.collections: dict[str, list[str]] = defaultdict(list)
-        self.watchers: dict[str, set[asyncio.Queue[bytes]]] = defaultdict(set)
+        self.watchers: dict[str, set[tuple[str, asyncio.Queue[bytes]]]] = defaultdict(set)
         for collection, document in world.documents(checkpoints, policies):
             self.put(collection, document)
         self.checkpoints = [path for path in self.objects if "/modelcheckpoints/" in path]
@@ -65,14 +65,15 @@ class Site:
         if is_new:
             self.collections[_everywhere(collection)].append(path)
         kind = "ADDED" if is_new else "MODIFIED"
-        self.tell(_everywhere(collection), kind, body)
+        self.tell(_everywhere(collection), kind, body, document["metadata"]["name"])
         return body
 
-    def tell(self, collection: str, kind: str, body: bytes) -> None:
-        """Send an event to every watch of a collection."""
+    def tell(self, collection: str, kind: str, body: bytes, name: str = "") -> None:
+        """Send an event to every watch of a collection that selects an object of this name."""
         line = b'{"type":"%s","object":%s}\n' % (kind.encode(), body)
-        for queue in self.watchers[collection]:
-            queue.put_nowait(line)
+        for selected, queue in self.watchers[collection]:
+            if not name or selected in {"", name}:
+                queue.put_nowait(line)
 
     def forget(self) -> None:
         """Make the watch of the checkpoints begin anew with a list."""
@@ -130,7 +131,7 @@ class Site:
             key: values[0] for key, values in parse_qs(request.rel_url.raw_query_string).items()
         }
         if "watch" in query:
-            return await self._watch(request, path, float(query["timeoutSeconds"]))
+            return await self._watch(request, path, query)
         if path.rpartition("/")[2] not in PLURALS:
             return web.Response(status=404, body=b"{}")
         return web.Response(body=self._listed(path, query))
@@ -140,9 +141,9 @@ class Site:
         found = self.collections[everywhere]
         if path != everywhere:
             found = [each for each in found if each.startswith(f"{path}/")]
-        wanted = query.get("fieldSelector", "")
-        if wanted.startswith("metadata.name="):
-            found = [each for each in found if each.endswith(f"/{wanted.partition('=')[2]}")]
+        wanted = _selected_name(query)
+        if wanted:
+            found = [each for each in found if each.endswith(f"/{wanted}")]
         start, limit = int(query.get("continue", 0)), int(query.get("limit", 0)) or len(found)
         metadata = {"resourceVersion": str(self.version)}
         if start + limit < len(found):
@@ -154,11 +155,13 @@ class Site:
         )
 
     async def _watch(
-        self, request: web.BaseRequest, path: str, seconds: float
+        self, request: web.BaseRequest, path: str, query: dict[str, str]
     ) -> web.StreamResponse:
         queue: asyncio.Queue[bytes] = asyncio.Queue()
         watchers = self.watchers[_everywhere(path)]
-        watchers.add(queue)
+        watcher = _selected_name(query), queue
+        watchers.add(watcher)
+        seconds = float(query["timeoutSeconds"])
         response = web.StreamResponse()
         await response.prepare(request)
         end = asyncio.get_running_loop().time() + seconds
@@ -175,7 +178,7 @@ class Site:
         except ConnectionError:
             pass
         finally:
-            watchers.discard(queue)
+            watchers.discard(watcher)
         return response
 
 
@@ -190,6 +193,11 @@ PLURALS = {
     "pods",
     "secrets",
 }
+
+
+def _selected_name(query: dict[str, str]) -> str:
+    field, _, name = query.get("fieldSelector", "").partition("=")
+    return name if field == "metadata.name" else ""
 
 
 def _everywhere(collection: str) -> str:

@@ -32,7 +32,10 @@ class DeleteJob:
 
 @dataclass(frozen=True, slots=True)
 class RaiseFloor:
-    """Remember that a model was verified in this version, unless a higher one is remembered."""
+    """Remember that a model was verified in this version, unless a higher one is remembered.
+
+    `model` is its name, or that of weightlock_operator.floors for a model of one namespace.
+    """
 
     model: str
     version: int

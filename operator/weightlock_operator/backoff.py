@@ -6,17 +6,19 @@ from typing import Final
 
 FIRST: Final = timedelta(seconds=30)
 SLOWEST: Final = timedelta(hours=1)
+SPREAD: Final = 0.25
+LONGEST: Final = SLOWEST * (1 + SPREAD)
 
 
 def delay_after(attempts: int, retries: int, uid: str) -> timedelta:
     """How long to wait after so many attempts in a row; the first `retries` of them are soon.
 
-    Laws: never below FIRST, never above 1.25 times SLOWEST.
+    Laws: never below FIRST, never above LONGEST.
     """
     if attempts > retries:
-        return SLOWEST * spread(uid, 0.25)
+        return SLOWEST * spread(uid, SPREAD)
     doublings = min(max(attempts - 1, 0), 10)
-    return min(FIRST * int(2**doublings), SLOWEST) * spread(uid, 0.25)
+    return min(FIRST * int(2**doublings), SLOWEST) * spread(uid, SPREAD)
 
 
 def spread(uid: str, share: float) -> float:

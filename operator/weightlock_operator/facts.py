@@ -118,23 +118,22 @@ class Facts:
     """Policies that might govern the namespace and say nothing that can be decided upon."""
 
     floors: Mapping[str, int] = field(default_factory=dict)
-    """The highest version seen, by model name (A22)."""
+    """The highest version seen, by the names of weightlock_operator.floors (A22)."""
 
     restored_at: datetime | None = None
     server: ServerFeatures = field(default_factory=ServerFeatures)
 
     @property
     def writer_seen_at(self) -> datetime | None:
-        """When somebody could last write to the storage; now, if anybody still can."""
-        if self.storage.is_never_written:
-            return None
+        """When somebody could last write to the storage; now, if anybody still can.
+
+        Access modes say nothing about that: they choose a volume, and nobody enforces them (B15).
+        """
         return max((use.until or self.now for use in self.uses if use.may_write), default=None)
 
     @property
     def writers(self) -> tuple[PodUse, ...]:
         """Who can write to the storage now."""
-        if self.storage.is_never_written:
-            return ()
         return tuple(use for use in self.users if use.may_write)
 
     @property

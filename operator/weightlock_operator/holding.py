@@ -73,10 +73,10 @@ class HeldPod:
             has_gate=any(gate.text("name", str) == SCHEDULING_GATE for gate in gates),
             nudged_at=annotations.text_or(NUDGED_AT_ANNOTATION, str, ""),
             node_selector=tuple(sorted(selector.items())),
-            required_affinity=_mapping(node_affinity.raw(required))
+            required_affinity=node_affinity.mapping(required)
             if node_affinity.has(required)
             else None,
-            tolerations=tuple(_mapping(each) for _, each in spec.items("tolerations")),
+            tolerations=tuple(spec.mappings("tolerations")),
         )
 
     def waits_for(self, checkpoint: Checkpoint) -> bool:
@@ -128,9 +128,3 @@ def _waits(text: str) -> tuple[Wait, ...]:
     except (ValueError, RecursionError, Malformed):
         return ()
     return found if len(found) <= MAX_WAITS else ()
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise Malformed("a pod with something else where an object belongs")
-    return value

@@ -29,14 +29,13 @@ from weightlock.digests import HashAlgorithm
 from weightlock.formats.shards import Shard
 from weightlock.names import API_VERSION
 from weightlock.policy.checkpoints import KIND, CheckpointSpec
+from weightlock.policy.paths import VolumePath
 from weightlock.policy.requirements import trusted_keys
 from weightlock.policy.sources import (
     ClaimSource,
     CsiSource,
     HostPathSource,
-    ImageSource,
     NfsSource,
-    Source,
 )
 from weightlock.reporting import EngineName, ReadingLimits, Request, request_arguments
 from weightlock_operator.facts import Amounts, Facts
@@ -182,7 +181,7 @@ def _pod_spec(order: Order) -> dict[str, object]:
         },
         "containers": [_container(order)],
         "volumes": [
-            {"name": "checkpoint", **volume_source(order.spec.source)},
+            {"name": "checkpoint", **volume_source(order.spec)},
             {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}},
         ],
         **placed(facts, verification).spec,
@@ -203,7 +202,7 @@ def _container(order: Order) -> dict[str, object]:
         "mountPath": CHECKPOINT_MOUNT,
         "readOnly": True,
     }
-    if order.spec.path.components:
+    if order.spec.path.components and not isinstance(order.spec.source, HostPathSource):
         mount["subPath"] = "/".join(order.spec.path.components)
     return {
         "name": CONTAINER,
@@ -272,17 +271,21 @@ def _resources(order: Order) -> dict[str, object]:
     return resources
 
 
-def volume_source(source: Source) -> Mapping[str, object]:
-    """The volume that a source is, read-only wherever volumes can say so."""
-    match source:
+def volume_source(spec: CheckpointSpec) -> Mapping[str, object]:
+    """The volume that a checkpoint is on, read-only wherever volumes can say so.
+
+    A path of a node cannot say so, and kubelets make a subPath that is missing, as root. So such a
+    volume is the checkpoint's own folder, and missing stays missing (E22).
+    """
+    match spec.source:
         case ClaimSource(claim_name=claim):
             return {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
         case HostPathSource(path=path):
-            return {"hostPath": {"path": str(path), "type": "Directory"}}
+            folder = VolumePath(path.components + spec.path.components)
+            return {"hostPath": {"path": str(folder), "type": "Directory"}}
         case NfsSource(server=server, path=path):
             return {"nfs": {"server": server, "path": str(path), "readOnly": True}}
         case CsiSource(driver=driver, attributes=attributes):
             csi: dict[str, object] = {"driver": driver, "readOnly": True}
             return {"csi": {**csi, "volumeAttributes": dict(attributes)} if attributes else csi}
-        case ImageSource(reference=reference):
-            return {"image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
+    return {"image": {"reference": spec.source.reference, "pullPolicy": "IfNotPresent"}}

@@ -53,7 +53,7 @@ def landed(memory: Memory, facts: Facts) -> Step:
     grounded = replace(memory, flight=None, queued_since=None)
     delete = DeleteJob(facts.checkpoint.metadata.namespace, flight.job, flight.job_uid)
     if is_obsolete(flight, facts):
-        again = max(facts.now, flight.started_at + COOLDOWN)
+        again = max(facts.now, min(flight.started_at, facts.now) + COOLDOWN)
         return Step(replace(grounded, attempts=0, trouble=None, next_attempt=again), (delete,))
     outcome = outcome_of(flight, facts)
     if isinstance(outcome, Waiting):

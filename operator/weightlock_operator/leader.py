@@ -109,6 +109,7 @@ class Election:
         self._fence = fence
         self._seen = _Seen()
         self._lease: Json | None = None
+        self._other_leads = False
         self.answered_at: float | None = None
         """When the API server last answered about the Lease, by the steady clock."""
 
@@ -125,7 +126,7 @@ class Election:
         """Renew until that fails for too long or somebody else leads; then return."""
         while self._fence.holds:
             await asyncio.sleep(RETRY_SECONDS)
-            if not await self._attempt() and self._lease is None:
+            if not await self._attempt() and self._other_leads:
                 break
         self._fence.lost()
         _log.error("leading no more: the Lease was lost or could not be renewed")
@@ -161,13 +162,23 @@ class Election:
         return held
 
     async def _take(self) -> bool:
+        if self._lease is not None and self._fence.holds:
+            # Nobody else may have written it: then the version that is known is the newest.
+            mine = self._with_spec(self._lease, holder=self._identity, seconds=LEASE_SECONDS)
+            try:
+                self._remember(await self._cluster.replace(LEASES, self._namespace, mine))
+            except (Conflict, NotFound):
+                self._lease = None  # somebody did; look who
+            else:
+                return True
         try:
             live = await self._cluster.get(LEASES, self._namespace, self._name)
         except NotFound:
             self._remember(await self._cluster.create(LEASES, self._namespace, self._fresh()))
             return True
         self.heard(live["metadata"]["resourceVersion"])
-        if not self._may_take(live):
+        self._other_leads = not self._may_take(live)
+        if self._other_leads:
             self._lease = None
             return False
         mine = self._with_spec(live, holder=self._identity, seconds=LEASE_SECONDS)

@@ -19,6 +19,8 @@ from weightlock.policy.checkpoints import Checkpoint, CheckpointStatus, VolumeSt
 from weightlock.policy.fields import Fields
 from weightlock.reasons import Reason, Verdict, verdict_of
 from weightlock.verdict.records import VerdictRecord, record_of
+from weightlock.verdict.staleness import CLOCK_SKEW
+from weightlock_operator.backoff import LONGEST
 from weightlock_operator.facts import Facts
 from weightlock_operator.flights import Flight
 
@@ -113,15 +115,27 @@ def _recalled(facts: Facts, raw: Mapping[str, object]) -> Memory:
         record=record,
         seal=parsed.seal if record else "",
         failed=word if is_failed else None,
-        looked_at=parsed.last_verified,
+        looked_at=_past(parsed.last_verified, facts),
         basis=_basis(parsed, fields) if record is None else None,
         verifier=_verifier(fields.section("verifier", None)),
         flight=_flight(facts, fields),
         attempts=attempts,
         trouble=_trouble(fields) if attempts else None,
-        next_attempt=fields.optional_text("nextAttempt", scalars.instant),
-        queued_since=queue.optional_text("since", scalars.instant),
+        next_attempt=_at_most(
+            fields.optional_text("nextAttempt", scalars.instant), facts.now + LONGEST
+        ),
+        queued_since=_at_most(queue.optional_text("since", scalars.instant), facts.now),
     )
+
+
+def _at_most(instant: datetime | None, latest: datetime) -> datetime | None:
+    """An instant that a clock which went wrong cannot have put into years to come (E10)."""
+    return instant and min(instant, latest)
+
+
+def _past(instant: datetime | None, facts: Facts) -> datetime | None:
+    """An instant, if it is none of the future."""
+    return instant if instant is None or instant <= facts.now + CLOCK_SKEW else None
 
 
 def _basis(parsed: CheckpointStatus, fields: Fields) -> Basis | None:

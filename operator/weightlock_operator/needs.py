@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Final
 
 from weightlock.policy.hashing import policy_hash
+from weightlock.policy.objects import PolicyKind
 from weightlock.policy.sources import ImageSource
-from weightlock.policy.verification import Placement
+from weightlock.policy.verification import Limits, Placement
 from weightlock.reasons import Reason
 from weightlock.verdict.records import instant_text
 from weightlock.verdict.staleness import CLOCK_SKEW
@@ -162,12 +163,24 @@ def _by_pause(memory: Memory, facts: Facts) -> Blocked | None:
 def _by_queue(facts: Facts) -> Blocked | None:
     if facts.place.may_start:
         return None
-    limits = facts.composition.limits
+    limits = limits_of_turns(facts)
     message = (
         f"waits for its turn; at most {limits.per_namespace} verifications run in a namespace,"
         f" {limits.total} in all"
     )
     return Blocked(Word(Reason.QUEUED, message), waits_for_turn=True)
+
+
+def limits_of_turns(facts: Facts) -> Limits:
+    """How many verifications may run at once.
+
+    Where no cluster policy governs, a tenant says it, and the turns are everybody's: more than the
+    usual number of them is for an administrator to give (A25).
+    """
+    limits, policies = facts.composition.limits, facts.composition.policies
+    if any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in policies):
+        return limits
+    return limits.narrowed(Limits())
 
 
 def _names(names: Iterable[str]) -> str:

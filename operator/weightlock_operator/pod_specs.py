@@ -65,7 +65,7 @@ def changed_fields(sent: Mapping[str, object], found: Mapping[str, object]) -> t
 
 def _kept(spec: Mapping[str, object]) -> dict[str, object]:
     return {
-        key: _containers(value) if key.endswith("ontainers") else value
+        key: _containers(value) if key.endswith("ontainers") else _volumes(key, value)
         for key, value in spec.items()
         if key not in PLACED_BY_OTHERS and value is not None
     }
@@ -84,8 +84,24 @@ def _containers(value: object) -> object:
     return [_container(each) if isinstance(each, Mapping) else each for each in value]
 
 
+def _volumes(key: str, value: object) -> object:
+    """Volumes without the pull policy of images, which are named by digest like the verifier's."""
+    if key != "volumes" or not isinstance(value, list):
+        return value
+    return [_volume(each) for each in value]
+
+
+def _volume(volume: object) -> object:
+    image = volume.get("image") if isinstance(volume, Mapping) else None
+    if not isinstance(volume, Mapping) or not isinstance(image, Mapping):
+        return volume
+    return {**volume, "image": {key: image[key] for key in image if key != "pullPolicy"}}
+
+
 def _container(container: Mapping[str, object]) -> dict[str, object]:
     kept = dict(container)
+    # AlwaysPullImages sets it. The image is named by its digest, and its id is looked at (F01).
+    kept.pop("imagePullPolicy", None)
     resources = kept.get("resources")
     if isinstance(resources, Mapping):
         kept["resources"] = {key: value for key, value in resources.items() if key not in _AMOUNTS}

@@ -55,7 +55,7 @@ from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 from weightlock_operator.upkeep import Upkeep
 from weightlock_operator.versions import Versions
-from weightlock_operator.watching import Resync, kopf_registry, kopf_settings
+from weightlock_operator.watching import Resync, kopf_registry, kopf_settings, watch
 from weightlock_operator.work import WorkQueue
 
 ASK_AGAIN_SECONDS: Final = 5.0
@@ -99,9 +99,7 @@ class Process:
 
     async def run(self) -> int:
         """Run until told to stop; returns the exit code."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stopping.set)
+        self.hear_signals()
         lag = LoopWatch(steady_clock)
         self.health.must_live("loop", lag.wrong)
         self.health.must_hold("start", lambda: self.not_ready)
@@ -114,6 +112,12 @@ class Process:
         finally:
             lagging.cancel()
             await runner.cleanup()
+
+    def hear_signals(self) -> None:
+        """Stop on a signal. kopf takes them for itself when it starts; they are taken back."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
 
     async def _run(self) -> int:
         unfenced = RestCluster(
@@ -259,20 +263,7 @@ class Leadership:
         _log.info("leading over %d checkpoints", len(self.store.checkpoints))
         self._process.not_ready = ""
         await _until_one_ends(
-            kopf.operator(
-                registry=kopf_registry(
-                    controller.sink,
-                    lambda: kopf_connection(self._process.client),
-                    lambda resource: upkeep.relisted(resource.plural),
-                ),
-                settings=kopf_settings(),
-                clusterwide=True,
-                standalone=True,
-                stop_flag=self._process.stopping,
-                # Or kopf asks who the user is, which has no name in the image; its type, a NewType
-                # of str, is not exported.
-                identity=self._settings.identity,  # type: ignore[arg-type]
-            ),
+            watch(lambda: self._kopf(controller, upkeep), self._process.stopping),
             self.recorder.run(),
             controller.order_turns(),
             upkeep.keep_state(),
@@ -281,6 +272,25 @@ class Leadership:
             upkeep.keep_reports(reporter),
             upkeep.keep_in_step(resync),
             *(controller.work() for _ in range(self._settings.workers)),
+        )
+
+    async def _kopf(self, controller: Controller, upkeep: Upkeep) -> None:
+        def log_in() -> kopf.ConnectionInfo:
+            self._process.hear_signals()
+            return kopf_connection(self._process.client)
+
+        registry = kopf_registry(
+            controller.sink, log_in, lambda resource: upkeep.relisted(resource.plural)
+        )
+        await kopf.operator(
+            registry=registry,
+            settings=kopf_settings(),
+            clusterwide=True,
+            standalone=True,
+            stop_flag=self._process.stopping,
+            # Or kopf asks who the user is, which has no name in the image; its type, a NewType of
+            # str, is not exported.
+            identity=self._settings.identity,  # type: ignore[arg-type]
         )
 
     async def _surroundings(self) -> Surroundings:

@@ -11,7 +11,7 @@ event, a repeated one and a restart in between lead to the same state. The steps
 6. act: the rollback floor before the status, events and evictions after it
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -32,35 +32,15 @@ from weightlock_operator.announcing import announced, evicted
 from weightlock_operator.backoff import delay_after
 from weightlock_operator.facts import Facts
 from weightlock_operator.flights import DeviceKind, Flight
-from weightlock_operator.landing import ORPHAN_AGE, Step, landed, orphans
-from weightlock_operator.memory import Memory, Word, recall
-from weightlock_operator.needs import Blocked, Need
+from weightlock_operator.floors import remembered_as
+from weightlock_operator.landing import ORPHAN_AGE, Step, orphans
+from weightlock_operator.looks import Look, look_at, order_of, word_of
+from weightlock_operator.memory import Memory, Word
 from weightlock_operator.pod_specs import changed_fields
 from weightlock_operator.queue import Place, Ticket
 from weightlock_operator.seen import SeenJob, template_spec
 
 NO_KEY_RETRY: Final = timedelta(seconds=10)
-_NEEDS_THE_CPU: Final = frozenset(
-    {Reason.ENGINE_UNAVAILABLE, Reason.ENGINE_FAULT, Reason.UNSCHEDULABLE}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One look at a checkpoint, as far as it got."""
-
-    facts: Facts
-    before: Memory
-    """What the status said when the look began."""
-
-    step: Step
-    memory: Memory
-    worth: Word | None
-    """What the record is worth now."""
-
-    gone_stale: Word | None
-    need: Need | None
-    blocked: Blocked | None
 
 
 def actions_for(facts: Facts) -> Decision:
@@ -69,11 +49,11 @@ def actions_for(facts: Facts) -> Decision:
         return Decision()
     if not facts.seal_keys:
         return Decision(requeue_after=NO_KEY_RETRY)
-    look = _look(facts)
-    order = _order(look)
+    look = look_at(facts)
+    order = order_of(look)
     if order is not None:
         return _started(look, order)
-    return _decision(look, look.memory, _word(look))
+    return _decision(look, look.memory, word_of(look))
 
 
 def ticket_for(facts: Facts) -> Ticket | None:
@@ -83,13 +63,13 @@ def ticket_for(facts: Facts) -> Ticket | None:
     """
     if not facts.seal_keys or facts.checkpoint.is_deleting:
         return None
-    look = _look(replace(facts, place=Place()))
+    look = look_at(replace(facts, place=Place()))
     return _ticket(look, look.memory)
 
 
 def job_started(facts: Facts, create: CreateJob, answer: object) -> Decision:
     """What follows once the API server has answered that the Job exists."""
-    look = _look(facts)
+    look = look_at(facts)
     try:
         job = SeenJob.from_object(answer)
         changed = changed_fields(template_spec(create.manifest), template_spec(answer))
@@ -103,12 +83,12 @@ def job_started(facts: Facts, create: CreateJob, answer: object) -> Decision:
     flight = _flight(create, job, facts)
     memory = replace(create.memory, flight=flight, queued_since=None, next_attempt=None)
     running = replace(look, step=Step(memory), memory=memory, need=None, blocked=None)
-    return _decision(running, memory, _word(running))
+    return _decision(running, memory, word_of(running))
 
 
 def job_refused(facts: Facts, create: CreateJob, message: str) -> Decision:
     """What follows once the API server has refused the Job, for a quota or a pod security level."""
-    look, memory = _look(facts), create.memory
+    look, memory = look_at(facts), create.memory
     attempts = memory.attempts + 1
     uid = facts.checkpoint.metadata.uid
     wait = delay_after(attempts, facts.composition.limits.retries, uid)
@@ -122,105 +102,17 @@ def job_refused(facts: Facts, create: CreateJob, message: str) -> Decision:
     )
     blocked = needs.blocked(memory, facts)
     troubled = replace(look, step=Step(memory), memory=memory, blocked=blocked)
-    return _decision(troubled, memory, _word(troubled))
+    return _decision(troubled, memory, word_of(troubled))
 
 
-def _look(facts: Facts) -> _Look:
-    # Step 1.
-    before = recall(facts)
-    memory = needs.rebased(before, facts)
-    # Step 2.
-    step = landed(memory, facts)
-    # Step 3.
-    memory, gone_stale = standing.without_stale(step.memory, facts)
-    memory, worth = standing.valued(memory, facts)
-    # Step 4.
-    need = needs.need(memory, worth, facts) if memory.flight is None else None
-    memory = _queued(memory, need, facts)
-    blocked = needs.blocked(memory, facts) if need else None
-    if step.falls_back and blocked is not None and blocked.waits_for_turn:
-        blocked = None  # it keeps the turn that it had
-    return _Look(facts, before, step, memory, worth, gone_stale, need, blocked)
-
-
-def _queued(memory: Memory, need: Need | None, facts: Facts) -> Memory:
-    if need is None:
-        return memory if memory.flight else replace(memory, queued_since=None)
-    memory = replace(memory, queued_since=memory.queued_since or facts.now)
-    if need is Need.NOTHING_KNOWN and memory.failed is not None:
-        # What failed is about something else by now.
-        basis = memory.basis if memory.attempts else None
-        return replace(memory, failed=None, looked_at=None, basis=basis)
-    return memory
-
-
-def _word(look: _Look) -> Word:
-    """Step 5: the one word that the status says."""
-    facts, memory = look.facts, look.memory
-    if facts.checkpoint.spec is None:
-        return Word(Reason.MALFORMED, facts.checkpoint.unusable)
-    if not facts.composition.policies:
-        return _without_policy(facts)
-    if look.worth is not None and memory.record is not None:
-        return look.worth
-    if memory.failed is not None:
-        return memory.failed
-    if memory.flight is not None:
-        waiting = look.step.waiting
-        said = f": {waiting.message}" if waiting and waiting.message else ""
-        message = f"the Job {memory.flight.job} verifies the checkpoint{said}"
-        return Word(Reason.VERIFICATION_RUNNING, message)
-    return _waiting_word(look)
-
-
-def _waiting_word(look: _Look) -> Word:
-    """The word while nobody looks: trouble first, then why the last verdict counts no more."""
-    blocked, previous = look.blocked, look.before.word
-    queued = Word(Reason.QUEUED, "waits to be verified")
-    waiting = blocked.word if blocked else queued
-    if waiting.verdict is Verdict.ERROR:
-        return waiting
-    if look.gone_stale is not None:
-        return look.gone_stale
-    if previous is not None and previous.verdict is Verdict.STALE and look.before.record is None:
-        return previous
-    return waiting
-
-
-def _without_policy(facts: Facts) -> Word:
-    if facts.invalid_policies:
-        names = ", ".join(sorted(facts.invalid_policies)[: needs.MOST_NAMES])
-        return Word(Reason.POLICY_INVALID, f"no usable policy governs the namespace; see {names}")
-    message = "no ModelPolicy and no ClusterModelPolicy governs the namespace"
-    return Word(Reason.NO_POLICY, message)
-
-
-def _order(look: _Look) -> jobs.Order | None:
-    """The verification to start now, if one is wanted and nothing is in its way."""
-    spec = look.facts.checkpoint.spec
-    if look.need is None or look.blocked is not None or spec is None:
-        return None
-    known = look.memory.verifier.bytes or None
-    return jobs.Order(look.facts, spec, _device(look), jobs.shard_count(look.facts, known))
-
-
-def _device(look: _Look) -> DeviceKind:
-    device = look.facts.composition.verification.device
-    if not device.resource and not device.resource_claim_template_name:
-        return DeviceKind.CPU
-    trouble = look.memory.trouble
-    gave_up = look.step.falls_back or (trouble is not None and trouble.reason in _NEEDS_THE_CPU)
-    return DeviceKind.CPU if device.fallback is not None and gave_up else DeviceKind.DEVICE
-
-
-def _started(look: _Look, order: jobs.Order) -> Decision:
+def _started(look: Look, order: jobs.Order) -> Decision:
     facts = look.facts
     try:
         manifest = jobs.job_for(order)
     except LimitExceeded as error:
         create = CreateJob({}, look.memory, order.device)
         return job_refused(facts, create, f"{error.message}. {error.hint}")
-    word = _word(look)
+    word = word_of(look)
     return Decision(
         before=(*look.step.before, *orphans(look.memory, facts)),
         create=CreateJob(manifest, look.memory, order.device),
@@ -232,7 +124,7 @@ def _started(look: _Look, order: jobs.Order) -> Decision:
     )
 
 
-def _decision(look: _Look, memory: Memory, word: Word) -> Decision:
+def _decision(look: Look, memory: Memory, word: Word) -> Decision:
     """Step 6."""
     facts = look.facts
     waiting = look.blocked.word if look.blocked else None
@@ -257,15 +149,16 @@ def _decision(look: _Look, memory: Memory, word: Word) -> Decision:
 
 def _raised_floor(memory: Memory, word: Word, facts: Facts) -> tuple[RaiseFloor, ...]:
     """The version is remembered before anybody may load it, or a crash would forget it (A22)."""
-    model = memory.record.model if memory.record else None
-    if model is None or word.verdict is not Verdict.VERIFIED:
+    record, model = memory.record, memory.record.model if memory.record else None
+    if record is None or model is None or word.verdict is not Verdict.VERIFIED:
         return ()
-    if model.version <= facts.floors.get(model.name, 0):
+    name = remembered_as(record, model, facts)
+    if model.version <= facts.floors.get(name, 0):
         return ()
-    return (RaiseFloor(model.name, model.version),)
+    return (RaiseFloor(name, model.version),)
 
 
-def _again_after(look: _Look, memory: Memory) -> timedelta | None:
+def _again_after(look: Look, memory: Memory) -> timedelta | None:
     facts, waiting = look.facts, look.step.waiting
     fallback = facts.composition.verification.device.fallback
     began = memory.record.verified_at if memory.record else memory.looked_at
@@ -289,11 +182,11 @@ def _again_after(look: _Look, memory: Memory) -> timedelta | None:
     return later - facts.now if later else None
 
 
-def _ticket(look: _Look, memory: Memory) -> Ticket | None:
+def _ticket(look: Look, memory: Memory) -> Ticket | None:
     """A place in the queue, for whoever only waits for a turn."""
     if look.blocked is None or not look.blocked.waits_for_turn:
         return None
-    facts, limits = look.facts, look.facts.composition.limits
+    facts, limits = look.facts, needs.limits_of_turns(look.facts)
     return Ticket(
         checkpoint_uid=facts.checkpoint.metadata.uid,
         namespace=facts.checkpoint.metadata.namespace,

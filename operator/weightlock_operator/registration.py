@@ -4,19 +4,18 @@ A held pod says so by its annotation, a refused one by an event that the webhook
 forge both; all it gets them is a verification of a claim of their own namespace.
 """
 
-import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from weightlock.cluster_names import MANAGED_BY, MANAGED_BY_LABEL, REQUESTED_EVENT
 from weightlock.errors import Malformed
-from weightlock.names import API_VERSION
 from weightlock.policy import scalars
-from weightlock.policy.checkpoints import KIND, CheckpointSpec
+from weightlock.policy.checkpoints import CheckpointSpec
 from weightlock.policy.composition import Composition
 from weightlock.policy.fields import Fields
+from weightlock.policy.paths import VolumePath
+from weightlock.policy.registration import Registration
 from weightlock.policy.sources import ClaimSource
 from weightlock.policy.volumes import VolumeAction, VolumeFacts
 from weightlock_operator.actions import RegisterCheckpoint
@@ -26,8 +25,6 @@ MOST_PER_NAMESPACE: Final = 1000
 """Checkpoints of a namespace beyond which nothing is registered by itself (D18)."""
 
 _REPORTER: Final = "weightlock-webhook"
-_NAME_CHARACTERS: Final = 50
-_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def registration(
     volume: VolumeFacts,
     known: Iterable[CheckpointSpec],
 ) -> RegisterCheckpoint | None:
-    """The checkpoint to make for a claim; None if no policy wants that, or there is one.
+    """The checkpoint to make for a claim; None if no policy wants that, or it has one.
 
     `composition` governs the namespace, `volume` is the claim as policies look at it, `known` are
     the checkpoints of the namespace.
@@ -78,32 +75,11 @@ def registration(
         return None
     if composition.action_for(volume) is not VolumeAction.VERIFY:
         return None
-    if any(_is_whole_claim(spec, request.claim) for spec in there):
-        return None
+    if any(spec.source == ClaimSource(request.claim) for spec in there):
+        return None  # somebody has said what of it is a model
+    # The name is that of `weightlock register`, so whoever registers second finds the first.
+    document = Registration(request.namespace, ClaimSource(request.claim), VolumePath()).document
+    metadata = Fields(document, "checkpoint", None).mapping("metadata")
     return RegisterCheckpoint(
-        {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "metadata": {
-                "name": checkpoint_name(request.claim),
-                "namespace": request.namespace,
-                "labels": {MANAGED_BY_LABEL: MANAGED_BY},
-            },
-            "spec": {
-                "source": {"persistentVolumeClaim": {"claimName": request.claim}, "path": "/"}
-            },
-        }
+        {**document, "metadata": {**metadata, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}}
     )
-
-
-def checkpoint_name(claim: str) -> str:
-    """The name of the checkpoint of a claim: the same each time, another for each claim."""
-    digits = hashlib.sha256(claim.encode()).hexdigest()[:8]
-    readable = _NOT_IN_NAMES.sub("-", claim)[:_NAME_CHARACTERS].strip("-")
-    return f"auto-{readable}-{digits}"
-
-
-def _is_whole_claim(spec: CheckpointSpec, claim: str) -> bool:
-    source = spec.source
-    is_same = isinstance(source, ClaimSource) and source.claim_name == claim
-    return is_same and not spec.path.components

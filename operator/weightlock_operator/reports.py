@@ -25,7 +25,10 @@ from weightlock_operator.flights import Flight
 from weightlock_operator.seen import SeenContainer, SeenJob, SeenPod
 
 PATIENCE: Final = timedelta(minutes=5)
-"""How long a pod may fail to pull or to mount before the attempt is given up."""
+"""How long a pod may fail to pull, or a Job to make a pod, before the attempt is given up."""
+
+START_PATIENCE: Final = timedelta(minutes=20)
+"""How long a pod may take to mount and to pull: volumes attach slowly, and images are large."""
 
 CACHE_LAG: Final = timedelta(seconds=30)
 """How long a finished Job may be without its pods, as seen by somebody who watches both."""
@@ -41,6 +44,8 @@ _IMAGE_TROUBLE: Final = frozenset(
 )
 _EVICTED: Final = frozenset({"Evicted", "Preempting", "Preempted", "UnexpectedAdmissionError"})
 _NOT_CREATED: Final = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+_NO_POD: Final = "a quota, a limit range or pod security refuses it; see kubectl describe job"
+_SUSPENDED: Final = "it is suspended until whoever manages its queue starts it"
 _TOO_LONG: Final = "the verification took longer than limits.deadline"
 _NODE_GONE: Final = frozenset(
     {"NodeLost", "NodeShutdown", "Shutdown", "Terminated", "NodeAffinity"}
@@ -117,6 +122,8 @@ def _check_pod(pod: SeenPod, flight: Flight, installation: Installation) -> None
     # Step 3.
     if pod.has_others or len(pod.containers) > 1:
         raise _Tampered(f"another container ran in the pod {pod.name}")
+    if pod.is_injected:
+        raise _Tampered(f"an annotation of the pod {pod.name} asks for devices or mounts")
     for container in pod.containers:
         if container.restarts:
             raise _Tampered(f"the verifier in the pod {pod.name} was restarted")
@@ -195,11 +202,24 @@ def _trouble(job: SeenJob, pods: Sequence[SeenPod], now: datetime) -> Trouble | 
         said = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
         late = Trouble(Reason.DEADLINE_EXCEEDED, _TOO_LONG)
         return Trouble(Reason.UNSCHEDULABLE, said) if said else late
-    if not job.is_finished or now < (job.finished_at or now) + CACHE_LAG:
+    if not job.is_finished:
+        return _podless(job, pods, now)
+    if now < (job.finished_at or now) + CACHE_LAG:
         return None
     if job.failure:
         return Trouble(Reason.VERIFIER_CRASHED, f"{job.failure}: {job.message}")
     return Trouble(Reason.VERIFIER_TAMPERED, f"the Job {job.name} ended without any report")
+
+
+def _podless(job: SeenJob, pods: Sequence[SeenPod], now: datetime) -> Trouble | None:
+    """A Job that may not make pods never says so itself, and would keep its turn to the end."""
+    if pods or job.is_suspended or now < _begun(job) + PATIENCE:
+        return None
+    return Trouble(Reason.JOB_REFUSED, f"the Job {job.name} has made no pod: {_NO_POD}")
+
+
+def _begun(job: SeenJob) -> datetime:
+    return job.started_at or job.created_at
 
 
 def _trouble_of(pod: SeenPod, now: datetime) -> Trouble | None:
@@ -208,14 +228,23 @@ def _trouble_of(pod: SeenPod, now: datetime) -> Trouble | None:
         return _failure(pod, container)
     if pod.phase == "Unknown":
         return Trouble(Reason.NODE_LOST, f"the node {pod.node} answers no more")
-    if container.exit_code is not None or not container.reason or now < pod.created_at + PATIENCE:
+    is_waiting = container.exit_code is None and container.reason
+    return _not_starting(pod, container, now) if is_waiting else None
+
+
+def _not_starting(pod: SeenPod, container: SeenContainer, now: datetime) -> Trouble | None:
+    waited = now - (pod.accepted_at or pod.created_at)
+    if waited < PATIENCE:
         return None
     said = f"{container.reason}: {container.message}" if container.message else container.reason
     if container.reason in _IMAGE_TROUBLE:
         return Trouble(Reason.IMAGE_UNAVAILABLE, said)
     if container.reason in _NOT_CREATED:
         return Trouble(Reason.STORAGE_UNAVAILABLE, f"the pod {pod.name} does not start: {said}")
-    return None
+    if waited < START_PATIENCE:
+        return None
+    message = f"the pod {pod.name} has not started for {START_PATIENCE}: {said}"
+    return Trouble(Reason.STORAGE_UNAVAILABLE, f"{message}; see kubectl describe pod")
 
 
 def _failure(pod: SeenPod, container: SeenContainer) -> Trouble:
@@ -234,8 +263,17 @@ def _failure(pod: SeenPod, container: SeenContainer) -> Trouble:
 def _waiting(job: SeenJob, pods: Sequence[SeenPod], now: datetime) -> Waiting:
     unscheduled = all(not pod.node for pod in pods)
     said = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
-    waits = [pod.created_at + PATIENCE for pod in pods if pod.containers and not pod.is_over]
+    waits = [
+        (pod.accepted_at or pod.created_at) + patience
+        for pod in pods
+        if pod.containers and not pod.is_over
+        for patience in (PATIENCE, START_PATIENCE)
+    ]
     if job.is_finished:
         waits.append((job.finished_at or now) + CACHE_LAG)
+    elif job.is_suspended:
+        said = said or _SUSPENDED
+    elif not pods:
+        waits.append(_begun(job) + PATIENCE)
     later = min((each for each in waits if each > now), default=None)
     return Waiting(unscheduled, said, later)

@@ -31,14 +31,15 @@ class Right:
     """The operator works without; the resource may not even be served."""
 
 
-WATCH: Final = ("get", "list", "watch")
+FOLLOW: Final = ("list", "watch")
+WATCH: Final = ("get", *FOLLOW)
 
 CLUSTER_RIGHTS: Final = (
     Right(API_GROUP, "modelcheckpoints", (*WATCH, "create"), "watched; created by autoRegister"),
     Right(API_GROUP, "modelcheckpoints/status", ("update",), "the verdict"),
-    Right(API_GROUP, "modelpolicies", WATCH, "watched"),
+    Right(API_GROUP, "modelpolicies", FOLLOW, "watched"),
     Right(API_GROUP, "modelpolicies/status", ("update",), "Ready and the counts"),
-    Right(API_GROUP, "clustermodelpolicies", WATCH, "watched"),
+    Right(API_GROUP, "clustermodelpolicies", FOLLOW, "watched"),
     Right(API_GROUP, "clustermodelpolicies/status", ("update",), "Ready and the counts"),
     Right("batch", "jobs", (*WATCH, "create", "delete"), "verification Jobs"),
     Right("", "pods", (*WATCH, "patch"), "reports, users, writers; held pods are let go"),
@@ -46,7 +47,7 @@ CLUSTER_RIGHTS: Final = (
     Right("", "persistentvolumeclaims", WATCH, "the identity of storage"),
     Right("", "persistentvolumes", WATCH, "the identity of storage"),
     Right("storage.k8s.io", "storageclasses", ("get",), "whether a claim waits for its first pod"),
-    Right("", "namespaces", WATCH, "which policies govern, and how strict pod security is"),
+    Right("", "namespaces", FOLLOW, "which policies govern"),
     Right("", "events", ("list", "watch", "create", "patch"), "asked-for verifications; our own"),
     Right(
         "wgpolicyk8s.io",

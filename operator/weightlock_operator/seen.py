@@ -18,6 +18,7 @@ from weightlock.policy.fields import Fields
 from weightlock_operator.pod_specs import pod_spec_hash
 
 INDEX_ANNOTATION: Final = "batch.kubernetes.io/job-completion-index"
+_INJECTING: Final = "cdi.k8s.io/"
 _MOST: Final = 2**31
 
 
@@ -35,6 +36,10 @@ class SeenJob:
     created_at: datetime
     template_hash: str
     completions: int = 1
+    is_suspended: bool = False
+    started_at: datetime | None = None
+    """When its controller took it up, after a suspension anew."""
+
     finished_at: datetime | None = None
     failure: str = ""
     """The reason of its condition Failed, "" if it has none."""
@@ -69,6 +74,8 @@ class SeenJob:
             created_at=metadata.text("creationTimestamp", scalars.instant),
             template_hash=pod_spec_hash(template_spec(value)),
             completions=spec.integer_or("completions", 0, _MOST, 1),
+            is_suspended=spec.boolean_or("suspend", default=False),
+            started_at=root.section("status", None).optional_text("startTime", scalars.instant),
             finished_at=over.optional_text("lastTransitionTime", scalars.instant) if over else None,
             failure=(failed.text_or("reason", str, "") or "Failed") if failed else "",
             message=failed.text_or("message", str, "") if failed else "",
@@ -98,6 +105,9 @@ class SeenPod:
     nonce: str
     created_at: datetime
     spec_hash: str
+    accepted_at: datetime | None = None
+    """When the kubelet of its node took it up."""
+
     phase: str = "Pending"
     index: int | None = None
     node: str = ""
@@ -109,6 +119,9 @@ class SeenPod:
     containers: tuple[SeenContainer, ...] = ()
     has_others: bool = False
     """Whether an init or ephemeral container is, or ever was, in it."""
+
+    is_injected: bool = False
+    """Whether an annotation asks the container runtime for devices and mounts of its own (B21)."""
 
     @property
     def is_over(self) -> bool:
@@ -125,7 +138,9 @@ class SeenPod:
         root = Fields(value, "pod", None, Malformed)
         metadata, status = root.section("metadata", None), root.section("status", None)
         spec = root.section("spec", None)
-        index = metadata.section("annotations", None).text_or(INDEX_ANNOTATION, str, "")
+        annotations = metadata.section("annotations", None)
+        keys = metadata.mapping("annotations") if metadata.has("annotations") else {}
+        index = annotations.text_or(INDEX_ANNOTATION, str, "")
         scheduled = _condition(root, "PodScheduled", "False")
         others = ("initContainerStatuses", "ephemeralContainerStatuses")
         return cls(
@@ -134,7 +149,8 @@ class SeenPod:
             job_uid=_controller(metadata, "Job"),
             nonce=metadata.section("labels", None).text_or(NONCE_LABEL, str, ""),
             created_at=metadata.text("creationTimestamp", scalars.instant),
-            spec_hash=pod_spec_hash(_mapping(root.raw("spec"))),
+            spec_hash=pod_spec_hash(root.mapping("spec")),
+            accepted_at=status.optional_text("startTime", scalars.instant),
             phase=status.text_or("phase", str, "Pending"),
             index=int(index) if index.isdecimal() and index.isascii() else None,
             node=spec.text_or("nodeName", str, ""),
@@ -144,6 +160,7 @@ class SeenPod:
             containers=tuple(map(_container, status.sections("containerStatuses", None))),
             has_others=any(status.items(key) for key in others)
             or any(spec.items(key) for key in ("initContainers", "ephemeralContainers")),
+            is_injected=any(key.startswith(_INJECTING) for key in keys),
         )
 
 
@@ -154,7 +171,7 @@ def template_spec(job: object) -> Mapping[str, object]:
         Malformed: if it has none.
     """
     spec = Fields(job, "job", None, Malformed).section("spec", None)
-    return _mapping(spec.section("template", None).raw("spec"))
+    return spec.section("template", None).mapping("spec")
 
 
 def _container(status: Fields) -> SeenContainer:
@@ -184,9 +201,3 @@ def _controller(metadata: Fields, kind: str) -> str:
         if owner.boolean_or("controller", default=False) and owner.text("kind", str) == kind:
             return owner.text("uid", str)
     return ""
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise Malformed("a spec that is no object")
-    return value

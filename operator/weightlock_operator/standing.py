@@ -18,6 +18,7 @@ from weightlock.verdict.seal import seal, seal_intact
 from weightlock.verdict.staleness import Current, stale
 from weightlock_operator.backoff import spread
 from weightlock_operator.facts import Facts
+from weightlock_operator.floors import floor_of
 from weightlock_operator.landing import KEY_DIGITS
 from weightlock_operator.memory import Memory, Word
 
@@ -42,12 +43,8 @@ def without_stale(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:
 
     Without any policy there is no age at which it ends; then it is kept, and admits nothing.
     """
-    if memory.record is None:
+    if memory.record is None or not facts.composition.policies:
         return memory, None
-    if not facts.composition.policies:
-        intact = seal_intact(memory.record, memory.seal, facts.seal_keys)
-        broken = Word(Reason.SEAL_BROKEN, "the seal of the status is not ours")
-        return (memory, None) if intact else (replace(memory, record=None, seal=""), broken)
     metadata = facts.checkpoint.metadata
     violations = stale(
         memory.record,
@@ -70,9 +67,14 @@ def without_stale(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:
 
 
 def valued(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:
-    """The memory under the newest seal, and what its record is worth now."""
+    """The memory under the newest seal, and what its record is worth now.
+
+    Nothing is sealed anew but what has an intact seal, or ours would vouch for a forgery.
+    """
     if memory.record is None:
         return memory, None
+    if not seal_intact(memory.record, memory.seal, facts.seal_keys):
+        return replace(memory, record=None, seal=""), None
     sealed = seal(memory.record, facts.seal_keys[0])
     worth = judged(memory.record, facts) if facts.composition.policies else None
     return replace(memory, seal=sealed), worth
@@ -81,7 +83,7 @@ def valued(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:
 def judged(record: VerdictRecord, facts: Facts) -> Word:
     """What the record is worth now."""
     spec = facts.checkpoint.spec
-    floor = facts.floors.get(record.model.name, 0) if record.model else 0
+    floor = floor_of(record.model, facts) if record.model else 0
     expected = Expected(spec.model_name if spec else None, floor)
     requirements = facts.composition.binding.requirements
     judgement = judge(record.evidence, requirements, facts.now, expected)

@@ -4,6 +4,7 @@ It is written whole, and only if it says something new: a position in the queue 
 that a long queue that moves does not write a status for each checkpoint in it at each step.
 """
 
+from datetime import datetime
 from typing import Final
 
 from weightlock.policy.scalars import printable
@@ -41,8 +42,8 @@ def status_of(memory: Memory, word: Word, waiting: Word | None, facts: Facts) ->
         status["verifier"] = _verifier(memory.verifier)
     if memory.flight is not None:
         status["verification"] = memory.flight.status(facts.seal_keys[0])
-    if waiting is not None and memory.queued_since is not None:
-        status["queue"] = _queue(memory, waiting, facts)
+    if waiting is not None:
+        status["queue"] = _queue(memory.queued_since or facts.now, waiting, facts)
     if memory.attempts:
         status["attempts"] = memory.attempts
     if memory.next_attempt is not None:
@@ -112,10 +113,11 @@ def _verifier(info: VerifierInfo) -> dict[str, object]:
     return fields
 
 
-def _queue(memory: Memory, waiting: Word, facts: Facts) -> dict[str, object]:
-    queue: dict[str, object] = {"waitingFor": f"{waiting.reason}: {printable(waiting.message)}"}
-    if memory.queued_since is not None:
-        queue["since"] = instant_text(memory.queued_since)
+def _queue(since: datetime, waiting: Word, facts: Facts) -> dict[str, object]:
+    queue: dict[str, object] = {
+        "waitingFor": f"{waiting.reason}: {printable(waiting.message)}",
+        "since": instant_text(since),
+    }
     if waiting.reason is Reason.QUEUED:
         queue["position"] = rounded(facts.place.position)
     return queue

@@ -4,7 +4,6 @@ A claim's name proves nothing; a verdict is bound to the claim's uid, the persis
 and the hash of what that volume really is.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -18,7 +17,6 @@ from weightlock.verdict.storage import described_hash, persistent_volume_hash
 
 READ_WRITE_ONCE: Final = "ReadWriteOnce"
 READ_WRITE_ONCE_POD: Final = "ReadWriteOncePod"
-READ_ONLY_MANY: Final = "ReadOnlyMany"
 _ONE_NODE: Final = frozenset({READ_WRITE_ONCE, READ_WRITE_ONCE_POD})
 _BINDS_LATE: Final = "WaitForFirstConsumer"
 
@@ -50,11 +48,6 @@ class Storage:
     def is_of_one_node(self) -> bool:
         """Whether only one node at a time can mount it."""
         return bool(self.access_modes) and self.access_modes <= _ONE_NODE
-
-    @property
-    def is_never_written(self) -> bool:
-        """Whether no pod can write to it, however it mounts it."""
-        return self.access_modes == {READ_ONLY_MANY}
 
     @property
     def is_of_one_pod(self) -> bool:
@@ -112,7 +105,7 @@ def _claimed(
                 uid,
                 metadata.text("name", str),
                 metadata.text("uid", str),
-                persistent_volume_hash(_mapping(volume.raw("spec"))),
+                persistent_volume_hash(volume.mapping("spec")),
                 spec.path,
             ),
             claim_uid=uid,
@@ -149,9 +142,3 @@ def _binds_late(storage_class: object | None) -> bool:
         return False
     fields = Fields(storage_class, "storageClass", None, Malformed)
     return fields.text_or("volumeBindingMode", str, "") == _BINDS_LATE
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise Malformed("a persistent volume whose spec is no object")
-    return value

@@ -43,25 +43,28 @@ def use_of(pod: object, source: Source, path: VolumePath) -> PodUse | None:
     metadata, spec = root.section("metadata", None), root.section("spec", None)
     status = root.section("status", None)
     node = spec.text_or("nodeName", str, "")
-    reaches = list(_reaches(spec, source, path, node))
+    name = metadata.text("name", str)
+    reaches = list(_reaches(spec, source, path, node=node, pod=name))
     if not reaches or not node:
         return None
     is_over = status.text_or("phase", str, "") in ("Succeeded", "Failed")
     return PodUse(
-        name=metadata.text("name", str),
+        name=name,
         uid=metadata.text("uid", str),
         node=node,
         is_running=not is_over,
         may_write=any(reaches),
-        until=_ended_at(status, metadata) if is_over else None,
+        until=_ended_at(root, metadata) if is_over else None,
     )
 
 
-def _reaches(spec: Fields, source: Source, path: VolumePath, node: str) -> Iterator[bool]:
+def _reaches(
+    spec: Fields, source: Source, path: VolumePath, *, node: str, pod: str
+) -> Iterator[bool]:
     """For each way to the checkpoint, whether it can be written."""
     wanted = _joined(_base(source), path)
     for volume in spec.sections("volumes", None):
-        start = _start(volume, source, node)
+        start = _start(volume, source, node, pod)
         if start is None:
             continue
         read_only = _is_read_only(volume)
@@ -78,14 +81,13 @@ def _base(source: Source) -> VolumePath:
     return source.path if isinstance(source, HostPathSource | NfsSource) else _ROOT
 
 
-def _start(volume: Fields, source: Source, node: str) -> VolumePath | None:
+def _start(volume: Fields, source: Source, node: str, pod: str) -> VolumePath | None:
     """Where the volume starts on the storage that the source is on; None if it is other storage.
 
     CSI inline volumes and images are made for each pod, so no other pod writes to them.
     """
     if isinstance(source, ClaimSource):
-        claim = volume.section("persistentVolumeClaim", None)
-        return _ROOT if claim.text_or("claimName", str, "") == source.claim_name else None
+        return _ROOT if _claim_of(volume, pod) == source.claim_name else None
     if isinstance(source, HostPathSource) and node == (source.node_name or node):
         return _path_of(volume.section("hostPath", None))
     if isinstance(source, NfsSource):
@@ -93,6 +95,13 @@ def _start(volume: Fields, source: Source, node: str) -> VolumePath | None:
         if export.text_or("server", str, "") == source.server:
             return _path_of(export)
     return None
+
+
+def _claim_of(volume: Fields, pod: str) -> str:
+    """The claim of a volume; that of an ephemeral one has the names of pod and volume."""
+    if volume.has("ephemeral"):
+        return f"{pod}-{volume.text('name', str)}"
+    return volume.section("persistentVolumeClaim", None).text_or("claimName", str, "")
 
 
 def _path_of(fields: Fields) -> VolumePath | None:
@@ -134,26 +143,47 @@ def _is_read_only(volume: Fields) -> bool:
     return any(volume.section(kind, None).boolean_or("readOnly", default=False) for kind in kinds)
 
 
-def _ended_at(status: Fields, metadata: Fields) -> datetime:
-    """When the last of its containers ended; when it was made, if nothing of it ever ran."""
-    ended = [
-        state.text("finishedAt", scalars.instant)
+def _ended_at(root: Fields, metadata: Fields) -> datetime:
+    """When the last of its containers ended.
+
+    Kubelets do not always know (`finishedAt: null`), and old ones drop the containers of a pod that
+    they evict, which still has its grace period then. If so, it is the last time that anything was
+    heard of the pod.
+    """
+    status = root.section("status", None)
+    states = [
+        container.section("state", None).section("terminated", None)
         for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
         for container in status.sections(key, None)
-        if (state := container.section("state", None).section("terminated", None)).has("finishedAt")
     ]
-    return max(ended, default=metadata.text("creationTimestamp", scalars.instant))
+    ended = [each.text("finishedAt", scalars.instant) for each in states if _says(each)]
+    if states and len(ended) == len(states):
+        return max(ended)
+    heard = [
+        each.text(key, scalars.instant)
+        for key, holders in (
+            ("lastTransitionTime", status.sections("conditions", None)),
+            ("time", metadata.sections("managedFields", None)),
+        )
+        for each in holders
+        if each.has(key) and each.raw(key) is not None
+    ]
+    return max([*ended, *heard, metadata.text("creationTimestamp", scalars.instant)])
+
+
+def _says(terminated: Fields) -> bool:
+    return terminated.has("finishedAt") and terminated.raw("finishedAt") is not None
 
 
 def uses_of(
     pods: Iterable[Mapping[str, object]], source: Source, path: VolumePath
 ) -> tuple[PodUse, ...]:
-    """How each of the pods that use a checkpoint does so; a pod that cannot be read is left out."""
-    return tuple(use for pod in pods if (use := _use_or_none(pod, source, path)) is not None)
+    """How each of the pods that use a checkpoint does so; one that cannot be read may write."""
+    return tuple(use for pod in pods if (use := _use_or_writer(pod, source, path)) is not None)
 
 
-def _use_or_none(pod: object, source: Source, path: VolumePath) -> PodUse | None:
+def _use_or_writer(pod: object, source: Source, path: VolumePath) -> PodUse | None:
     try:
         return use_of(pod, source, path)
     except Malformed:
-        return None
+        return PodUse("a pod that cannot be read", "", may_write=True)

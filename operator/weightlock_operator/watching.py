@@ -8,7 +8,8 @@ decision, and again every few minutes, and held against what was heard.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 import kopf
 
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL, REQUESTED_EVENT
+from weightlock.policy.scalars import printable
 from weightlock_operator.cluster import (
     CHECKPOINTS,
     CLAIMS,
@@ -36,6 +38,8 @@ GRACE_SECONDS: Final = 5.0
 """What a list shows may still be on its way through the watch."""
 
 MISSES_TOLERATED: Final = 3
+FIRST_PAUSE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +121,7 @@ def kopf_registry(
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    def log_in(**_: Any) -> kopf.ConnectionInfo:
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
         return login()
 
     for watched in WATCHED:
@@ -139,6 +143,27 @@ def _register(
     kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id="seen")(
         seen
     )
+
+
+async def watch(run: Callable[[], Awaitable[None]], stopping: asyncio.Event) -> None:
+    """Run kopf until told to stop, and again whenever it ends.
+
+    Some answers that it takes for the end of the world (a 410 to a list) are none: what was missed
+    meanwhile is listed again.
+    """
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        began = time.monotonic()
+        try:
+            await run()
+        except Exception as error:
+            _log.error("kopf ended: %s", printable(repr(error)))
+        if stopping.is_set():
+            return
+        if time.monotonic() - began > LONGEST_PAUSE_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 class Resync:

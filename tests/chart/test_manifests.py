@@ -11,6 +11,7 @@ from tests.support.charts import (
     documents,
     kustomized,
     named,
+    plainly_built,
     pod_specs,
     rendered,
 )
@@ -65,9 +66,18 @@ def chart(file: str) -> dict[tuple[str, str], Json]:
 
 
 def kustomize(overlay: str) -> dict[tuple[str, str], Json]:
-    found = essence(kustomized(overlay))
+    return without_namespace(kustomized(overlay))
+
+
+def without_namespace(objects: list[Json]) -> dict[tuple[str, str], Json]:
+    found = essence(objects)
     del found[("Namespace", "weightlock-system")]  # helm makes it by --create-namespace
     return found
+
+
+def test_the_files_of_the_base_are_the_chart_with_its_default_values() -> None:
+    """The same as below, where there is no kustomize."""
+    assert without_namespace(plainly_built(MANIFESTS / "base")) == chart("defaults")
 
 
 @pytest.mark.parametrize("overlay", ["base", "default"])
@@ -103,7 +113,9 @@ def test_the_overlay_for_development_runs_one_of_each_by_tag() -> None:
 
 
 def test_the_namespace_takes_restricted_pods_only() -> None:
-    labels = named(kustomized("base"), "Namespace", "weightlock-system")["metadata"]["labels"]
+    labels = named(plainly_built(MANIFESTS / "base"), "Namespace", "weightlock-system")["metadata"][
+        "labels"
+    ]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 

@@ -37,7 +37,9 @@ NO_DIGEST = "--set=images.operator.digest="
             ["--set-json=exemptNamespaces=[]"], "exemptNamespaces", id="kube-system governed"
         ),
         pytest.param(
-            ["--set=exemptNamespaces[1]=team-*"], "exemptNamespaces", id="a pattern of namespaces"
+            ['--set-json=exemptNamespaces=["kube-system","team-*"]'],
+            "exemptNamespaces",
+            id="a pattern of namespaces",
         ),
         pytest.param(["--set=webhook.failurePolicy=Ignore"], "failurePolicy", id="failing open"),
         pytest.param(["--set=webhook.jobManagers[0]=a\\,b"], "jobManagers", id="a comma in a list"),

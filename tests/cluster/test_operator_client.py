@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from tests.cluster.operator_account import apply
 
 from e2e.cluster.apiserver import ApiServer
 from e2e.cluster.tenants import Tenant
@@ -285,8 +284,3 @@ def test_the_words_of_a_server_are_escaped(threads: ThreadPoolExecutor, tmp_path
     with pytest.raises(Rejected) as refusal:
         done(scripted(server, threads, tmp_path).create(CONFIG_MAPS, "n", {}))
     assert refusal.value.message.isprintable()
-
-
-def test_the_role_can_be_applied(apiserver: ApiServer) -> None:
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "weightlock-system"}}
-    apply(apiserver.api, namespace)

@@ -86,6 +86,10 @@ class ApiInMemory:
         """An object as it is."""
         return self._objects[collection][namespace, name]
 
+    def has(self, collection: str, namespace: str, name: str) -> bool:
+        """Whether there is such an object."""
+        return (namespace, name) in self._objects.get(collection, {})
+
     def delete(self, collection: str, name: str, namespace: str = "") -> None:
         """Delete an object."""
         stored = self._objects[collection].pop((namespace, name))

@@ -14,8 +14,9 @@ from weightlock_webhook.gathering.gather import Gathering
 from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
+from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.judge import Judging
-from weightlock_webhook.judging.remembering import RememberingJudge
+from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
 from weightlock_webhook.mutation.mutation import PodMutation
 from weightlock_webhook.requesting.events import RequestedEvents
@@ -76,15 +77,17 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
     """Put the parts together; nothing runs yet."""
     clock = ForwardClock(edges.wall_clock)
     knowledge = Knowledge(clock, edges.steady_clock)
-    gathering = Gathering(knowledge, installation.allowances, RememberingJudge())
+    gathering = Gathering(
+        knowledge, installation.allowances, RememberingJudge(), RememberingRecords()
+    )
     reads = LiveReads(transport, edges.observed)
     requests = RequestedEvents(transport, Cached(knowledge), clock, edges.steady_clock)
-    judge = Judging(
+    deciding = Deciding(gathering, clock)
+    judging = Judging(
         knowledge,
-        gathering,
-        Confirming(knowledge, gathering, reads, clock),
+        deciding,
+        Confirming(knowledge, deciding, reads),
         requests,
-        clock,
         installation.allowances,
     )
     mutation = PodMutation(
@@ -93,4 +96,4 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
         lambda: installation.features,
         installation.verifier_image,
     )
-    return Assembled(knowledge, judge, mutation, requests, installation, edges, transport)
+    return Assembled(knowledge, judging, mutation, requests, installation, edges, transport)

@@ -36,13 +36,16 @@ class MemoryCluster:
     calls: list[Call] = field(default_factory=list)
     before: Callable[[Call], None] = lambda _call: None
     version: int = 100
+    time: str = "2026-01-01T00:00:00Z"
+    """When objects are made."""
+
     _uids: itertools.count[int] = field(default_factory=itertools.count)
 
     def add(self, resource: Resource, body: Json) -> Json:
         """Put an object in place, as somebody else would."""
         metadata = body.setdefault("metadata", {})
         metadata.setdefault("uid", f"uid-{next(self._uids)}")
-        metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+        metadata.setdefault("creationTimestamp", self.time)
         self._store(resource, metadata.get("namespace", ""), body)
         return body
 
@@ -83,7 +86,7 @@ class MemoryCluster:
         made = copy.deepcopy(body)
         made["metadata"] |= {
             "uid": f"uid-{next(self._uids)}",
-            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "creationTimestamp": self.time,
         }
         self._store(resource, namespace, made)
         return copy.deepcopy(made)

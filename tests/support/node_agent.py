@@ -124,13 +124,15 @@ class NodeAgent:
         await self._cluster.create(path, metadata["namespace"], body)
 
 
-def ended(pod: Json, content: Content) -> Json:
-    """The status of a pod that has ended."""
+def ended(pod: Json, content: Content, at_time: datetime | None = None) -> Json:
+    """The status of a pod that has ended, now unless another time is given."""
     container = pod["spec"]["containers"][0]
-    now = datetime.now(UTC)  # noqa: TID251 - it plays the kubelet
+    now = at_time or datetime.now(UTC)  # noqa: TID251 - it plays the kubelet
     at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     message = ""
-    if not content.exit_code:
+    if "args" not in container:
+        message = '{"verdict": "Verified"}'  # somebody else's pod
+    elif not content.exit_code:
         report = content.change(report_of(request_of(container["args"]), content, now))
         message = report_json(report).decode()
     return {

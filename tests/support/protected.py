@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from e2e.cluster.api import Api, ApiError, Json
 from e2e.cluster.supervised import ROOT
 from e2e.cluster.tenants import Tenant
 from e2e.cluster.waiting import wait_until
-from weightlock.cluster_names import NAMESPACE, SEAL_SECRET
+from weightlock.cluster_names import NAMESPACE, OPERATOR_ACCOUNT, SEAL_SECRET
 from weightlock.digests import Digest, HashAlgorithm
 from weightlock.names import API_VERSION
 from weightlock.policy.checkpoints import RecordedSignature
@@ -33,6 +33,7 @@ from weightlock.verdict.seal import seal
 from weightlock_webhook.decision.storage import claim_of
 
 GROUP_PATH = f"/apis/{API_VERSION}"
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:{OPERATOR_ACCOUNT}"
 
 
 def install(api: Api) -> None:
@@ -73,13 +74,17 @@ def put_policy(api: Api, name: str = "post-quantum", **spec: object) -> Json:
 
 
 def bind(
-    tenant: Tenant, name: str = "llama", source: Mapping[str, Any] | None = None, **spec: Any
+    tenant: Tenant,
+    name: str = "llama",
+    source: Mapping[str, Any] | None = None,
+    modes: Sequence[str] = ("ReadOnlyMany",),
+    **spec: Any,
 ) -> Json:
     """A claim of the tenant, bound to a volume of its own as the controllers would bind it."""
     volume_name = f"pv-{secrets.token_hex(4)}"
     claim = tenant.object("v1", "PersistentVolumeClaim", name)
     claim["spec"] = {
-        "accessModes": ["ReadOnlyMany"],
+        "accessModes": list(modes),
         "resources": {"requests": {"storage": "1Gi"}},
         "storageClassName": "models",
         "volumeName": volume_name,
@@ -152,7 +157,20 @@ def record(tenant: Tenant, made: Json, **more: object) -> Json:
         **status_of(found),
         "seal": seal(found, SEAL_KEY),
     }
-    return tenant.admin.replace_status({**made, "status": status})
+    # The webhook, where one watches, lets nobody else write a verdict.
+    operator = tenant.admin.acting_as(OPERATOR, "system:masters")
+    return operator.replace_status({**made, "status": status})
+
+
+def govern(tenant: Tenant, **spec: object) -> Json:
+    """A cluster policy over the tenant's namespace alone."""
+    selector = {
+        "key": "kubernetes.io/metadata.name",
+        "operator": "In",
+        "values": [tenant.namespace],
+    }
+    spec = {"namespaceSelector": {"matchExpressions": [selector]}, **spec}
+    return put_policy(tenant.admin, f"for-{tenant.namespace}", **spec)
 
 
 def delete_claim(tenant: Tenant, name: str = "llama") -> None:

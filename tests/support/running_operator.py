@@ -83,7 +83,7 @@ class RunningOperator:
     def get(self, path: str) -> tuple[int, str]:
         try:
             url = f"http://127.0.0.1:{self.port}{path}"
-            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - http, ours
+            with urllib.request.urlopen(url, timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

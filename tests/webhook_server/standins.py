@@ -39,6 +39,10 @@ class Judge:
 
     says: Answer | Callable[[PodQuestion], Answer] | Exception = ALLOWED
     asked: list[PodQuestion] = field(default_factory=list)
+    ignores_plain_pods: bool = False
+
+    def leaves_alone(self, namespace: str) -> bool:
+        return self.ignores_plain_pods
 
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         self.asked.append(question)
@@ -109,7 +113,7 @@ class Cluster:
         self._version += 1
         metadata = {"uid": f"uid-{self._version}", **document.get("metadata", {})}
         metadata["resourceVersion"] = str(self._version)
-        self.objects[path] = {**document, "metadata": metadata}
+        self.objects[path] = json.loads(json.dumps({**document, "metadata": metadata}))
         return self.objects[path]
 
     def _get(self, path: str, body: object, kind: str) -> tuple[int, Object]:

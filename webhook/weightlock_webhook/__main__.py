@@ -40,10 +40,19 @@ from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
-from weightlock_webhook.judging.judge import Judging
-from weightlock_webhook.judging.remembering import RememberingJudge
+from weightlock_webhook.judging.deciding import Deciding
+from weightlock_webhook.judging.judge import Confirmation, Judging
+from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
-from weightlock_webhook.logs import DecisionLog, JsonLines, PlainLines, configure
+from weightlock_webhook.logs import (
+    DecisionLog,
+    JsonLines,
+    Lines,
+    PlainLines,
+    configure,
+    json_line,
+    plain_line,
+)
 from weightlock_webhook.metrics import Metrics
 from weightlock_webhook.mutation.mutation import PodMutation
 from weightlock_webhook.requesting.events import RequestedEvents
@@ -84,11 +93,18 @@ all of which are freed by counting references."""
 log: Final = logging.getLogger("weightlock_webhook")
 
 Job = Callable[[], Coroutine[Any, Any, None]]
+Confirmed = Callable[[Confirmation], Confirmation]
 
 
 def now() -> datetime:
     """The wall clock, read at the edge."""
     return datetime.now(UTC)  # noqa: TID251 the edge
+
+
+def written(lines: bytes) -> None:
+    """Write decisions to standard error."""
+    sys.stderr.buffer.write(lines)
+    sys.stderr.buffer.flush()
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -141,13 +157,15 @@ async def serve(settings: Settings) -> None:
         await serve_with(settings, client)
 
 
-async def serve_with(settings: Settings, transport: Transport) -> None:
-    """The same over any way to an API server."""
+async def serve_with(
+    settings: Settings, transport: Transport, confirmed: Confirmed = lambda real: real
+) -> None:
+    """The same over any way to an API server; a measurement may leave out the live reads."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    process = Process.of(settings, transport)
+    process = Process.of(settings, transport, confirmed)
     async with process.listening(), asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(job()) for job in process.jobs()]
         await stop.wait()
@@ -180,21 +198,26 @@ class Process:
     events: RequestedEvents
     door: Door
     canary_context: Callable[[], ssl.SSLContext]
+    lines: Lines
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     state: State = field(default_factory=State)
     ports: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, settings: Settings, client: Transport) -> "Process":
+    def of(
+        cls, settings: Settings, client: Transport, confirmed: Confirmed = lambda real: real
+    ) -> "Process":
         """Put everything together."""
         loop = asyncio.get_running_loop()
         clock, metrics, state = ForwardClock(now), Metrics(), State()
         knowledge = Knowledge(now, loop.time)
         metrics.watch_cache(knowledge)
         events = RequestedEvents(client, Cached(knowledge), now, loop.time)
-        pods = _pods(settings, client, knowledge, metrics, (events, clock, state))
+        parts = Parts(knowledge, metrics, events, clock, state, confirmed)
+        pods = _pods(settings, client, parts)
         accounts = Accounts(settings.operator_user, settings.job_managers)
         reading = Reading(client)
+        lines = Lines(written)
         desk = Desk(
             handlers(
                 pods,
@@ -202,7 +225,11 @@ class Process:
                 ResourceReviews(reading, accounts),
                 WorkloadReviews(pods.judge, settings.exempt_namespaces),
             ),
-            DecisionLog(metrics),
+            DecisionLog(
+                metrics,
+                lines,
+                json_line if settings.log_format is LogFormat.JSON else plain_line,
+            ),
         )
         door = Door(desk, frozenset(SERVED), _limits(settings), metrics.in_flight.set)
         serving, canary_context = _serving(settings, metrics)
@@ -231,6 +258,7 @@ class Process:
             events,
             door,
             canary_context,
+            lines,
             state=state,
         )
 
@@ -289,6 +317,7 @@ class Process:
         except WeightlockError as error:
             log.warning("the Lease could not be given up: %s", error.message)
         await drain(self.door, seconds)
+        self.lines.flush()
 
     async def _freeze_when_synced(self) -> None:
         """Keep the collector from walking through all that is known, again and again.
@@ -332,14 +361,20 @@ class Process:
             await asyncio.sleep(POLL_FILES_SECONDS if self.serving.pair else RETRY_SECONDS)
 
 
-def _pods(
-    settings: Settings,
-    client: Transport,
-    knowledge: Knowledge,
-    metrics: Metrics,
-    parts: tuple[RequestedEvents, ForwardClock, State],
-) -> PodReviews:
-    events, clock, state = parts
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the reviews of pods are made of."""
+
+    knowledge: Knowledge
+    metrics: Metrics
+    events: RequestedEvents
+    clock: ForwardClock
+    state: State
+    confirmed: Confirmed
+
+
+def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
+    knowledge, state = parts.knowledge, parts.state
     allowances = Allowances(
         settings.exempt_namespaces,
         settings.runtime_classes,
@@ -347,10 +382,11 @@ def _pods(
         settings.harmless_fields,
         settings.without_policy,
     )
-    gathering = Gathering(knowledge, allowances, RememberingJudge())
-    reads = LiveReads(client, metrics.live_read)
-    confirming = Confirming(knowledge, gathering, reads, clock)
-    judge = Judging(knowledge, gathering, confirming, events, clock, allowances)
+    gathering = Gathering(knowledge, allowances, RememberingJudge(), RememberingRecords())
+    reads = LiveReads(client, parts.metrics.live_read)
+    deciding = Deciding(gathering, parts.clock)
+    confirming = Confirming(knowledge, deciding, reads)
+    judge = Judging(knowledge, deciding, parts.confirmed(confirming), parts.events, allowances)
 
     def features() -> Features:
         if state.features is None:

@@ -5,7 +5,9 @@ for stay bytes. Decoding is typed, so a value of another type is refused, never 
 nesting deeper than the interpreter's limit is an error like any other (A40).
 """
 
-from typing import Final, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -17,6 +19,19 @@ LONGEST_UID: Final = 128
 """Kubernetes' own are 36 characters; longer ones are nobody's."""
 
 Decoded = TypeVar("Decoded")
+Decoded_co = TypeVar("Decoded_co", covariant=True)
+
+
+class Decodes(Protocol[Decoded_co]):
+    """A decoder of one type."""
+
+    def decode(self, content: msgspec.Raw | bytes, /) -> Decoded_co:
+        """One document.
+
+        Raises:
+            msgspec.MsgspecError: for anything else.
+        """
+        ...
 
 
 class GroupVersionKind(msgspec.Struct, frozen=True):
@@ -111,11 +126,61 @@ class Object(msgspec.Struct, frozen=True):
     metadata: Metadata = Metadata()
 
 
-class Pod(msgspec.Struct, frozen=True):
+class JsonObject(Mapping[str, object]):
+    """A JSON object that is decoded when somebody looks inside: copies of a pod are read once."""
+
+    __slots__ = ("_members", "content")
+
+    def __init__(self, content: bytes) -> None:
+        """`content` starts like an object; whether it is one, is found out later."""
+        self.content = content
+        self._members: dict[str, object] | None = None
+
+    def __getitem__(self, key: str) -> object:
+        return self._decoded()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def _decoded(self) -> dict[str, object]:
+        if self._members is None:
+            self._members = _decoded(ANY_OBJECT, self.content, "spec")
+        return self._members
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
     """A pod for a decision: the spec as it is, without managedFields and status."""
 
-    spec: dict[str, object]
+    spec: Mapping[str, object]
+    metadata: Metadata
+
+
+class _PodParts(msgspec.Struct, frozen=True):
+    spec: msgspec.Raw
     metadata: Metadata = Metadata()
+
+
+class _PodDecoder:
+    """Reads pods as far as their metadata."""
+
+    def __init__(self) -> None:
+        self._parts = msgspec.json.Decoder(_PodParts)
+
+    def decode(self, content: msgspec.Raw | bytes, /) -> Pod:
+        """A pod.
+
+        Raises:
+            msgspec.MsgspecError: for anything else.
+        """
+        parts = self._parts.decode(content)
+        spec = bytes(parts.spec)
+        if spec[:1] != b"{":
+            raise msgspec.ValidationError("Expected `object` - at `$.spec`")
+        return Pod(JsonObject(spec), parts.metadata)
 
 
 class EphemeralContainers(msgspec.Struct, frozen=True, rename="camel"):
@@ -176,7 +241,7 @@ class _OnlyRequest(msgspec.Struct, frozen=True):
 
 
 OBJECT: Final = msgspec.json.Decoder(Object)
-POD: Final = msgspec.json.Decoder(Pod)
+POD: Final = _PodDecoder()
 EPHEMERAL_CONTAINERS: Final = msgspec.json.Decoder(EphemeralContainers)
 BINDING: Final = msgspec.json.Decoder(Binding)
 ANY_OBJECT: Final = msgspec.json.Decoder(dict[str, object])
@@ -215,9 +280,7 @@ def is_uid(text: str) -> bool:
     return 0 < len(text) <= LONGEST_UID and text.isascii() and text.isprintable()
 
 
-def decoded(
-    raw: msgspec.Raw | bytes, decoder: "msgspec.json.Decoder[Decoded]", what: str
-) -> Decoded:
+def decoded(raw: msgspec.Raw | bytes, decoder: Decodes[Decoded], what: str) -> Decoded:
     """One object of a request.
 
     Raises:
@@ -231,9 +294,7 @@ def encoded(response: ResponseDocument) -> bytes:
     return _ENCODER.encode(ResponseReview(response))
 
 
-def _decoded(
-    decoder: "msgspec.json.Decoder[Decoded]", body: msgspec.Raw | bytes, what: str
-) -> Decoded:
+def _decoded(decoder: Decodes[Decoded], body: msgspec.Raw | bytes, what: str) -> Decoded:
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -1,13 +1,16 @@
 """Logs: one line per decision, as JSON where somebody collects them (D03)."""
 
+import asyncio
 import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 
+from weightlock.reasons import Reason
 from weightlock_webhook.documents import Request
 from weightlock_webhook.metrics import Metrics
 from weightlock_webhook.responses import Response
@@ -15,31 +18,78 @@ from weightlock_webhook.responses import Response
 DECISIONS: Final = "weightlock_webhook.decisions"
 LONGEST_FIELD: Final = 512
 
-log: Final = logging.getLogger(DECISIONS)
+Decision: TypeAlias = dict[str, str | bool | float | list[str]]
+
+
+class Lines:
+    """Decisions on their way to standard error, a batch at a time.
+
+    The logging module takes longer for a line than a decision takes, and each line by itself is a
+    system call. A process that is killed loses what it decided in the last moments; one that ends
+    in good order writes all.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], wait_seconds: float = 0.05) -> None:
+        self._write = write
+        self._wait_seconds = wait_seconds
+        self._waiting: list[bytes] = []
+
+    def add(self, line: bytes) -> None:
+        """One line, without its end."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(self._wait_seconds, self.flush)
+        self._waiting.append(line)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._write(b"\n".join([*self._waiting, b""]))
+            self._waiting.clear()
 
 
 class DecisionLog:
     """Records decisions: the metrics always, a line for each that says more than "not ours".
 
-    Pods that nothing governs come by the thousand and are only counted; DEBUG shows them too.
+    Pods that nothing governs come by the thousand and are only counted.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(
+        self, metrics: Metrics, lines: Lines, line_of: Callable[[Decision], bytes]
+    ) -> None:
         self._metrics = metrics
+        self._lines = lines
+        self._line_of = line_of
 
     def record(self, request: Request | None, response: Response, seconds: float) -> None:
         """One decision."""
         self._metrics.count(request, response, seconds)
-        level = logging.DEBUG if _is_dull(response) else logging.INFO
-        if log.isEnabledFor(level):
-            log.log(level, "admission", extra={"decision": described(request, response, seconds)})
+        if not _is_dull(response):
+            self._lines.add(self._line_of(described(request, response, seconds)))
 
 
-def described(
-    request: Request | None, response: Response, seconds: float
-) -> dict[str, str | bool | float | list[str]]:
+def json_line(decision: Decision) -> bytes:
+    """As the lines of JsonLines are."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")  # noqa: TID251 the edge
+    return _ascii_json(
+        {
+            "time": at,
+            "level": "INFO",
+            "logger": DECISIONS,
+            "message": "admission",
+            "admission": decision,
+        }
+    )
+
+
+def plain_line(decision: Decision) -> bytes:
+    """For people."""
+    at = datetime.now(UTC).isoformat(sep=" ", timespec="milliseconds")  # noqa: TID251 the edge
+    return f"{at} INFO {DECISIONS}: admission {json.dumps(decision)}".encode("ascii")
+
+
+def described(request: Request | None, response: Response, seconds: float) -> Decision:
     """What the line says. Names are cut, JSON escapes the rest."""
-    found: dict[str, str | bool | float | list[str]] = {
+    found: Decision = {
         "decision": response.decision,
         "allowed": response.allowed,
         "reason": response.reason,
@@ -70,7 +120,7 @@ class JsonLines(logging.Formatter):
     """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record, with a decision's fields beside the usual ones."""
+        """The record."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, object] = {
             "time": at,
@@ -78,12 +128,9 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        decision = getattr(record, "decision", None)
-        if decision is not None:
-            line["admission"] = decision
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _ascii_json(line)
+        return _ascii_json(line).decode("ascii")
 
 
 class PlainLines(logging.Formatter):
@@ -92,15 +139,15 @@ class PlainLines(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def format(self, record: logging.LogRecord) -> str:
-        """As usual, and a decision's fields at the end."""
-        decision = getattr(record, "decision", None)
-        line = super().format(record)
-        return line if decision is None else f"{line} {json.dumps(decision)}"
-
 
 def configure(formatter: logging.Formatter) -> None:
-    """Send everything to standard error in this form."""
+    """Send everything to standard error in this form.
+
+    Who logged from which line of which thread is in no line of ours, and looking it up takes longer
+    than a decision does; the logging module's documentation names these switches.
+    """
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
@@ -108,14 +155,14 @@ def configure(formatter: logging.Formatter) -> None:
     root.setLevel(logging.INFO)
 
 
-def _ascii_json(line: dict[str, object]) -> str:
+def _ascii_json(line: dict[str, object]) -> bytes:
     # orjson leaves other scripts, and what turns text around, as they are.
     written = orjson.dumps(line, default=str)
-    return written.decode() if written.isascii() else json.dumps(line, default=str)
+    return written if written.isascii() else json.dumps(line, default=str).encode("ascii")
 
 
 def _is_dull(response: Response) -> bool:
-    return response.allowed and not response.audit.get("policy") and not response.warnings
+    return response.allowed and response.reason == Reason.NOT_GOVERNED and not response.warnings
 
 
 def _cut(text: str) -> str:

@@ -4,6 +4,7 @@ The same value goes to the client, the decision log and the metrics, so that the
 """
 
 from binascii import b2a_base64
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,6 +23,9 @@ LONGEST_WARNING: Final = 256
 
 MOST_WARNINGS: Final = 12
 LONGEST_MESSAGE: Final = 4096
+MOST_RESPONSES: Final = 4096
+"""Responses that are kept beside the answers that are remembered."""
+
 LONGEST_ANNOTATION: Final = 1024
 NO_MODE: Final = "None"
 ERROR: Final = "Error"
@@ -97,6 +101,24 @@ def judged(answer: Answer, *, patch: Sequence[Mapping[str, object]] = ()) -> Res
         audit=audit_of(answer),
         patch=patch,
     )
+
+
+class Judged:
+    """`judged` for answers that are given again and again; by identity, as they are remembered."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[Answer, Response]] = OrderedDict()
+
+    def __call__(self, answer: Answer) -> Response:
+        """The response to an answer."""
+        known = self._known.get(id(answer))
+        if known is not None and known[0] is answer:
+            return known[1]
+        response = judged(answer)
+        self._known[id(answer)] = answer, response
+        if len(self._known) > MOST_RESPONSES:
+            self._known.popitem(last=False)
+        return response
 
 
 def denied(answer: Answer, lacking: str = "") -> Response:

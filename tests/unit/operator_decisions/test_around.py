@@ -5,8 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.support import crds
 from tests.unit.operator_decisions.simulated import checkpoint_object, pod_object
 from tests.unit.policy.builders import NOW, Json, policy, policy_object
 
@@ -14,6 +13,9 @@ from weightlock.errors import Malformed
 from weightlock.policy.checkpoints import Checkpoint, CheckpointSpec
 from weightlock.policy.composition import Composition
 from weightlock.policy.objects import Policy
+from weightlock.policy.paths import VolumePath
+from weightlock.policy.registration import Registration
+from weightlock.policy.sources import ClaimSource
 from weightlock.policy.volumes import VolumeFacts
 from weightlock.reasons import Verdict
 from weightlock_operator.actions import NudgePod, ReleasePod
@@ -22,7 +24,6 @@ from weightlock_operator.policies import Invalid, policy_status, read_policy
 from weightlock_operator.registration import (
     MOST_PER_NAMESPACE,
     Request,
-    checkpoint_name,
     registration,
     request_of_event,
     requests_of_pod,
@@ -112,12 +113,21 @@ def spec_of(checkpoint: Json) -> CheckpointSpec:
     return Checkpoint.from_object(checkpoint).spec
 
 
+GPT = {"persistentVolumeClaim": {"claimName": "gpt"}}
+OF_ANOTHER_CLAIM = spec_of(checkpoint_object(source=GPT))
+
+
 def test_a_claim_that_is_asked_for_is_registered() -> None:
-    found = registration(REQUEST, composition(autoRegister=True), CLAIM, [CHECKPOINT.spec])
+    found = registration(REQUEST, composition(autoRegister=True), CLAIM, [OF_ANOTHER_CLAIM])
     assert found is not None
     made = Checkpoint.from_object(found.manifest)
-    assert (made.metadata.namespace, str(made.spec.path)) == ("team-a", "/")
-    assert made.metadata.name == checkpoint_name("llama")
+    by_hand = Checkpoint.from_object(
+        Registration("team-a", ClaimSource("llama"), VolumePath()).document
+    )
+    assert (made.metadata, made.spec) == (by_hand.metadata, by_hand.spec)
+    assert str(made.spec.path) == "/"
+    assert found.manifest["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "weightlock"}  # type: ignore[index]
+    assert crds.errors(found.manifest, crds.schema("modelcheckpoints")) == []
 
 
 WHOLE = spec_of(checkpoint_object(source={"persistentVolumeClaim": {"claimName": "llama"}}))
@@ -129,26 +139,19 @@ WHOLE = spec_of(checkpoint_object(source={"persistentVolumeClaim": {"claimName":
         pytest.param(composition(), [], id="not wanted"),
         pytest.param(composition(autoRegister=True), [WHOLE], id="there is one"),
         pytest.param(
+            composition(autoRegister=True), [CHECKPOINT.spec], id="there is one of a folder"
+        ),
+        pytest.param(
             composition(autoRegister=True, volumes={"default": "Ignore"}), [], id="not governed"
         ),
         pytest.param(
-            composition(autoRegister=True), [CHECKPOINT.spec] * MOST_PER_NAMESPACE, id="too many"
+            composition(autoRegister=True), [OF_ANOTHER_CLAIM] * MOST_PER_NAMESPACE, id="too many"
         ),
         pytest.param(Composition.of([]), [], id="no policy"),
     ],
 )
 def test_what_is_not_registered(policies: Composition, known: list[CheckpointSpec]) -> None:
     assert registration(REQUEST, policies, CLAIM, known) is None
-
-
-@given(st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", fullmatch=True))
-def test_the_name_of_a_registered_checkpoint_is_a_name(claim: str) -> None:
-    name = checkpoint_name(claim)
-    assert Checkpoint.from_object(
-        {**checkpoint_object(), "metadata": {"name": name, "namespace": "x"}}
-    )
-    assert len(name) <= 63
-    assert name != checkpoint_name(claim + "x")
 
 
 def event(**changes: object) -> Json:

@@ -23,6 +23,7 @@ from tests.unit.operator_decisions.simulated import (
 )
 
 from weightlock.reasons import Reason
+from weightlock_operator.actions import Event
 
 GOOD = Content()
 BAD = [
@@ -138,6 +139,19 @@ def test_no_attack_makes_a_bad_model_good(steps: list[Deed], content: Content) -
         assert cluster.phase not in ("Verified", "ClassicalOnly")
     calm_down(cluster)
     assert cluster.phase == "Failed"
+
+
+@given(steps=st.lists(deeds, max_size=10), content=st.sampled_from([GOOD, *BAD]))
+@settings(max_examples=100, deadline=None)
+def test_a_second_look_at_the_same_has_nothing_to_say(steps: list[Deed], content: Content) -> None:
+    """The status is read back as it was meant: else it would be written for ever."""
+    cluster = Cluster(content=content)
+    for deed in steps:
+        deed(cluster)
+        cluster.look()
+        again = cluster.look()
+        assert (again.status, again.create) == (None, None)
+        assert [action for action in again.after if isinstance(action, Event)] == []
 
 
 @pytest.mark.parametrize("writes", range(6))

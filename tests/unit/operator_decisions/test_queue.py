@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -76,9 +77,7 @@ runnings = st.lists(
 
 @given(tickets, runnings, st.randoms())
 def test_the_order_of_the_tickets_never_matters(
-    waiting: list[Ticket],
-    running: list[Running],
-    chance,  # type: ignore[no-untyped-def]
+    waiting: list[Ticket], running: list[Running], chance: Random
 ) -> None:
     shuffled = list(waiting)
     chance.shuffle(shuffled)

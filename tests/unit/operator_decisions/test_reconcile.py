@@ -1,12 +1,15 @@
 """One checkpoint from its registration on: what the status says after what has happened."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from tests.unit.operator_decisions.simulated import (
+    NAMESPACE,
     OTHER_KEY,
     Cluster,
     Content,
+    checkpoint_object,
     claim_object,
     pod_object,
     volume_object,
@@ -15,6 +18,9 @@ from tests.unit.policy.builders import EC, PQ, PQ_TOO, authority, policy_object,
 
 from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
+from weightlock_operator import reconcile
+from weightlock_operator.facts import ServerFeatures
+from weightlock_operator.queue import Running
 
 
 @pytest.fixture
@@ -209,3 +215,204 @@ def test_infrastructure_trouble_is_retried_ever_more_slowly(cluster: Cluster) ->
     cluster.refuse_jobs = ""
     cluster.settle()
     assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+def test_another_generation_calls_off_what_flies(cluster: Cluster) -> None:
+    cluster.look()
+    (job,) = cluster.jobs
+    metadata = cluster.checkpoint["metadata"]
+    assert isinstance(metadata, dict)
+    metadata["generation"] = 2
+    cluster.look()
+    assert job not in cluster.jobs
+
+
+def test_a_policy_that_is_tried_out_takes_no_verdict_away(cluster: Cluster) -> None:
+    trust = signatures(authority("second", PQ_TOO))
+    watching = policy_object("watching", signatures=trust, enforcement="Audit")
+    cluster.policies.append(watching)
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+def test_a_forged_record_does_not_outlast_the_absence_of_policies(verified: Cluster) -> None:
+    policies, verified.policies = verified.policies, []
+    verified.status["modelVersion"] = 99
+    verified.look()
+    verified.policies = policies
+    verified.look()
+    assert verified.phase != "Verified"
+
+
+def test_a_floor_is_raised_once(verified: Cluster) -> None:
+    facts = verified.facts()
+    assert reconcile.actions_for(facts).before == ()
+    verified.floors.clear()
+    verified.look()
+    assert verified.floors == {"llama-70b": 7}
+
+
+MANY_TURNS = {"limits": {"perNamespace": 900, "total": 1000}}
+FEW_TURNS = {"limits": {"perNamespace": 1, "total": 2}}
+
+
+def own_policy(**more: object) -> dict[str, object]:
+    return policy_object("own", NAMESPACE, **more)
+
+
+@pytest.mark.parametrize(
+    "cluster_policies",
+    [
+        pytest.param([], id="no cluster policy"),
+        pytest.param([policy_object(enforcement="Audit")], id="one that watches"),
+    ],
+)
+def test_a_tenants_keys_raise_no_floor_but_the_tenants_own(
+    cluster: Cluster, cluster_policies: list[dict[str, object]]
+) -> None:
+    tenants = signatures(authority("tenant", PQ_TOO))
+    cluster.policies = [*cluster_policies, own_policy(signatures=tenants)]
+    cluster.content = Content(signers=(PQ_TOO,), model=ModelIdentity("llama-70b", 2**63 - 1))
+    cluster.settle()
+    assert cluster.phase == "Verified"
+    assert cluster.floors == {"team-a:llama-70b": 2**63 - 1}
+
+
+def test_a_tenants_own_floor_counts_for_the_tenant(cluster: Cluster) -> None:
+    cluster.policies = [own_policy()]
+    cluster.floors = {"team-b:llama-70b": 8}
+    cluster.settle()
+    assert (cluster.phase, cluster.floors["team-a:llama-70b"]) == ("Verified", 7)
+    cluster.floors["team-a:llama-70b"] = 8
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Failed", "Rollback")
+
+
+def test_what_cluster_policies_vouch_for_counts_everywhere(cluster: Cluster) -> None:
+    cluster.policies = [policy_object(), own_policy()]
+    cluster.settle()
+    assert (cluster.phase, cluster.floors) == ("Verified", {"llama-70b": 7})
+
+
+def test_what_kept_a_verification_from_starting_is_forgotten_once_it_does_not() -> None:
+    image = "registry.example/models/llama@sha256:" + "ab" * 32
+    cluster = Cluster(checkpoint=checkpoint_object(source={"image": {"reference": image}}))
+    cluster.look()
+    cluster.running = [Running(f"other-{number}", "b") for number in range(32)]
+    cluster.server = ServerFeatures(image_volumes=True)
+    cluster.look()
+    conditions = cluster.status["conditions"]
+    assert isinstance(conditions, list)
+    assert [each["reason"] for each in conditions if each["type"] == "Scheduled"] == ["Queued"]
+
+
+def test_denied_roots_and_keys_count_at_once(verified: Cluster) -> None:
+    for denied, reason in (
+        ({"digests": ["sha256:" + "ab" * 32]}, "DigestDenied"),
+        ({"keyids": [PQ.keyid]}, "KeyRevoked"),
+    ):
+        verified.policies = [policy_object(denied=denied)]
+        verified.look()
+        assert (verified.phase, verified.reason) == ("Failed", reason)
+    assert verified.jobs_made == 1
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"),
+    [
+        pytest.param([own_policy(verification=MANY_TURNS)], (4, 32), id="a tenant alone"),
+        pytest.param([policy_object(verification=MANY_TURNS)], (900, 1000), id="administrator"),
+        pytest.param([own_policy(verification=FEW_TURNS)], (1, 2), id="a tenant that wants less"),
+        pytest.param(
+            [policy_object(verification=FEW_TURNS), own_policy(verification=MANY_TURNS)],
+            (1, 2),
+            id="both",
+        ),
+    ],
+)
+def test_a_tenant_takes_no_more_turns_than_are_usual(
+    cluster: Cluster, policies: list[dict[str, object]], expected: tuple[int, int]
+) -> None:
+    cluster.policies = policies
+    ticket = reconcile.ticket_for(cluster.facts())
+    assert ticket is not None
+    assert (ticket.per_namespace, ticket.total) == expected
+
+
+YEARS = timedelta(days=3650)
+
+
+def test_a_clock_that_was_years_ahead_keeps_nothing_from_being_tried_again(
+    cluster: Cluster,
+) -> None:
+    cluster.refuse_jobs = "exceeded quota"
+    cluster.now += YEARS
+    cluster.look()
+    cluster.now -= YEARS
+    cluster.refuse_jobs = ""
+    decision = cluster.look()
+    assert decision.requeue_after is not None
+    assert decision.requeue_after <= timedelta(minutes=75)
+    cluster.now += decision.requeue_after
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+@pytest.mark.parametrize("reason", [Reason.CONTENT_MISMATCH, Reason.VERIFIED])
+def test_what_was_found_by_a_clock_that_was_years_ahead_is_found_again(
+    cluster: Cluster, reason: Reason
+) -> None:
+    cluster.content = Content(reason=reason)
+    cluster.now += YEARS
+    cluster.settle()
+    cluster.now -= YEARS
+    cluster.content = Content()
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 2)
+
+
+def test_a_flight_that_a_clock_ahead_began_is_called_off_like_any_other(cluster: Cluster) -> None:
+    cluster.now += YEARS
+    cluster.look()
+    cluster.now -= YEARS
+    cluster.checkpoint["metadata"].update(generation=2)  # type: ignore[attr-defined]
+    cluster.look()
+    cluster.pass_time(seconds=30)
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 2)
+
+
+def test_nobody_waits_since_tomorrow(cluster: Cluster) -> None:
+    cluster.running = [Running(f"other-{number}", "b") for number in range(32)]
+    cluster.now += YEARS
+    cluster.look()
+    cluster.now -= YEARS
+    ticket = cluster.look().ticket
+    assert ticket is not None
+    assert ticket.since == cluster.now
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda c: setattr(c, "restored_at", c.now + YEARS), id="restore to come"),
+        pytest.param(
+            lambda c: setattr(c, "policies", [policy_object(freshness={"maxAge": "5m"})]),
+            id="reading takes longer than it counts",
+        ),
+    ],
+)
+def test_an_answer_that_never_counts_is_not_asked_for_without_a_pause(
+    cluster: Cluster, change: Callable[[Cluster], object]
+) -> None:
+    change(cluster)
+    for _ in range(144):
+        for job in list(cluster.jobs.values()):
+            if "status" not in job:
+                cluster.run_pod(job)
+                cluster.pass_time(minutes=10)
+                cluster.end_job(job, "Complete")
+        cluster.look()
+        cluster.pass_time(minutes=10)
+    assert cluster.phase in ("Stale", "Verifying")
+    assert 10 <= cluster.jobs_made <= 25

@@ -12,6 +12,7 @@ from tests.unit.operator_decisions.simulated import (
     INSTALLATION,
     Cluster,
     Content,
+    checkpoint_object,
     step,
     volume_object,
 )
@@ -19,9 +20,18 @@ from tests.unit.policy.builders import policy_object
 
 from weightlock.formats.shards import Shard
 from weightlock.reasons import Reason
+from weightlock.verdict.records import instant_text
 from weightlock_operator.facts import Installation, ServerFeatures
 from weightlock_operator.memory import recall
-from weightlock_operator.reports import CACHE_LAG, PATIENCE, Landed, Outcome, Trouble, Waiting
+from weightlock_operator.reports import (
+    CACHE_LAG,
+    PATIENCE,
+    START_PATIENCE,
+    Landed,
+    Outcome,
+    Trouble,
+    Waiting,
+)
 from weightlock_operator.reports import outcome_of as outcome_of_flight
 from weightlock_operator.seen import SeenJob, SeenPod
 
@@ -119,6 +129,9 @@ TAMPERING: dict[str, Callable[[Any], object]] = {
     "no message": lambda pod: container(pod)["state"]["terminated"].update(message=""),
     "message": lambda pod: container(pod)["state"]["terminated"].update(message='{"ok":true}'),
     "no container": lambda pod: status(pod).update(containerStatuses=[]),
+    "mounts by annotation": lambda pod: pod["metadata"]["annotations"].update(
+        {"cdi.k8s.io/x": "vendor.example/class=mount"}
+    ),
 }
 
 
@@ -134,6 +147,7 @@ HARMLESS: dict[str, Callable[[Any], object]] = {
     "node": lambda pod: pod["spec"].update(nodeName="node-z"),
     "priority": lambda pod: pod["spec"].update(priority=7, preemptionPolicy="Never"),
     "pull secrets": lambda pod: pod["spec"].update(imagePullSecrets=[{"name": "registry"}]),
+    "pull policy": lambda pod: pod["spec"]["containers"][0].update(imagePullPolicy="Always"),
     "node selector": lambda pod: pod["spec"].update(nodeSelector={"zone": "a"}),
     "limits": lambda pod: pod["spec"]["containers"][0]["resources"]["limits"].update(x="1"),
     "index": lambda pod: pod["spec"]["containers"][0]["env"].append(
@@ -162,6 +176,21 @@ def test_what_a_cluster_adds_is_no_tampering(
     assert isinstance(outcome(cluster), Landed)
 
 
+def test_an_image_volume_that_is_always_pulled_is_the_same() -> None:
+    reference = "registry.example/models/llama@sha256:" + "ab" * 32
+    cluster = Cluster(
+        checkpoint=checkpoint_object(source={"image": {"reference": reference}}),
+        server=ServerFeatures(image_volumes=True),
+    )
+    cluster.look()
+    pod: Any = cluster.run_pod(job_of(cluster))
+    image = pod["spec"]["volumes"][0]["image"]
+    image["pullPolicy"] = "Always"
+    assert isinstance(outcome(cluster), Landed)
+    image["reference"] = reference.replace("ab", "cd")
+    assert trouble(cluster) is Reason.VERIFIER_TAMPERED
+
+
 def test_further_image_ids_can_be_accepted(cluster: Cluster) -> None:
     further = "sha256:" + "77" * 32
     container(cluster.run_pod(job_of(cluster))).update(imageID=further)
@@ -181,6 +210,13 @@ def test_images_by_tag_accept_nothing_by_themselves(cluster: Cluster) -> None:
     [
         pytest.param(lambda job: job["spec"]["template"]["spec"].update(hostPID=True), id="pod"),
         pytest.param(lambda job: job["metadata"].update(ownerReferences=[]), id="owner"),
+        pytest.param(
+            lambda job: job["metadata"]["ownerReferences"][0].update(controller=False),
+            id="no controller",
+        ),
+        pytest.param(
+            lambda job: job["metadata"]["ownerReferences"][0].update(kind="Pod"), id="other owner"
+        ),
         pytest.param(lambda job: job["metadata"]["labels"].clear(), id="labels"),
     ],
 )
@@ -326,6 +362,54 @@ def test_a_pod_that_does_not_start(cluster: Cluster, waits: Any, reason: Reason 
     cluster.pass_time(minutes=5)
     found = outcome(cluster)
     assert (found.reason if isinstance(found, Trouble) else None) is reason
+
+
+def test_a_pod_whose_storage_does_not_come(cluster: Cluster) -> None:
+    cluster.start_pod(job_of(cluster), node="")
+    cluster.pass_time(minutes=90)
+    (pod,) = cluster.pods.values()
+    waits: Any = {"reason": "ContainerCreating"}
+    status(pod).update(
+        startTime=instant_text(cluster.now),
+        containerStatuses=[{"name": "verifier", "state": {"waiting": waits}}],
+    )
+    cluster.pass_time(minutes=10)
+    found = outcome(cluster)
+    assert isinstance(found, Waiting)
+    assert found.look_again_at == cluster.now + START_PATIENCE - timedelta(minutes=10)
+    cluster.pass_time(minutes=10)
+    assert trouble(cluster) is Reason.STORAGE_UNAVAILABLE
+
+
+def test_a_job_that_may_not_make_pods_does_not_keep_its_turn(cluster: Cluster) -> None:
+    found = outcome(cluster)
+    assert isinstance(found, Waiting)
+    assert found.look_again_at == cluster.now + PATIENCE
+    cluster.pass_time(minutes=2)
+    job_of(cluster)["status"] = {"startTime": instant_text(cluster.now)}
+    cluster.pass_time(minutes=4)
+    assert isinstance(outcome(cluster), Waiting)
+    cluster.pass_time(minutes=1)
+    assert trouble(cluster) is Reason.JOB_REFUSED
+    cluster.look()
+    assert (cluster.phase, cluster.reason, cluster.jobs) == ("Error", "JobRefused", {})
+
+
+def test_a_job_that_is_suspended_says_so_and_is_waited_for() -> None:
+    cluster = Cluster(
+        policies=[policy_object(verification={"queueName": "models"})],
+        server=ServerFeatures(suspended_jobs=True),
+    )
+    cluster.look()
+    cluster.pass_time(hours=10)
+    cluster.look()
+    assert cluster.reason == "VerificationRunning"
+    assert "suspended" in str(cluster.status["message"])
+    job_of(cluster)["spec"]["suspend"] = False
+    job_of(cluster)["status"] = {"startTime": instant_text(cluster.now)}
+    cluster.run_pod(job_of(cluster))
+    cluster.look()
+    assert cluster.phase == "Verified"
 
 
 def test_what_the_scheduler_says_is_told(cluster: Cluster) -> None:

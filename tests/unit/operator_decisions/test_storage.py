@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.unit.operator_decisions.simulated import (
     Cluster,
+    Content,
     checkpoint_object,
     claim_object,
     pod_object,
@@ -23,13 +24,14 @@ from weightlock.policy.sources import (
     NfsSource,
     Source,
 )
+from weightlock.reasons import Reason
 from weightlock.verdict.records import instant_text
 from weightlock.verdict.storage import persistent_volume_hash
 from weightlock_operator.storage import StorageState, claimed_storage
 from weightlock_operator.usage import PodUse, use_of, uses_of
 
 SPEC = CheckpointSpec(ClaimSource("llama"), VolumePath.parse("/step-1200"))
-LATE = {"volumeBindingMode": "WaitForFirstConsumer"}
+LATE: dict[str, object] = {"volumeBindingMode": "WaitForFirstConsumer"}
 
 
 def test_a_bound_claim_is_identified_by_both_uids_and_the_source() -> None:
@@ -134,6 +136,15 @@ def nfs(path: str, server: str = "files.example") -> dict[str, object]:
     return {"nfs": {"server": server, "path": path}}
 
 
+def moment(minutes: int) -> str:
+    return instant_text(NOW + timedelta(minutes=minutes))
+
+
+def terminated(minutes: int | None) -> dict[str, object]:
+    ended = {"exitCode": 137, "finishedAt": None if minutes is None else moment(minutes)}
+    return {"name": "main", "state": {"terminated": ended}}
+
+
 WRITES, READS, NOTHING = True, False, None
 
 
@@ -158,6 +169,13 @@ WRITES, READS, NOTHING = True, False, None
             id="another claim",
         ),
         pytest.param(CLAIM, pod(claim(), {}, node=""), NOTHING, id="no node yet"),
+        pytest.param(
+            ClaimSource("trainer-models"), pod({"ephemeral": {}}, {}), WRITES, id="its own claim"
+        ),
+        pytest.param(
+            ClaimSource("other-models"), pod({"ephemeral": {}}, {}), NOTHING, id="another's own"
+        ),
+        pytest.param(CLAIM, pod(claim(), {"name": "other"}), WRITES, id="mount of another volume"),
         pytest.param(HOST, pod(host("/mnt/models/llama"), {}), WRITES, id="host path"),
         pytest.param(HOST, pod(host("/mnt"), {"readOnly": True}), READS, id="folder above"),
         pytest.param(HOST, pod(host("/"), {"subPath": "mnt/models"}), WRITES, id="through /"),
@@ -195,9 +213,53 @@ def test_a_pod_that_ended_wrote_until_its_end() -> None:
     assert found.until == NOW
 
 
-def test_a_pod_that_cannot_be_read_harms_no_other() -> None:
-    pods = [{"metadata": "x"}, pod(claim(), {})]
-    assert [use.name for use in uses_of(pods, CLAIM, PATH)] == ["trainer"]
+def test_a_pod_that_cannot_be_read_may_write_and_hides_no_other() -> None:
+    crowd = pod(claim(), {})
+    crowd["spec"]["volumes"] += [{"name": f"v{number}", "emptyDir": {}} for number in range(1024)]
+    found = uses_of([crowd, pod(claim(), {})], CLAIM, PATH)
+    assert [(use.name, use.may_write, use.until) for use in found] == [
+        ("a pod that cannot be read", True, None),
+        ("trainer", True, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes"),
+    [
+        pytest.param({"containerStatuses": [terminated(None)]}, 0, id="the kubelet does not know"),
+        pytest.param(
+            {"containerStatuses": [terminated(None), terminated(20)]}, 20, id="knows of one"
+        ),
+        pytest.param(
+            {"containerStatuses": [terminated(20), {"name": "main", "state": {"waiting": {}}}]},
+            20,
+            id="one never ran",
+        ),
+        pytest.param(
+            {
+                "conditions": [
+                    {"type": "Ready"},
+                    {"type": "Ready", "lastTransitionTime": moment(30)},
+                ]
+            },
+            30,
+            id="a condition changed",
+        ),
+    ],
+)
+def test_a_pod_of_which_nobody_knows_when_it_ended(status: Any, minutes: int) -> None:
+    found = pod(claim(), {})
+    found["status"] = {"phase": "Failed", "reason": "Evicted", **status}
+    use = use_of(found, CLAIM, PATH)
+    assert use is not None
+    assert use.until == NOW + timedelta(minutes=minutes)
+    found["metadata"]["managedFields"] = [
+        {"manager": "kubelet", "time": moment(40)},
+        {"time": None},
+    ]
+    use = use_of(found, CLAIM, PATH)
+    assert use is not None
+    assert use.until == NOW + timedelta(minutes=40)
 
 
 def test_a_writer_that_ended_is_waited_for_as_long_as_clocks_may_differ() -> None:
@@ -213,9 +275,31 @@ def test_a_writer_that_ended_is_waited_for_as_long_as_clocks_may_differ() -> Non
     assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
 
 
-def test_a_volume_that_nobody_can_write_has_no_writers() -> None:
+@pytest.mark.parametrize("mode", ["ReadOnlyMany", "ReadWriteOnce", "ReadWriteMany"])
+def test_an_access_mode_keeps_nobody_from_writing(mode: str) -> None:
     volume: Any = volume_object()
-    volume["spec"]["accessModes"] = ["ReadOnlyMany"]
+    volume["spec"]["accessModes"] = [mode]
     cluster = Cluster(volume=volume, others=[pod_object(read_only=False)])
+    cluster.look()
+    assert (cluster.phase, cluster.reason, cluster.jobs_made) == ("Pending", "WriterActive", 0)
+    cluster.others = [pod_object(read_only=True)]
     cluster.settle()
     assert cluster.phase == "Verified"
+
+
+def test_a_failure_says_nothing_once_its_claim_is_gone() -> None:
+    cluster = Cluster(content=Content(reason=Reason.EXTRA_FILE))
+    cluster.settle()
+    cluster.claim = None
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Pending", "StoragePending")
+
+
+def test_trouble_with_a_claim_that_is_not_bound_yet_slows_down_too() -> None:
+    cluster = Cluster(claim=claim_object(volume=""), volume=None, storage_class=LATE)
+    cluster.is_requested, cluster.refuse_jobs = True, "exceeded quota"
+    for _ in range(4):
+        cluster.look()
+        cluster.pass_time(hours=2)
+    assert cluster.status["attempts"] == 4
+    assert "volume" not in cluster.status

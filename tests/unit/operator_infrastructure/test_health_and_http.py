@@ -8,8 +8,12 @@ from weightlock_operator.health import WATCH_LIMIT_SECONDS, Health, LoopWatch, W
 from weightlock_operator.http import application, serve
 
 
+async def exposition() -> bytes:
+    return b"weightlock_up 1\n"
+
+
 async def ask(health: Health, *paths: str) -> list[tuple[int, str]]:
-    runner, port = await serve(application(health, lambda: b"weightlock_up 1\n"), "127.0.0.1", 0)
+    runner, port = await serve(application(health, exposition), "127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession() as session:
             found = []

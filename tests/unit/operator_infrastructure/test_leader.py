@@ -148,6 +148,25 @@ def test_a_released_lease_is_taken_at_once(cluster: MemoryCluster) -> None:
     assert spec["leaseTransitions"] == 3
 
 
+def test_a_renewal_is_one_request(cluster: MemoryCluster) -> None:
+    one = Replica(cluster, "one", Hands())
+    one.attempt()
+    before = len(cluster.calls)
+    one.attempt()
+    assert [call.verb for call in cluster.calls[before:]] == ["replace"]
+
+
+def test_whoever_was_overtaken_looks_who_leads(cluster: MemoryCluster) -> None:
+    one = Replica(cluster, "one", Hands())
+    one.attempt()
+    lease = cluster.objects["leases", "weightlock-system", "weightlock-operator"]
+    lease["spec"]["holderIdentity"] = "two"
+    cluster.add(LEASES, lease)
+    assert not one.attempt()
+    asyncio.run(asyncio.wait_for(one.election.hold(), 10))
+    assert not one.fence.holds
+
+
 def test_releasing_what_was_never_held_writes_nothing(cluster: MemoryCluster) -> None:
     asyncio.run(Replica(cluster, "one", Hands()).election.release())
     assert not cluster.calls
@@ -160,7 +179,7 @@ def test_every_answer_tells_its_version(cluster: MemoryCluster) -> None:
     one.attempt()
     one.attempt()
     assert heard == sorted(heard)
-    assert len(heard) == 3
+    assert len(heard) == 2
 
 
 def test_micro_times_have_six_digits() -> None:

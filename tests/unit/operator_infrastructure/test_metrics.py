@@ -1,10 +1,12 @@
+import asyncio
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from weightlock_operator.metrics import Metrics, Snapshot, device_kind
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
-    text = metrics.exposition().decode()
+    text = asyncio.run(metrics.exposition()).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.values()))): sample.value
         for family in text_string_to_metric_families(text)

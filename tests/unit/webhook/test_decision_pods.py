@@ -57,6 +57,12 @@ def securely(**context: Any) -> list[Object]:
             id="processes shared between containers",
         ),
         pytest.param(
+            Reason.SHARED_PROCESSES,
+            pod_spec(ephemeralContainers=[{"name": "debug", "targetContainerName": "trainer"}]),
+            pod_spec(ephemeralContainers=[{"name": "debug"}]),
+            id="an ephemeral container that joins another's processes",
+        ),
+        pytest.param(
             Reason.PRIVILEGED_CONTAINER,
             pod_spec(containers=securely(privileged=True)),
             pod_spec(containers=securely(privileged=False)),

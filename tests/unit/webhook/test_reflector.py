@@ -10,7 +10,7 @@ from tests.support.loops import run
 
 from weightlock_webhook.cache import resources
 from weightlock_webhook.cache.errors import Unreachable
-from weightlock_webhook.cache.objects import Item
+from weightlock_webhook.cache.objects import Item, SecretItem
 from weightlock_webhook.cache.reflector import PAGE_ITEMS, Patience, Reflector
 from weightlock_webhook.cache.store import Store
 
@@ -390,3 +390,23 @@ def test_versions_that_are_no_numbers_are_followed_all_the_same() -> None:
 
 def _lists(api: ApiInMemory) -> int:
     return sum(method == "GET" for method, _ in api.calls)
+
+
+def test_a_single_object_is_that_one_whatever_the_server_selects() -> None:
+    async def story() -> None:
+        api = ApiInMemory()
+        path = "/api/v1/secrets"
+        secret = {"metadata": {"name": "weightlock-seal", "namespace": "weightlock-system"}}
+        api.put(path, secret)
+        store: Store[SecretItem] = Store("seal")
+        resource = resources.seal_secret("weightlock-system")
+        task = asyncio.create_task(Reflector(resource, store, api, lambda: 0.5).run())
+        await asyncio.sleep(1)
+        other = {"metadata": {"name": "other", "namespace": "weightlock-system"}}
+        api.say({"type": "ADDED", "object": other})
+        await asyncio.sleep(1)
+        assert [item.metadata.name for item in store] == ["weightlock-seal"]
+        task.cancel()
+        await asyncio.wait([task])
+
+    run(story())

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import weightlock
 from weightlock.cli import output
+from weightlock.cli.starting import begin
 from weightlock.errors import WeightlockError
 
 COMMANDS: Final = {
@@ -39,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _forbid_core_dumps()
     arguments = sys.argv[1:] if argv is None else argv
+    starting = begin(arguments)
     args = parser(arguments).parse_args(arguments)
+    args.starting = starting
     args.now = datetime.now(UTC)
     try:
         code: int = args.run(args)

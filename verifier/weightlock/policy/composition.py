@@ -60,7 +60,7 @@ class Composition:
     @property
     def on_unverified(self) -> OnUnverified:
         """The strictest of all."""
-        return _strictest((policy.spec.on_unverified for policy in self.policies), OnUnverified)
+        return on_unverified_of(self.policies)
 
     @property
     def on_failure(self) -> OnFailure:
@@ -114,6 +114,11 @@ class Composition:
 def enforcement_of(policies: Iterable[Policy]) -> Enforcement:
     """How strictly a violation of these policies is answered; Enforce for none (A31)."""
     return _strictest((policy.spec.enforcement for policy in policies), Enforcement)
+
+
+def on_unverified_of(policies: Iterable[Policy]) -> OnUnverified:
+    """What becomes of a pod under these policies whose verdict is missing; Deny for none (A31)."""
+    return _strictest((policy.spec.on_unverified for policy in policies), OnUnverified)
 
 
 def _rank(policy: Policy) -> tuple[bool, str, str, str, int]:

@@ -39,9 +39,9 @@ class Judgement:
     @property
     def admits(self) -> bool:
         """Whether pods may load the checkpoint. The one way in."""
-        if self.verdict is Verdict.VERIFIED:
+        if self.reason is Reason.VERIFIED:
             return True
-        return self.verdict is Verdict.CLASSICAL_ONLY and self.classical_tolerated
+        return self.reason is Reason.CLASSICAL_ONLY and self.classical_tolerated
 
     @classmethod
     def of_violation(cls, violation: Violation) -> "Judgement":

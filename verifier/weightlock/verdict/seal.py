@@ -33,17 +33,16 @@ class SealKey:
     """A secret of at least 32 random bytes."""
 
     secret: bytes = field(repr=False)
+    keyid: str = field(init=False, compare=False)
+    """A name derived from the secret, so that nobody has to keep names and secrets together."""
 
     def __post_init__(self) -> None:
         if len(self.secret) < MIN_KEY_BYTES:
             raise KeyUnusable(
                 f"a seal key of {len(self.secret)} bytes; expected at least {MIN_KEY_BYTES}"
             )
-
-    @property
-    def keyid(self) -> str:
-        """A name derived from the secret, so that nobody has to keep names and secrets together."""
-        return hmac.digest(self.secret, _KEYID_TAG, hashlib.sha256).hex()[:KEYID_DIGITS]
+        keyid = hmac.digest(self.secret, _KEYID_TAG, hashlib.sha256).hex()[:KEYID_DIGITS]
+        object.__setattr__(self, "keyid", keyid)
 
 
 def seal(record: VerdictRecord, key: SealKey) -> str:

@@ -68,7 +68,11 @@ def stale(
 ) -> tuple[Violation, ...]:
     """Every reason why a recorded verdict counts no more; none if it still does."""
     intact = seal_intact(record, sealed, keys)
-    case = Sealed(record, intact, current, max_age, now)
+    return stale_of(Sealed(record, intact, current, max_age, now))
+
+
+def stale_of(case: Sealed) -> tuple[Violation, ...]:
+    """The same where the seal has been looked at already."""
     return tuple(violation for check in CHECKS if (violation := check(case)) is not None)
 
 

@@ -44,6 +44,7 @@ class Knowledge:
     ) -> None:
         self._steady = steady
         self._stale_seconds = stale_seconds
+        self._fresh_until = 0.0
         self.namespaces: Store[NamespaceItem] = Store("namespaces")
         self.policies = Policies(self.namespaces)
         self.cluster_policies: Store[PolicyItem] = Store(
@@ -116,6 +117,9 @@ class Knowledge:
             Stale: naming the resource.
         """
         now = self._steady()
+        # What was proven stays proven, so until the oldest proof is too old nothing can be stale.
+        if now <= self._fresh_until:
+            return
         for store in self.stores:
             age = store.staleness_seconds(now)
             if age > self._stale_seconds:
@@ -125,6 +129,8 @@ class Knowledge:
                     f" at most {self._stale_seconds:.0f} s are acceptable",
                     hint="See whether the webhook reaches the API server, then try again.",
                 )
+        oldest = max(store.staleness_seconds(now) for store in self.stores)
+        self._fresh_until = now + self._stale_seconds - oldest
 
 
 async def watch(

@@ -110,6 +110,8 @@ class Answer:
     objections: tuple[Objection, ...] = ()
     vouched: tuple[Vouched, ...] = ()
     policies: tuple[str, ...] = ()
+    checkpoints: frozenset[str] = frozenset()
+    """The names of those that vouch."""
 
     @property
     def outcome(self) -> Outcome:

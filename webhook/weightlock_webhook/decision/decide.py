@@ -13,7 +13,7 @@ never turns a denial into an allowance.
 from collections.abc import Iterator
 
 from weightlock.errors import Refused
-from weightlock.policy.composition import Composition, enforcement_of
+from weightlock.policy.composition import enforcement_of, on_unverified_of
 from weightlock.policy.objects import Policy
 from weightlock.policy.spec import Enforcement, OnUnverified
 from weightlock.reasons import Reason
@@ -61,7 +61,8 @@ def decide(pod: Pod, facts: Facts) -> Answer:
         _reason(objections, vouched),
         tuple(sorted(objections, key=_weight)),
         tuple(vouched),
-        tuple(policy.origin for policy in facts.governance.policies),
+        facts.governance.origins,
+        frozenset(each.checkpoint for each in vouched),
     )
 
 
@@ -86,7 +87,7 @@ def _without_floor(pod: Pod, facts: Facts) -> Iterator[Problem]:
 def _objection(problem: Problem, minds: list[Policy], pod: Pod) -> Objection:
     enforcement = enforcement_of(minds)
     strict = [policy for policy in minds if policy.spec.enforcement is enforcement]
-    response = Composition.of(strict).on_unverified
+    response = on_unverified_of(strict)
     if response is OnUnverified.HOLD and pod.node_name:
         # A pod that names its node passes no scheduler, so nothing could hold it (A17, B28).
         response = OnUnverified.DENY

@@ -11,7 +11,8 @@ from weightlock.verdict.cases import Expected
 from weightlock.verdict.evidence import Evidence
 from weightlock.verdict.judge import judge
 from weightlock.verdict.judgement import Judgement
-from weightlock.verdict.seal import SealKey
+from weightlock.verdict.records import VerdictRecord, record_of
+from weightlock.verdict.seal import SealKey, seal_intact
 from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.storage import Storage
 
@@ -19,6 +20,27 @@ Judge: TypeAlias = Callable[
     [Evidence, Sequence[SignatureRequirements], datetime, Expected], Judgement
 ]
 """The judge, or one that remembers its answers for as long as they hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a checkpoint's status claims, and whether its seal is ours."""
+
+    record: VerdictRecord
+    evidence: Evidence
+    is_intact: bool
+
+
+def recorded_of(checkpoint: Checkpoint, keys: tuple[SealKey, ...]) -> Recorded | None:
+    """What a checkpoint's status claims; None if it claims no passed verification."""
+    record = record_of(checkpoint)
+    if record is None or checkpoint.status is None:
+        return None
+    return Recorded(record, record.evidence, seal_intact(record, checkpoint.status.seal, keys))
+
+
+Recall: TypeAlias = Callable[[Checkpoint, tuple[SealKey, ...]], Recorded | None]
+"""`recorded_of`, or one that remembers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +85,4 @@ class Facts:
     highest_versions: Mapping[str, int] = field(default_factory=dict)
     restored_at: datetime | None = None
     judge: Judge = judge
+    recall: Recall = recorded_of

@@ -4,14 +4,15 @@ Policies change rarely and pods come by the thousand, so whatever depends on pol
 here. Policies that look at volumes alike share one view, and its checks run once for all of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from weightlock.policy.objects import Policy, PolicyKind, policies_governing
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.policy.spec import Enforcement, ReadOnly
-from weightlock.policy.volumes import VolumeAction, Volumes
+from weightlock.policy.volumes import VolumeAction, VolumeFacts, Volumes
+from weightlock_webhook.mounts.sources import CONFIGURATION, EMPTY_DIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,19 @@ class Demand:
 
     policy: Policy
     requirements: SignatureRequirements
+
+    @property
+    def origin(self) -> str:
+        """How messages name the policy."""
+        return self.requirements.origin
+
+
+@dataclass(frozen=True, slots=True)
+class Ageing:
+    """Policies of one view for which verdicts count equally long."""
+
+    max_age: timedelta
+    demands: tuple[Demand, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +45,14 @@ class View:
     """The same without a default: for what no default is about."""
 
     read_only: ReadOnly
-    max_age: timedelta
-    demands: tuple[Demand, ...]
+    ages: tuple[Ageing, ...]
+    policies: tuple[Policy, ...]
+    """The policies that look this way."""
 
     @property
-    def policies(self) -> tuple[Policy, ...]:
-        """The policies that look this way."""
-        return tuple(demand.policy for demand in self.demands)
+    def demands(self) -> Iterator[Demand]:
+        """What each of them demands."""
+        return (demand for ageing in self.ages for demand in ageing.demands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +61,15 @@ class Governance:
 
     policies: tuple[Policy, ...]
     views: tuple[View, ...]
+    origins: tuple[str, ...]
+    """How messages name the policies."""
+
     has_floor: bool
     """Whether an administrator has written any policy; a tenant's does not count (A14)."""
+
+    leaves_plain_pods_alone: bool = False
+    """Whether no rule names scratch space or configuration, so that a pod with nothing else is
+    nobody's business."""
 
     @classmethod
     def of(
@@ -58,11 +80,21 @@ class Governance:
         governing = tuple(
             sorted(policies_governing(known, namespace, labels), key=lambda policy: policy.origin)
         )
+        views = _views(governing)
         return cls(
             governing,
-            _views(governing),
+            views,
+            tuple(policy.origin for policy in governing),
             any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in known),
+            all(map(_leaves_plain_volumes_alone, views)),
         )
+
+
+def _leaves_plain_volumes_alone(view: View) -> bool:
+    return all(
+        view.only_rules.action_for(VolumeFacts(kind)) is VolumeAction.IGNORE
+        for kind in sorted(CONFIGURATION | {EMPTY_DIR})
+    )
 
 
 def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
@@ -73,15 +105,27 @@ def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
             if policy.spec.enforcement is Enforcement.ENFORCE
         )
     )
-    looks: dict[tuple[Volumes, ReadOnly, timedelta], list[Demand]] = {}
+    looks: dict[tuple[Volumes, ReadOnly], list[Demand]] = {}
     for policy in policies:
-        spec = policy.spec
         demand = Demand(policy, _requirements(policy, denied))
-        looks.setdefault((spec.volumes, spec.read_only, spec.max_age), []).append(demand)
+        looks.setdefault((policy.spec.volumes, policy.spec.read_only), []).append(demand)
     return tuple(
-        View(volumes, _only_rules(volumes), read_only, max_age, tuple(demands))
-        for (volumes, read_only, max_age), demands in looks.items()
+        View(
+            volumes,
+            _only_rules(volumes),
+            read_only,
+            _ages(demands),
+            tuple(demand.policy for demand in demands),
+        )
+        for (volumes, read_only), demands in looks.items()
     )
+
+
+def _ages(demands: list[Demand]) -> tuple[Ageing, ...]:
+    found: dict[timedelta, list[Demand]] = {}
+    for demand in demands:
+        found.setdefault(demand.policy.spec.max_age, []).append(demand)
+    return tuple(Ageing(max_age, tuple(each)) for max_age, each in found.items())
 
 
 def _requirements(policy: Policy, denied: frozenset[str]) -> SignatureRequirements:

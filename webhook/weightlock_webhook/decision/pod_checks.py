@@ -65,6 +65,21 @@ def processes_shared(case: Case) -> Iterator[Problem]:
         )
 
 
+def processes_targeted(case: Case) -> Iterator[Problem]:
+    """An ephemeral container that joins another's processes may trace whoever loads the model."""
+    if not case.is_governed:
+        return
+    for container in case.pod.containers:
+        if container.target:
+            yield Problem(
+                Reason.SHARED_PROCESSES,
+                f"targetContainerName: {quoted(container.target)}",
+                "containers that cannot see each other's processes",
+                "Remove targetContainerName; kubectl debug sets it only with --target.",
+                container=container.name,
+            )
+
+
 def privileged(case: Case) -> Iterator[Problem]:
     """Whoever may mount can make a read-only mount writable again."""
     if not case.is_governed:
@@ -126,6 +141,7 @@ POD_CHECKS: Final[tuple[Check, ...]] = (
     on_windows,
     host_processes_visible,
     processes_shared,
+    processes_targeted,
     privileged,
     devices_injected_by_annotation,
     device_class_not_allowed,

@@ -7,14 +7,15 @@
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final, TypeAlias
 
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.reasons import Reason, Verdict, verdict_of
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.evidence import Evidence
-from weightlock.verdict.records import RECORDED_VERDICTS, VerdictRecord, record_of
-from weightlock.verdict.staleness import Current, stale
+from weightlock.verdict.records import RECORDED_VERDICTS, VerdictRecord
+from weightlock.verdict.staleness import Current, Sealed, stale_of
 from weightlock_webhook.decision.answers import Problem, Vouched
 from weightlock_webhook.decision.governance import Demand
 from weightlock_webhook.decision.identity import volume_now
@@ -37,7 +38,7 @@ CONTENT_REASONS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What there is to judge of a checkpoint: alike for every policy of a view."""
+    """What there is to judge of a checkpoint: alike for policies of a view and an age."""
 
     checkpoint: str
     evidence: Evidence
@@ -45,18 +46,23 @@ class Grounds:
     digest: str
 
 
-def grounds_of(checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint]) -> Grounds | Problem:
+def grounds_of(
+    checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint], max_age: timedelta
+) -> Grounds | Problem:
     """What there is to judge, or why nothing of it counts; `rivals` are all that cover the path."""
-    record = record_of(checkpoint)
-    if record is None or checkpoint.status is None:
+    facts = reach.case.facts
+    recorded = facts.recall(checkpoint, facts.seal_keys)
+    if recorded is None:
         return _without_record(checkpoint, reach)
-    violations = stale(
-        record,
-        checkpoint.status.seal,
-        reach.case.facts.seal_keys,
-        _current(checkpoint, reach),
-        max_age=reach.case.view.max_age,
-        now=reach.case.facts.now,
+    record = recorded.record
+    violations = stale_of(
+        Sealed(
+            record,
+            recorded.is_intact,
+            _current(checkpoint, reach),
+            max_age,
+            facts.now,
+        )
     )
     if violations:
         first = violations[0]
@@ -66,11 +72,10 @@ def grounds_of(checkpoint: Checkpoint, reach: Reach, rivals: list[Checkpoint]) -
     if contradiction is not None:
         return _failed(contradiction, reach)
     model = record.model.name if record.model else ""
-    floor = reach.case.facts.highest_versions.get(model, 0)
     return Grounds(
         checkpoint.metadata.name,
-        record.evidence,
-        Expected(checkpoint.spec.model_name, floor),
+        recorded.evidence,
+        Expected(checkpoint.spec.model_name, facts.highest_versions.get(model, 0)),
         str(record.digest) if record.digest else "",
     )
 
@@ -88,10 +93,10 @@ def standing(grounds: Grounds | Problem, demand: Demand, reach: Reach) -> Found:
         volume=reach.mount.volume,
         path=reach.path,
         checkpoint=grounds.checkpoint,
-        policy=demand.policy.origin,
+        policy=demand.origin,
         digest=grounds.digest,
         authorities=judgement.authorities,
-        is_classical_only=judgement.verdict is not Verdict.VERIFIED,
+        is_classical_only=judgement.reason is not Reason.VERIFIED,
     )
 
 

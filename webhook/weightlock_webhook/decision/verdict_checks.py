@@ -56,10 +56,11 @@ def _verdict(reach: Reach) -> Iterator[tuple[Found, tuple[Policy, ...]]]:
     if problem is not None:
         yield problem, reach.case.view.policies
         return
-    grounds = [grounds_of(each, reach, covering) for each in covering]
-    for demand in reach.case.view.demands:
-        found = [standing(each, demand, reach) for each in grounds]
-        yield _best(found, reach, covering), (demand.policy,)
+    for ageing in reach.case.view.ages:
+        grounds = [grounds_of(each, reach, covering, ageing.max_age) for each in covering]
+        for demand in ageing.demands:
+            found = [standing(each, demand, reach) for each in grounds]
+            yield _best(found, reach, covering), (demand.policy,)
 
 
 def _best(found: list[Found], reach: Reach, covering: list[Checkpoint]) -> Found:

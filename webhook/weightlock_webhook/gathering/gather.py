@@ -1,4 +1,7 @@
-"""The facts about one pod.
+"""The facts about one pod, in two steps: what they rest on, and what follows from it.
+
+`Ground` holds the very objects that the cache or a live read gave, so two equal grounds make equal
+facts, and comparing them costs next to nothing.
 
 1. the policies that govern its namespace, as they were last heard of
 2. each claim that it names, with the volume behind it if the two point at each other (A28)
@@ -11,10 +14,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from weightlock.policy.volumes import VolumeFacts
+from weightlock.verdict.seal import SealKey
 from weightlock_webhook.cache.knowledge import Knowledge
-from weightlock_webhook.decision.facts import Allowances, Facts, Judge
+from weightlock_webhook.cache.objects import CheckpointItem
+from weightlock_webhook.decision.facts import Allowances, Facts, Judge, Recall
+from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.governing import facts_of
 from weightlock_webhook.decision.storage import HOST_BACKED, Claim, Storage
 from weightlock_webhook.gathering.lookups import Lookup
@@ -22,7 +29,7 @@ from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.pods import Pod, Volume
 from weightlock_webhook.mounts.sources import NFS
 
-_WRITTEN_BY_PATH = HOST_BACKED | {NFS}
+_WRITTEN_BY_PATH: Final = HOST_BACKED | {NFS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,51 +45,90 @@ class Subject:
     uid: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Everything that the facts about one pod rest on, except the time.
+
+    A pod without storage rests on the policies alone.
+    """
+
+    governance: Governance
+    checkpoints: tuple[CheckpointItem, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    ephemeral: tuple[tuple[str, Claim], ...] = ()
+    twins: frozenset[str] = frozenset()
+    written: tuple[tuple[str, datetime], ...] = ()
+    seal_keys: tuple[SealKey, ...] = ()
+    highest_versions: Mapping[str, int] | None = None
+    restored_at: datetime | None = None
+
+
 class Gathering:
     """Gathers facts from what is known."""
 
-    def __init__(self, knowledge: Knowledge, allowances: Allowances, judge: Judge) -> None:
+    def __init__(
+        self, knowledge: Knowledge, allowances: Allowances, judge: Judge, recall: Recall
+    ) -> None:
         self._knowledge = knowledge
         self._allowances = allowances
         self._judge = judge
+        self._recall = recall
 
-    def facts(self, subject: Subject, lookup: Lookup, now: datetime) -> Facts:
-        """Everything that the decision about a pod rests on.
+    def ground(self, subject: Subject, lookup: Lookup) -> Ground:
+        """What the facts about a pod rest on.
 
         Raises:
             WeightlockError: if any of it cannot be told.
         """
-        knowledge, namespace = self._knowledge, subject.namespace
-        claims = {
-            claim.name: claim
-            for volume in subject.pod.volumes
-            if isinstance(volume.source, sources.ClaimSource)
-            and (claim := self._claim(namespace, volume.source.claim, lookup)) is not None
-        }
-        ephemeral = dict(self._ephemeral(subject, lookup))
-        return Facts(
-            namespace,
-            knowledge.policies.governing(namespace),
-            knowledge.checkpoint_index.read(
-                {
-                    item.metadata.key: item
-                    for volume in subject.pod.volumes
-                    for item in lookup.checkpoints(namespace, volume.source)
-                }.values()
-            ),
-            Storage(
-                claims,
-                ephemeral,
-                self._twins({**claims, **ephemeral}),
-                dict(self._written(subject.pod)),
-            ),
+        knowledge, pod = self._knowledge, subject.pod
+        governance = knowledge.policies.governing(subject.namespace)
+        if not pod.has_storage:
+            return Ground(governance)
+        claims = tuple(self._claims(subject, lookup))
+        ephemeral = tuple(self._ephemeral(subject, lookup)) if subject.uid else ()
+        return Ground(
+            governance,
+            _checkpoints(subject, lookup),
+            claims,
+            ephemeral,
+            self._twins(claims, ephemeral),
+            tuple(self._written(pod)),
             knowledge.seal_keys.keys,
+            knowledge.versions.highest,
+            knowledge.restores.restored_at,
+        )
+
+    def facts(self, subject: Subject, ground: Ground, now: datetime) -> Facts:
+        """What the decision about a pod rests on at an instant."""
+        return Facts(
+            subject.namespace,
+            ground.governance,
+            self._knowledge.checkpoint_index.read(ground.checkpoints),
+            Storage(
+                {claim.name: claim for claim in ground.claims},
+                dict(ground.ephemeral),
+                ground.twins,
+                dict(ground.written),
+            ),
+            ground.seal_keys,
             now,
             self._allowances,
-            highest_versions=knowledge.versions.highest,
-            restored_at=knowledge.restores.restored_at,
+            highest_versions=ground.highest_versions or {},
+            restored_at=ground.restored_at,
             judge=self._judge,
+            recall=self._recall,
         )
+
+    def _claims(self, subject: Subject, lookup: Lookup) -> Iterator[Claim]:
+        names = dict.fromkeys(
+            volume.source.claim
+            for volume in subject.pod.volumes
+            if isinstance(volume.source, sources.ClaimSource)
+        )
+        for name in names:
+            claim = self._claim(subject.namespace, name, lookup)
+            if claim is not None:
+                yield claim
 
     def _claim(self, namespace: str, name: str, lookup: Lookup) -> Claim | None:
         item = lookup.claim((namespace, name))
@@ -97,7 +143,7 @@ class Gathering:
 
     def _ephemeral(self, subject: Subject, lookup: Lookup) -> Iterator[tuple[str, Claim]]:
         for volume in subject.pod.volumes:
-            if not isinstance(volume.source, sources.ClaimTemplateSource) or not subject.uid:
+            if not isinstance(volume.source, sources.ClaimTemplateSource):
                 continue
             name = ephemeral_claim_of(subject, volume)
             item = lookup.claim((subject.namespace, name))
@@ -108,9 +154,15 @@ class Gathering:
                 if claim is not None:
                     yield volume.name, claim
 
-    def _twins(self, claims: Mapping[str, Claim]) -> frozenset[str]:
+    def _twins(
+        self, claims: tuple[Claim, ...], ephemeral: tuple[tuple[str, Claim], ...]
+    ) -> frozenset[str]:
         index = self._knowledge.volume_index
-        backings = (claim.backing for claim in claims.values() if claim.backing)
+        backings = (
+            claim.backing
+            for claim in (*claims, *(claim for _, claim in ephemeral))
+            if claim.backing
+        )
         return frozenset(each.name for each in backings if index.has_writable_twin(each))
 
     def _written(self, pod: Pod) -> Iterator[tuple[str, datetime]]:
@@ -124,6 +176,15 @@ class Gathering:
 def ephemeral_claim_of(subject: Subject, volume: Volume) -> str:
     """The claim that is made for a generic ephemeral volume of a pod."""
     return f"{subject.name}-{volume.name}"
+
+
+def _checkpoints(subject: Subject, lookup: Lookup) -> tuple[CheckpointItem, ...]:
+    found = {
+        item.metadata.key: item
+        for volume in subject.pod.volumes
+        for item in lookup.checkpoints(subject.namespace, volume.source)
+    }
+    return tuple(found.values())
 
 
 def _described(volume: Volume) -> VolumeFacts | None:

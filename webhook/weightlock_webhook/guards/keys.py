@@ -1,6 +1,5 @@
 """Labels, annotations and finalizers under our prefixes: which of them a request changes."""
 
-from collections.abc import Iterator, Mapping
 from typing import Final
 
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL, PREFIX, VERIFICATION_LABEL
@@ -23,10 +22,15 @@ def changed_keys(before: Metadata | None, after: Metadata, *prefixes: str) -> tu
     """Labels and annotations under the prefixes that are added, changed or gone; sorted."""
     known = before or Metadata()
     found = {
-        *_changed(known.labels, after.labels),
-        *_changed(known.annotations, after.annotations),
+        key
+        for old, new in (
+            (known.labels or {}, after.labels or {}),
+            (known.annotations or {}, after.annotations or {}),
+        )
+        for key in (*old, *new)
+        if key.startswith(prefixes or PREFIX) and old.get(key) != new.get(key)
     }
-    return tuple(sorted(key for key in found if key.startswith(prefixes or PREFIX)))
+    return tuple(sorted(found))
 
 
 def added_finalizers(before: Metadata | None, after: Metadata, *prefixes: str) -> tuple[str, ...]:
@@ -34,10 +38,3 @@ def added_finalizers(before: Metadata | None, after: Metadata, *prefixes: str) -
     known = (before or Metadata()).finalizers or ()
     found = set(after.finalizers or ()) - set(known)
     return tuple(sorted(name for name in found if name.startswith(prefixes)))
-
-
-def _changed(before: Mapping[str, str] | None, after: Mapping[str, str] | None) -> Iterator[str]:
-    old, new = before or {}, after or {}
-    for key in old.keys() | new.keys():
-        if old.get(key) != new.get(key):
-            yield key

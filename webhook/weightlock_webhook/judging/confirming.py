@@ -1,9 +1,8 @@
 """No yes without a live look at what it hangs on (A28, A38).
 
-1. the watches are alive, so that what is not read live is at most seconds old
-2. the policies are those that the API server has now
-3. every claim of the pod, its volume, and each checkpoint that vouches are read, all at once
-4. the decision is made by what was read; whatever the new answer hangs on is read too, until
+1. the policies are those that the API server has now
+2. every claim of the pod, its volume, and each checkpoint that vouches are read, all at once
+3. the decision is made by what was read; whatever the new answer hangs on is read too, until
    nothing is new
 
 Whatever cannot be read in time is a denial. A no is never turned around here, except by `look`: a
@@ -11,9 +10,8 @@ checkpoint that was verified a moment ago may not have reached the cache of this
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final, TypeVar
 
 from weightlock_webhook.cache.checkpoints import key_of, key_of_volume
@@ -22,10 +20,10 @@ from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.objects import CheckpointItem, Item, Key
 from weightlock_webhook.cache.store import is_same
 from weightlock_webhook.decision.answers import Answer, Outcome
-from weightlock_webhook.decision.decide import decide
-from weightlock_webhook.gathering.gather import Gathering, Subject, ephemeral_claim_of
+from weightlock_webhook.gathering.gather import Subject, ephemeral_claim_of
 from weightlock_webhook.gathering.lookups import Cached, Live
-from weightlock_webhook.live.reads import LOOK_SECONDS, LiveReads
+from weightlock_webhook.judging.deciding import Deciding
+from weightlock_webhook.live.reads import LOOK_SECONDS, LiveReads, Read, arrived
 from weightlock_webhook.mounts import sources
 
 MOST_ROUNDS: Final = 8
@@ -43,7 +41,6 @@ CONFIRMED: Final = frozenset({Outcome.ALLOW, Outcome.INJECT})
 
 _POLL_SECONDS: Final = 0.01
 
-_Name = TypeVar("_Name")
 _Found = TypeVar("_Found", bound=Item)
 
 
@@ -62,17 +59,10 @@ class Wanted:
 class Confirming:
     """Holds answers against the API server."""
 
-    def __init__(
-        self,
-        knowledge: Knowledge,
-        gathering: Gathering,
-        reads: LiveReads,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, knowledge: Knowledge, deciding: Deciding, reads: LiveReads) -> None:
         self._knowledge = knowledge
-        self._gathering = gathering
+        self._deciding = deciding
         self._reads = reads
-        self._clock = clock
         self._cached = Cached(knowledge)
 
     async def confirm(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
@@ -84,18 +74,20 @@ class Confirming:
         Raises:
             WeightlockError: if it cannot be confirmed by the deadline.
         """
-        await self._expect_policies(subject.namespace, deadline)
-        read, decided_at = Live(self._cached), None
+        self._reads.policies(subject.namespace)  # on its way while the objects are read
+        read = Live(self._cached)
+        wanted = _wanted(subject, answer, read)
         for _ in range(MOST_ROUNDS):
-            wanted = _wanted(subject, answer, read)
-            if wanted:
-                read, decided_at = await self._read(wanted, read, deadline), None
-                continue
-            if decided_at == self._knowledge.version:
+            while wanted:
+                read = await self._read(wanted, read, deadline)
+                wanted = _wanted(subject, answer, read)
+            await self._expect_policies(subject.namespace, deadline)
+            # Nothing is awaited from here on, so nothing can arrive and not be looked at.
+            before, answer = answer, self._deciding.answer(subject, read)
+            if answer is before or answer.outcome not in CONFIRMED:
                 return answer
-            decided_at = self._knowledge.version
-            answer = decide(subject.pod, self._gathering.facts(subject, read, self._clock()))
-            if answer.outcome not in CONFIRMED:
+            wanted = _wanted(subject, answer, read)
+            if not wanted:
                 return answer
         raise Stale("what the pod mounts changes while it is looked at", hint="Try again.")
 
@@ -106,15 +98,14 @@ class Confirming:
         """
         before = Live(self._cached)
         wanted = replace(
-            _wanted(subject, answer, before),
-            checkpoints=frozenset(self._known(subject)),
+            _wanted(subject, answer, before), checkpoints=frozenset(self._known(subject))
         )
-        read = await self._read(wanted, before, deadline, LOOK_SECONDS)
+        read = await self._read(wanted, before, deadline, max_age_seconds=LOOK_SECONDS)
         listed = await self._listed(subject, read, deadline)
         if not listed and not _differs(wanted, before, read):
             return answer
         read = replace(read, read_checkpoints={**listed, **read.read_checkpoints})
-        return decide(subject.pod, self._gathering.facts(subject, read, self._clock()))
+        return self._deciding.answer(subject, read)
 
     def _known(self, subject: Subject) -> Iterator[Key]:
         for volume in subject.pod.volumes:
@@ -134,44 +125,56 @@ class Confirming:
         }
         if not unknown:
             return {}
-        items = await self._reads.checkpoints(subject.namespace, deadline)
-        found = [item for item in items if key_of(item) in unknown]
+        reading = self._reads.checkpoints(subject.namespace)
+        await arrived((reading,), deadline)
+        found = [item for item in reading.result() if key_of(item) in unknown]
         return {item.metadata.key: item for item in found[:MOST_LOOKED_AT]}
 
     async def _expect_policies(self, namespace: str, deadline: float) -> None:
-        """(2)."""
-        live = await self._reads.policies(namespace, deadline)
-        give_up = min(deadline, asyncio.get_running_loop().time() + CATCH_UP_SECONDS)
-        while live != self._knowledge.policies.identities(namespace):
-            if asyncio.get_running_loop().time() >= give_up:
+        """(1)."""
+        loop = asyncio.get_running_loop()
+        give_up = min(deadline, loop.time() + CATCH_UP_SECONDS)
+        while True:
+            reads = self._reads.policies(namespace)
+            await arrived(reads, deadline)
+            live = reads[0].result() | reads[1].result()
+            if live == self._knowledge.policies.identities(namespace):
+                return
+            if loop.time() >= give_up:
                 raise Stale("the policies have just changed", hint="Try again.")
             await asyncio.sleep(_POLL_SECONDS)
-            live = await self._reads.policies(namespace, deadline)
 
     async def _read(
-        self, wanted: Wanted, read: Live, deadline: float, max_age: float = 0.0
+        self, wanted: Wanted, read: Live, deadline: float, *, max_age_seconds: float = 0.0
     ) -> Live:
-        """(3)."""
-        reads = self._reads
-        claims, volumes, checkpoints = await asyncio.gather(
-            _all(wanted.claims, lambda key: reads.claim(key, deadline, max_age)),
-            _all(wanted.volumes, lambda name: reads.volume(name, deadline, max_age)),
-            _all(wanted.checkpoints, lambda key: reads.checkpoint(key, deadline, max_age)),
-        )
+        """(2)."""
+        claims = {key: self._reads.claim(key, max_age_seconds) for key in wanted.claims}
+        volumes = {name: self._reads.volume(name, max_age_seconds) for name in wanted.volumes}
+        checkpoints = {
+            key: self._reads.checkpoint(key, max_age_seconds) for key in wanted.checkpoints
+        }
+        await arrived((*claims.values(), *volumes.values(), *checkpoints.values()), deadline)
+        cached = self._cached
         return Live(
-            self._cached,
-            {**read.claims, **claims},
-            {**read.volumes, **volumes},
-            {**read.read_checkpoints, **checkpoints},
+            cached,
+            {**read.claims, **{key: _found(it, cached.claim(key)) for key, it in claims.items()}},
+            {
+                **read.volumes,
+                **{key: _found(it, cached.volume(key)) for key, it in volumes.items()},
+            },
+            {
+                **read.read_checkpoints,
+                **{key: _found(it, cached.checkpoint(key)) for key, it in checkpoints.items()},
+            },
         )
 
 
-async def _all(
-    names: frozenset[_Name], read: Callable[[_Name], Awaitable[_Found | None]]
-) -> Mapping[_Name, _Found | None]:
-    ordered = tuple(names)
-    found = await asyncio.gather(*(read(name) for name in ordered))
-    return dict(zip(ordered, found, strict=True))
+def _found(reading: Read, known: _Found | None) -> _Found | None:
+    """What was read; as the very object that the cache has, where that is no other."""
+    found: _Found | None = reading.result()
+    if known is not None and found is not None and is_same(known, found):
+        return known
+    return found
 
 
 def _wanted(subject: Subject, answer: Answer, read: Live) -> Wanted:
@@ -179,11 +182,11 @@ def _wanted(subject: Subject, answer: Answer, read: Live) -> Wanted:
     claims = frozenset(_claims(subject))
     items = [item for key in claims if (item := read.claim(key)) is not None]
     volumes = frozenset(item.spec.volumeName for item in items if item.spec.volumeName)
-    vouching = frozenset((subject.namespace, each.checkpoint) for each in answer.vouched)
+    vouching = {(subject.namespace, name) for name in answer.checkpoints}
     return Wanted(
         claims - read.claims.keys(),
         volumes - read.volumes.keys(),
-        vouching - read.read_checkpoints.keys(),
+        frozenset(vouching - read.read_checkpoints.keys()),
     )
 
 
@@ -197,15 +200,8 @@ def _claims(subject: Subject) -> Iterator[Key]:
 
 def _differs(wanted: Wanted, before: Live, after: Live) -> bool:
     """Whether a read found anything but what the cache said."""
-    pairs: list[tuple[Item | None, Item | None]] = [
-        *((before.claim(key), after.claims[key]) for key in wanted.claims),
-        *((before.volume(name), after.volumes[name]) for name in wanted.volumes),
-        *((before.checkpoint(key), after.read_checkpoints[key]) for key in wanted.checkpoints),
-    ]
-    return any(not _equal(*pair) for pair in pairs)
-
-
-def _equal(one: Item | None, other: Item | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return is_same(one, other)
+    return not (
+        all(before.claim(key) is after.claims[key] for key in wanted.claims)
+        and all(before.volume(name) is after.volumes[name] for name in wanted.volumes)
+        and all(before.checkpoint(key) is after.read_checkpoints[key] for key in wanted.checkpoints)
+    )

@@ -1,7 +1,7 @@
 """Answers about pods, as the server asks for them (weightlock_webhook.reviews.collaborators).
 
-1. a pod that cannot be read is refused
-2. exempt namespaces are not judged, whatever is known: they must work when nothing else does (A30)
+1. exempt namespaces are not judged, whatever is known: they must work when nothing else does (A30)
+2. a pod that cannot be read is refused
 3. nothing is decided by watches that are dead
 4. the decision, by what is known
 5. a pod that waits for a verdict gets one look at what the cache may have missed
@@ -9,20 +9,19 @@
 7. what still waits for a verdict asks for one, unless this is a dry run (B07)
 """
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Protocol
 
 from weightlock.errors import Refused
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.decision.answers import Answer, Outcome, Problem
-from weightlock_webhook.decision.decide import decide, unreadable
+from weightlock_webhook.decision.decide import unreadable
 from weightlock_webhook.decision.facts import Allowances
-from weightlock_webhook.gathering.gather import Gathering, Subject
+from weightlock_webhook.gathering.gather import Subject
 from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.judging.confirming import CONFIRMED
-from weightlock_webhook.mounts.pods import pod_of
+from weightlock_webhook.judging.deciding import Deciding
+from weightlock_webhook.judging.pods import Pods
 from weightlock_webhook.reviews.collaborators import PodQuestion
 
 
@@ -52,19 +51,27 @@ class Judging:
     def __init__(
         self,
         knowledge: Knowledge,
-        gathering: Gathering,
+        deciding: Deciding,
         confirmation: Confirmation,
         requests: Requests,
-        clock: Callable[[], datetime],
         allowances: Allowances,
     ) -> None:
         self._knowledge = knowledge
-        self._gathering = gathering
+        self._deciding = deciding
         self._confirmation = confirmation
         self._requests = requests
-        self._clock = clock
         self._allowances = allowances
         self._cached = Cached(knowledge)
+        self._pods = Pods()
+
+    def leaves_alone(self, namespace: str) -> bool:
+        """Whether nobody there minds pods that hold only scratch space and configuration.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        self._knowledge.expect_fresh()
+        return self._knowledge.policies.governing(namespace).leaves_plain_pods_alone
 
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         """The decision; a positive one rests on live reads of what identity hangs on.
@@ -75,32 +82,24 @@ class Judging:
         if question.namespace in self._allowances.exempt_namespaces:
             return Answer(Reason.NOT_GOVERNED)
         try:
-            subject = subject_of(question)
+            pod = self._pods.read(question)
         except Refused as refused:
             return unreadable(refused)
+        uid = question.metadata.get("uid")
+        subject = Subject(
+            pod, question.namespace, question.name, uid if isinstance(uid, str) else ""
+        )
         self._knowledge.expect_fresh()
-        facts = self._gathering.facts(subject, self._cached, self._clock())
-        answer = decide(subject.pod, facts)
-        if _waits(answer, question):
+        answer = self._deciding.answer(subject, self._cached)
+        if answer.objections and _waits(answer, question):
             answer = await self._confirmation.look(subject, answer, deadline)
-        if answer.outcome in CONFIRMED and subject.pod.has_storage:
+        if pod.has_storage and answer.outcome in CONFIRMED:
             answer = await self._confirmation.confirm(subject, answer, deadline)
-        if not question.dry_run:
+        if answer.objections and not question.dry_run:
             for problem in answer.refusals:
                 if problem.awaits_verdict:
                     self._requests.ask(subject, problem)
         return answer
-
-
-def subject_of(question: PodQuestion) -> Subject:
-    """The pod of a question.
-
-    Raises:
-        Refused: for a pod that the API server would not have sent.
-    """
-    pod = pod_of(question.metadata, question.spec)
-    uid = question.metadata.get("uid")
-    return Subject(pod, question.namespace, question.name, uid if isinstance(uid, str) else "")
 
 
 def _waits(answer: Answer, question: PodQuestion) -> bool:

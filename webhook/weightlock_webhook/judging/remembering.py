@@ -1,29 +1,42 @@
-"""A judge that remembers its answers for as long as they hold.
+"""What is found out about a checkpoint once, and not again for every pod that mounts it.
 
 The recorded signatures of a checkpoint are judged under the same policy for every pod that mounts
 it. The answer depends on the time only where a key begins or ends to count, or where a tolerance
 ends, so between two such instants it is the same, and never longer (A23).
+
+Laws: answers as `judge` and `recorded_of` do, at every instant and in whatever order one asks.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.evidence import Evidence
 from weightlock.verdict.judge import judge
 from weightlock.verdict.judgement import Judgement
+from weightlock.verdict.seal import SealKey
+from weightlock_webhook.decision.facts import Recorded, recorded_of
+from weightlock_webhook.judging.turns import turns_of_requirements
 
-MOST_JUDGEMENTS: Final = 100_000
-"""About 10,000 checkpoints under 10 policies; each takes some hundred bytes."""
+MOST_JUDGEMENTS: Final = 50_000
+"""About 2,500 checkpoints under 20 policies; each takes some hundred bytes."""
+
+MOST_RECORDS: Final = 4096
+
+# What is remembered is found by identity: policies and checkpoints are read once, and comparing
+# them would cost more than judging. Each entry holds on to what it was found by, so that nothing
+# else can get its identity.
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
+class _Judged:
     judgement: Judgement
+    evidence: Evidence
     requirements: tuple[SignatureRequirements, ...]
     since: datetime
     until: datetime | None
@@ -33,10 +46,10 @@ class _Remembered:
 
 
 class RememberingJudge:
-    """Law: answers as `judge` does, at every instant and in whatever order it is asked."""
+    """Remembers judgements."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
+        self._known: OrderedDict[tuple[object, ...], _Judged] = OrderedDict()
 
     def __call__(
         self,
@@ -46,29 +59,46 @@ class RememberingJudge:
         expected: Expected,
     ) -> Judgement:
         """The judgement, from memory if it has been reached and still holds."""
-        # By identity: policies are read once, and comparing them would cost more than judging. The
-        # entry holds on to them, so that no other can get their identity.
-        key = (evidence, expected, *map(id, requirements))
+        key = (
+            id(evidence),
+            expected.model_name,
+            expected.version_floor,
+            expected.root,
+            *map(id, requirements),
+        )
         known = self._known.get(key)
         if known is not None and known.holds(now):
-            self._known.move_to_end(key)
             return known.judgement
         kept = tuple(requirements)
         judgement = judge(evidence, kept, now, expected)
-        until = min((each for each in _turns(kept) if each > now), default=None)
-        self._known[key] = _Remembered(judgement, kept, now, until)
+        turns = (each for requirement in kept for each in turns_of_requirements(requirement))
+        until = min((each for each in turns if each > now), default=None)
+        self._known[key] = _Judged(judgement, evidence, kept, now, until)
         if len(self._known) > MOST_JUDGEMENTS:
             self._known.popitem(last=False)
         return judgement
 
 
-def _turns(requirements: Sequence[SignatureRequirements]) -> Iterator[datetime]:
-    """Every instant at which the answer may change."""
-    for requirement in requirements:
-        signatures = requirement.signatures
-        if signatures.classical.sunset is not None:
-            yield signatures.classical.sunset
-        for authority in signatures.authorities:
-            yield from (
-                each for each in (authority.not_before, authority.not_after) if each is not None
-            )
+@dataclass(frozen=True, slots=True)
+class _Recalled:
+    checkpoint: Checkpoint
+    keys: tuple[SealKey, ...]
+    recorded: Recorded | None
+
+
+class RememberingRecords:
+    """Remembers whose seals are intact."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, _Recalled] = OrderedDict()
+
+    def __call__(self, checkpoint: Checkpoint, keys: tuple[SealKey, ...]) -> Recorded | None:
+        """What a checkpoint's status claims; None if it claims no passed verification."""
+        known = self._known.get(id(checkpoint))
+        if known is not None and known.checkpoint is checkpoint and known.keys is keys:
+            return known.recorded
+        recorded = recorded_of(checkpoint, keys)
+        self._known[id(checkpoint)] = _Recalled(checkpoint, keys, recorded)
+        if len(self._known) > MOST_RECORDS:
+            self._known.popitem(last=False)
+        return recorded

@@ -1,28 +1,18 @@
 """What is read live, typed as the cache types it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from weightlock_webhook.cache import resources
 from weightlock_webhook.cache.errors import Unreachable
-from weightlock_webhook.cache.objects import (
-    CheckpointItem,
-    ClaimItem,
-    Item,
-    Key,
-    NamespaceItem,
-    Page,
-    VolumeItem,
-)
+from weightlock_webhook.cache.objects import CheckpointItem, ClaimItem, Item, Key, Page, VolumeItem
 from weightlock_webhook.cache.policies import Identity, identity_of
 from weightlock_webhook.live.sharing import SharedReads
-from weightlock_webhook.reviews.collaborators import Cluster, Reply
-
-_Item = TypeVar("_Item", bound=Item)
+from weightlock_webhook.reviews.collaborators import Cluster
 
 READ_SECONDS: Final = 3.0
 """After which a read is given up, below the webhook's own deadline."""
@@ -36,6 +26,15 @@ LOOK_SECONDS: Final = 0.5
 
 MOST_LISTED: Final = 500
 
+Read: TypeAlias = "asyncio.Future[Any]"
+"""A read that is under way, or done."""
+
+_CLAIM: Final = msgspec.json.Decoder(ClaimItem)
+_VOLUME: Final = msgspec.json.Decoder(VolumeItem)
+_CHECKPOINT: Final = msgspec.json.Decoder(CheckpointItem)
+_POLICIES: Final = msgspec.json.Decoder(Page[Item])
+_CHECKPOINTS: Final = msgspec.json.Decoder(Page[CheckpointItem])
+
 
 class LiveReads:
     """Reads of single objects, shared between pods that ask at the same time.
@@ -48,82 +47,93 @@ class LiveReads:
     ) -> None:
         self._cluster = cluster
         self._observed = observed
-        self._shared: SharedReads[Reply] = SharedReads(self._fetch)
-        self._claims = msgspec.json.Decoder(ClaimItem)
-        self._volumes = msgspec.json.Decoder(VolumeItem)
-        self._checkpoints = msgspec.json.Decoder(CheckpointItem)
-        self._namespaces = msgspec.json.Decoder(NamespaceItem)
-        self._pages = msgspec.json.Decoder(Page[Item])
-        self._checkpoint_pages = msgspec.json.Decoder(Page[CheckpointItem])
+        self._shared: SharedReads[Any] = SharedReads()
 
-    async def claim(self, key: Key, deadline: float, max_age: float = 0.0) -> ClaimItem | None:
-        """A claim; None if there is none."""
+    def claim(self, key: Key, max_age_seconds: float = 0.0) -> Read:
+        """A ClaimItem; None if there is none."""
         path = f"/api/v1/namespaces/{key[0]}/persistentvolumeclaims/{key[1]}"
-        return await self._one(path, self._claims, deadline, max_age)
+        return self._shared.begin(path, lambda: self._one(path, _CLAIM), max_age_seconds)
 
-    async def volume(self, name: str, deadline: float, max_age: float = 0.0) -> VolumeItem | None:
-        """A persistent volume; None if there is none."""
+    def volume(self, name: str, max_age_seconds: float = 0.0) -> Read:
+        """A VolumeItem; None if there is none."""
         path = f"/api/v1/persistentvolumes/{name}"
-        return await self._one(path, self._volumes, deadline, max_age)
+        return self._shared.begin(path, lambda: self._one(path, _VOLUME), max_age_seconds)
 
-    async def checkpoint(
-        self, key: Key, deadline: float, max_age: float = 0.0
-    ) -> CheckpointItem | None:
-        """A checkpoint; None if there is none."""
+    def checkpoint(self, key: Key, max_age_seconds: float = 0.0) -> Read:
+        """A CheckpointItem; None if there is none."""
         path = f"{resources.GROUP_PATH}/namespaces/{key[0]}/{resources.CHECKPOINTS}/{key[1]}"
-        return await self._one(path, self._checkpoints, deadline, max_age)
+        return self._shared.begin(path, lambda: self._one(path, _CHECKPOINT), max_age_seconds)
 
-    async def checkpoints(self, namespace: str, deadline: float) -> list[CheckpointItem]:
-        """The checkpoints of a namespace, as they were a moment ago; so many of them at most."""
-        path = f"{resources.GROUP_PATH}/namespaces/{namespace}/{resources.CHECKPOINTS}"
-        reply = await self._shared.read(
-            f"{path}?limit={MOST_LISTED}", deadline=deadline, max_age_seconds=LOOK_SECONDS
+    def checkpoints(self, namespace: str) -> Read:
+        """A list of CheckpointItem, as they were a moment ago; so many of them at most."""
+        path = (
+            f"{resources.GROUP_PATH}/namespaces/{namespace}/{resources.CHECKPOINTS}"
+            f"?limit={MOST_LISTED}"
         )
-        return list(_decoded(reply, self._checkpoint_pages).items or ())
+        return self._shared.begin(path, lambda: self._listed(path), LOOK_SECONDS)
 
-    async def policies(self, namespace: str, deadline: float) -> frozenset[Identity]:
-        """Which policies there are that may govern a namespace, and which state of each."""
-        pages = await asyncio.gather(
-            self._versions(f"{resources.GROUP_PATH}/{resources.CLUSTER_POLICIES}", deadline),
-            self._versions(
-                f"{resources.GROUP_PATH}/namespaces/{namespace}/{resources.POLICIES}", deadline
-            ),
+    def policies(self, namespace: str) -> tuple[Read, Read]:
+        """Which cluster policies there are, and which of the namespace: sets of identities."""
+        of_cluster = f"{resources.GROUP_PATH}/{resources.CLUSTER_POLICIES}"
+        own = f"{resources.GROUP_PATH}/namespaces/{namespace}/{resources.POLICIES}"
+        begin = self._shared.begin
+        return (
+            begin(of_cluster, lambda: self._identities(of_cluster), POLICIES_SECONDS),
+            begin(own, lambda: self._identities(own), POLICIES_SECONDS),
         )
-        return frozenset().union(*pages)
 
-    async def _versions(self, path: str, deadline: float) -> frozenset[Identity]:
-        reply = await self._shared.read(path, deadline=deadline, max_age_seconds=POLICIES_SECONDS)
-        items = _decoded(reply, self._pages).items or ()
-        return frozenset(identity_of(item) for item in items)
+    async def _one(self, path: str, decoder: Any) -> Any:
+        body = await self._body(path)
+        return None if body is None else _decoded(body, decoder)
 
-    async def _one(
-        self, path: str, decoder: msgspec.json.Decoder[_Item], deadline: float, max_age: float
-    ) -> _Item | None:
-        reply = await self._shared.read(path, deadline=deadline, max_age_seconds=max_age)
-        return None if reply.status == HTTPStatus.NOT_FOUND else _decoded(reply, decoder)
+    async def _listed(self, path: str) -> list[CheckpointItem]:
+        return list((await self._page(path, _CHECKPOINTS)).items or ())
 
-    async def _fetch(self, path: str) -> Reply:
+    async def _identities(self, path: str) -> frozenset[Identity]:
+        return frozenset(map(identity_of, (await self._page(path, _POLICIES)).items or ()))
+
+    async def _page(self, path: str, decoder: Any) -> Any:
+        body = await self._body(path)
+        if body is None:
+            raise Unreachable("the API server has no such list")
+        return _decoded(body, decoder)
+
+    async def _body(self, path: str) -> bytes | None:
         """One GET. Without a resource version it is answered from etcd, not from a watch cache."""
+        deadline = asyncio.get_running_loop().time() + READ_SECONDS
         resource = _resource_of(path)
         try:
-            deadline = asyncio.get_running_loop().time() + READ_SECONDS
             reply = await self._cluster.call("GET", path, deadline=deadline)
         except BaseException:
             self._observed(resource, "error")
             raise
-        self._observed(resource, "found" if reply.status == HTTPStatus.OK else str(reply.status))
-        return reply
+        self._observed(resource, _result(reply.status))
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return None
+        if reply.status != HTTPStatus.OK:
+            raise Unreachable(f"the API server answered a read with {reply.status}")
+        return reply.body
 
 
-_Decoded = TypeVar("_Decoded")
+async def arrived(reads: Iterable[Read], deadline: float) -> None:
+    """Wait until all of them are done; whoever gives up takes nothing from others who wait.
+
+    Raises:
+        Unreachable: if one of them was not by the deadline.
+    """
+    waiting = {read for read in reads if not read.done()}
+    if not waiting:
+        return
+    seconds = deadline - asyncio.get_running_loop().time()
+    _, late = await asyncio.wait(waiting, timeout=max(0.0, seconds))
+    if late:
+        raise Unreachable("the API server did not answer in time")
 
 
-def _decoded(reply: Reply, decoder: msgspec.json.Decoder[_Decoded]) -> _Decoded:
-    if reply.status != HTTPStatus.OK:
-        raise Unreachable(f"the API server answered a read with {reply.status}")
+def _decoded(body: bytes, decoder: Any) -> Any:
     try:
-        return decoder.decode(reply.body)
-    except msgspec.MsgspecError as error:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Unreachable("the API server's answer cannot be read") from error
 
 
@@ -131,6 +141,10 @@ def _resource_of(path: str) -> str:
     """The plural in a path, which bounds the labels of a metric."""
     known = ("persistentvolumeclaims", "persistentvolumes", *_OURS)
     return next((each for each in known if f"/{each}" in path), "other")
+
+
+def _result(status: int) -> str:
+    return {200: "found", 404: "missing"}.get(status, "error")
 
 
 _OURS: Final = (resources.CHECKPOINTS, resources.CLUSTER_POLICIES, resources.POLICIES)

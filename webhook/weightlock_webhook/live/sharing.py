@@ -6,88 +6,82 @@ object is read at most once at a time, and an answer never predates the question
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
-
-from weightlock_webhook.cache.errors import Unreachable
+from typing import Any, Final, Generic, TypeVar
 
 Found = TypeVar("Found")
+Fetch = Callable[[], Coroutine[Any, Any, Found]]
 
 MOST_REMEMBERED: Final = 1024
-"""Paths whose last answer is kept for those who accept an older one."""
+"""Paths whose last read is kept for those who accept an older one."""
+
+NEVER: Final = float("-inf")
+NOT_YET: Final = float("inf")
 
 
 @dataclass(slots=True)
 class _Reads(Generic[Found]):
-    """The reads of one path: one under way, and one that begins when it ends."""
+    """The reads of one path: the last one, done or not, and one that begins when it ends."""
 
-    running: asyncio.Task[Found] | None = None
+    last: asyncio.Task[Found] | None = None
+    began_at: float = NEVER
+    """When the last one began; in the future if it has not yet."""
     following: asyncio.Task[Found] | None = None
-    found: Found | None = None
-    found_at: float = float("-inf")
-    """When the read began that found it."""
-    began_at: float = float("-inf")
-    """When the last read began; in the future if it has not yet."""
 
 
 class SharedReads(Generic[Found]):
     """Reads by path."""
 
-    def __init__(self, fetch: Callable[[str], Awaitable[Found]]) -> None:
-        """`fetch` ends by itself, however long its askers would wait."""
-        self._fetch = fetch
+    def __init__(self) -> None:
         self._reads: dict[str, _Reads[Found]] = {}
 
-    async def read(self, path: str, *, deadline: float, max_age_seconds: float = 0.0) -> Found:
-        """What a read finds that began no longer than that before this call.
+    def begin(
+        self, path: str, fetch: Fetch[Found], max_age_seconds: float = 0.0
+    ) -> asyncio.Task[Found]:
+        """A read that began no longer than that before this call.
 
-        Raises:
-            Unreachable: if there was no answer by the deadline.
+        `fetch` ends by itself, however long its askers would wait. Wait with `asyncio.wait`, which
+        unlike `await` does not take the read from others.
         """
-        reads = self._reads.setdefault(path, _Reads())
+        reads = self._reads.get(path)
+        if reads is None:
+            self._forget()
+            reads = self._reads[path] = _Reads()
         oldest = asyncio.get_running_loop().time() - max_age_seconds
-        if max_age_seconds and reads.found is not None and reads.found_at >= oldest:
-            return reads.found
-        task = self._joined(path, reads, oldest)
-        try:
-            async with asyncio.timeout_at(deadline):
-                # Whoever gives up first must not take the answer from the others.
-                return await asyncio.shield(task)
-        except TimeoutError as error:
-            raise Unreachable("the API server did not answer in time") from error
-
-    def _joined(self, path: str, reads: _Reads[Found], oldest: float) -> asyncio.Task[Found]:
-        if reads.running is not None and reads.began_at > oldest:
-            return reads.running
-        if reads.running is None:
-            reads.began_at = float("inf")
-            reads.running = _watched(asyncio.create_task(self._run(path, reads)))
-            return reads.running
+        last = reads.last
+        if last is not None and reads.began_at > oldest and not _has_failed(last):
+            return last
+        if last is None or (last.done() and reads.following is None):
+            reads.began_at = NOT_YET
+            reads.last = _watched(asyncio.create_task(self._run(reads, fetch)))
+            return reads.last
         if reads.following is None:
-            after = self._after(reads.running, path, reads)
-            reads.following = _watched(asyncio.create_task(after))
+            reads.following = _watched(asyncio.create_task(self._after(last, reads, fetch)))
         return reads.following
 
-    async def _after(self, running: asyncio.Task[Found], path: str, reads: _Reads[Found]) -> Found:
-        await asyncio.wait([running])
-        reads.running, reads.following, reads.began_at = reads.following, None, float("inf")
-        return await self._run(path, reads)
+    async def _after(
+        self, last: asyncio.Task[Found], reads: _Reads[Found], fetch: Fetch[Found]
+    ) -> Found:
+        await asyncio.wait([last])
+        reads.last, reads.following, reads.began_at = reads.following, None, NOT_YET
+        return await self._run(reads, fetch)
 
-    async def _run(self, path: str, reads: _Reads[Found]) -> Found:
+    async def _run(self, reads: _Reads[Found], fetch: Fetch[Found]) -> Found:
         reads.began_at = asyncio.get_running_loop().time()
-        try:
-            reads.found = await self._fetch(path)
-            reads.found_at = reads.began_at
-            return reads.found
-        finally:
-            if reads.following is None:
-                reads.running = None
-                self._forget()
+        return await fetch()
 
     def _forget(self) -> None:
         if len(self._reads) > MOST_REMEMBERED:
-            self._reads = {path: each for path, each in self._reads.items() if each.running}
+            self._reads = {
+                path: each
+                for path, each in self._reads.items()
+                if each.last is not None and not each.last.done()
+            }
+
+
+def _has_failed(task: asyncio.Task[Found]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _watched(task: asyncio.Task[Found]) -> asyncio.Task[Found]:

@@ -160,6 +160,9 @@ class Container:
     privileged: bool
     capabilities: tuple[str, ...]
     uses_device_claims: bool
+    target: str
+    """The container whose processes an ephemeral one shares; empty for none."""
+
     unknown_fields: tuple[str, ...]
 
 
@@ -194,6 +197,7 @@ def _container(entry: Fields, role: Role) -> Container:
         security.flag("privileged"),
         _powerful(security.child("capabilities").texts("add")),
         bool(entry.child("resources").children("claims")),
+        entry.text("targetContainerName"),
         entry.unknown(KNOWN_CONTAINER_FIELDS),
     )
 

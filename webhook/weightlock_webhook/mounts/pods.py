@@ -111,14 +111,8 @@ class Pod:
     node_name: str
     pinned_nodes: Nodes
     unknown_fields: tuple[str, ...]
-
-    @property
-    def has_storage(self) -> bool:
-        """Whether any volume can bring more than scratch space and API objects."""
-        return any(
-            not isinstance(volume.source, ScratchSource | ConfigurationSource)
-            for volume in self.volumes
-        )
+    has_storage: bool
+    """Whether any volume can bring more than scratch space and API objects."""
 
 
 def pod_of(metadata: object, spec: object) -> Pod:
@@ -146,6 +140,7 @@ def pod_of(metadata: object, spec: object) -> Pod:
         pod_spec.text("nodeName"),
         pinned_nodes(pod_spec),
         _unknown_fields(pod_spec, containers),
+        any(not isinstance(each.source, ScratchSource | ConfigurationSource) for each in volumes),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from weightlock_webhook.decision.answers import Answer
+from weightlock_webhook.documents import JsonObject
 
 PatchOperation: TypeAlias = Mapping[str, object]
 """One operation of RFC 6902: op, path, value."""
@@ -34,9 +35,22 @@ class PodQuestion:
     node: str = ""
     dry_run: bool = False
 
+    @property
+    def content(self) -> bytes:
+        """The JSON of the spec, if that is how it came; else empty."""
+        return self.spec.content if isinstance(self.spec, JsonObject) else b""
+
 
 class PodJudge(Protocol):
     """May this pod have what it mounts?"""
+
+    def leaves_alone(self, namespace: str) -> bool:
+        """Whether nobody there minds pods that hold only scratch space and configuration.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        ...
 
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         """The decision; a positive one rests on live reads of what identity hangs on.
