@@ -7,6 +7,7 @@ killed has left behind is taken down first; two runs at once need two names.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -22,8 +23,10 @@ from e2e.cluster.exclusive import exclusive
 from e2e.cluster.native.preflight import Machine
 from e2e.cluster.progress import Progress
 from e2e.cluster.provider import Provider
+from e2e.cluster.running import RunningCluster
 from e2e.cluster.settings import Settings
 from e2e.images.__main__ import build
+from e2e.install import TEST_VALUES, Installation, folder_for, pod_logs
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT_LOGS = ROOT / "build" / "e2e-logs"
@@ -87,11 +90,12 @@ def up_test_down(provider: Provider, progress: Progress, words: Sequence[str], k
 
 
 def install(provider: Provider, progress: Progress, *, with_docker: bool) -> None:
-    """Make the product's images known to the cluster."""
+    """Build the images and install the chart with them."""
     archive = ROOT / "build" / "images.tar"
     build(archive, progress, with_docker=with_docker)
-    with progress.step("Loading the images"):
-        provider.load(archive)
+    cluster = RunningCluster(provider, Programs(progress))
+    with progress.step("Loading the images, helm upgrade --install"):
+        Installation(cluster, folder_for(provider.name)).install(archive, TEST_VALUES)
 
 
 def test(name: str, words: Sequence[str]) -> int:
@@ -106,6 +110,9 @@ def keep_logs(provider: Provider, progress: Progress) -> None:
     KEPT_LOGS.mkdir(parents=True)
     for log in provider.logs():
         shutil.copy(log, KEPT_LOGS)
+    with contextlib.suppress(ClusterError, OSError):  # the cluster may be what failed
+        for name, text in pod_logs(RunningCluster(provider, Programs(progress))).items():
+            (KEPT_LOGS / f"{name}.log").write_text(text)
     progress.say(f"the cluster's logs are kept in {KEPT_LOGS}")
 
 

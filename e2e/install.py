@@ -33,6 +33,13 @@ ARMED_SECONDS = 60.0
 HOOKS = "/apis/admissionregistration.k8s.io/v1"
 CONFIGURATIONS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
 
+# Two of what answers, so that one can be replaced; logs that people read.
+TEST_VALUES: Json = {
+    "webhook": {"replicas": 2},
+    "operator": {"replicas": 1},
+    "logFormat": "text",
+}
+
 # The chart's name of each image, and what it is here. Test clusters have no GPU.
 IMAGES: Mapping[str, Product] = {
     "operator": OPERATOR,
@@ -84,6 +91,11 @@ class Installation:
         self.cluster.commands.run(["env", *homes, str(HELM), *words, *where], self.log)
 
 
+def folder_for(name: str) -> Path:
+    """Where the installation on a cluster of that name keeps its files."""
+    return BUILD / "install" / name
+
+
 def label_exempt_namespaces(api: Api) -> None:
     """What servers before 1.21 do not do: the label by which configurations exempt a namespace.
 
@@ -121,6 +133,13 @@ def tell_webhook(cluster: RunningCluster, word: str) -> None:
     """Run a command of the webhook's program beside one that serves."""
     program = ("python", "-m", "weightlock_webhook", word)
     cluster.kubectl("--namespace", NAMESPACE, "exec", f"deployment/{WEBHOOK_NAME}", "--", *program)
+
+
+def pod_logs(cluster: RunningCluster) -> dict[str, str]:
+    """What our pods have written, by name."""
+    listed = cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
+    names = [pod["metadata"]["name"] for pod in listed]
+    return {name: cluster.api.log(NAMESPACE, name) for name in names}
 
 
 def is_armed(api: Api) -> bool:

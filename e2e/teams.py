@@ -46,16 +46,17 @@ class Team:
 
     @property
     def policy(self) -> Json:
-        """The manifest's identity, to read or change the live one."""
-        return {"apiVersion": GROUP, "kind": "ClusterModelPolicy", "metadata": self._own_name}
-
-    @property
-    def _own_name(self) -> Json:
-        return {"name": self.namespace}
+        """Which policy is the team's, to read or change the live one."""
+        return cluster_policy(self.namespace)
 
     def govern(self, keys: Mapping[str, Key], **changes: object) -> None:
         """Have signatures by one of these keys demanded in this namespace, and only here."""
-        self.cluster.api.create({**self.policy, "spec": {**policy_spec(self, keys), **changes}})
+        spec = {
+            "namespaceSelector": {"matchLabels": {TEAM_LABEL: self.namespace}},
+            "volumes": {"rules": folder_rules(self.folder)},
+            "signatures": signatures_by(keys),
+        }
+        self.cluster.api.create(cluster_policy(self.namespace, **{**spec, **changes}))
 
     def change_policy(self, **changes: object) -> None:
         """Merge into the policy's spec."""
@@ -184,25 +185,28 @@ def team_on(cluster: RunningCluster, name: str) -> Iterator[Team]:
             cluster.api.delete(team.policy)
 
 
-def policy_spec(team: Team, keys: Mapping[str, Key]) -> Json:
-    """Post-quantum signatures by any of the keys; classical ones are known, and not enough.
+def cluster_policy(name: str, **spec: object) -> Json:
+    """The manifest of a policy for more than one namespace."""
+    metadata = {"name": name}
+    return {"apiVersion": GROUP, "kind": "ClusterModelPolicy", "metadata": metadata, "spec": spec}
 
-    A folder of a node is trusted only where a policy names it.
-    """
+
+def signatures_by(keys: Mapping[str, Key]) -> Json:
+    """One of these keys is enough; what classical ones have signed never is."""
     authorities = [
         {"name": name, "algorithm": each.algorithm, "publicKey": each.pem}
         for name, each in keys.items()
     ]
-    paths = [str(team.folder)]
-    rules = [{source: {"paths": paths}, "action": "Verify"} for source in ("hostPath", "local")]
     return {
-        "namespaceSelector": {"matchLabels": {TEAM_LABEL: team.namespace}},
-        "volumes": {"rules": rules},
-        "signatures": {
-            "authorities": authorities,
-            "rules": [{"name": "signed", "authorities": list(keys)}],
-        },
+        "authorities": authorities,
+        "rules": [{"name": "signed", "authorities": list(keys)}],
     }
+
+
+def folder_rules(folder: Path) -> list[Json]:
+    """A folder of a node is trusted only where a policy names it."""
+    place = {"paths": [str(folder)]}
+    return [{source: place, "action": "Verify"} for source in ("hostPath", "local")]
 
 
 def local_volume(team: Team) -> Json:

@@ -24,6 +24,7 @@ from e2e.teams import Team, team_on
 LABEL_VERIFICATION = "weightlock.dev/verification"
 STARTED_SECONDS = 60.0
 PROBE_SECONDS = 0.002
+FORBIDDEN = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,11 @@ def pose_as_verifier(api: Api, flight: Flight) -> None:
     api.create(pod)
 
 
+def enter(api: Api, flight: Flight) -> None:
+    path = api.path(flight.pod)
+    api.send("POST", f"{path}/exec?command=true&container=verifier&stdout=true")
+
+
 def write_verdict(api: Api, flight: Flight) -> None:
     checkpoint = flight.team.checkpoint("model")
     api.patch(checkpoint, {"status": {"phase": "Verified"}}, subresource="/status")
@@ -134,6 +140,7 @@ FORGERIES: tuple[Callable[[Api, Flight], None], ...] = (
     relabel_job,
     squat,
     pose_as_verifier,
+    enter,
     write_verdict,
 )
 
@@ -142,10 +149,11 @@ def test_nobody_meddles_with_a_verification(team: Team) -> None:
     with in_flight(team) as flight:
         before = flight.pod["metadata"]["uid"], flight.job["metadata"]["uid"]
         for forge in FORGERIES:
-            for api in (team.tenant.api, team.cluster.api):
+            for api, by in ((team.tenant.api, ""), (team.cluster.api, "admission webhook")):
                 with pytest.raises(ApiError) as refused:
                     forge(api, flight)
-                assert refused.value.code in (403, 404, 405), (forge.__name__, str(refused.value))
+                assert refused.value.code == FORBIDDEN, (forge.__name__, str(refused.value))
+                assert by in refused.value.message, forge.__name__
         assert (flight.pod["metadata"]["uid"], flight.job["metadata"]["uid"]) == before
         assert team.status("model")["phase"] == "Verifying"
     assert team.verdict("model")["phase"] == "Verified"

@@ -33,9 +33,7 @@ class Shelf:
 
 
 @pytest.fixture(scope="module")
-def shelf(
-    cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory, nobodys_policy: None
-) -> Iterator[Shelf]:
+def shelf(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
     keys = tmp_path_factory.mktemp("keys")
     release, stranger, retired = (key(keys, name) for name in ("release", "stranger", "retired"))
     publisher = key(keys, "publisher", CLASSICAL)
