@@ -118,14 +118,19 @@ class Team:
         return pods
 
     def reader(
-        self, name: str, *, path: str = "", command: Sequence[str] = READ, **volume: object
+        self,
+        name: str,
+        *,
+        path: str = "",
+        command: Sequence[str] = READ,
+        volume: Json | None = None,
     ) -> Json:
         """A pod that reads a checkpoint, by default the one of its own name on the claim.
 
-        With a volume source, all that is on it.
+        From another volume source, all that is on it.
         """
         mount: Json = {"name": "m", "mountPath": "/models", "readOnly": True}
-        if not volume:
+        if volume is None:
             mount["subPath"] = path or name
         source = volume or {"persistentVolumeClaim": {"claimName": CLAIM, "readOnly": True}}
         container = busybox(*command) | {"volumeMounts": [mount]}

@@ -125,10 +125,10 @@ def test_a_folder_of_a_node_counts_on_that_node_only(lab: Lab) -> None:
     team.register("model", hostPath={"path": str(team.folder / "model"), "nodeName": node})
     assert team.verdict("model")["phase"] == "Verified"
 
-    reader = team.reader("model", hostPath={"path": str(team.folder / "model")})
+    reader = team.reader("model", volume={"hostPath": {"path": str(team.folder / "model")}})
     assert "NodeNotPinned" in team.refusal(reader)
     reader["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
-    other = team.reader("other", hostPath={"path": str(team.folder / "other")})
+    other = team.reader("other", volume={"hostPath": {"path": str(team.folder / "other")}})
     other["spec"]["nodeSelector"] = reader["spec"]["nodeSelector"]
     assert "NoCheckpoint" in team.refusal(other)
     assert team.runs(reader) == config_of(1)

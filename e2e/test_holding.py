@@ -28,7 +28,7 @@ class Early:
     @property
     def pod(self) -> Json:
         """It wants all of the volume."""
-        return self.team.reader("trainer", **READ_ONLY_CLAIM)
+        return self.team.reader("trainer", volume=READ_ONLY_CLAIM)
 
     def checkpoint_name(self) -> str:
         """The name of the checkpoint that the operator has registered."""
