@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # Decisions and formats: every branch of theirs is tested.
-PURE := */weightlock/formats/*,*/weightlock/policy/*,*/weightlock/verdict/*,*/weightlock/algorithms.py,*/weightlock/digests.py,*/weightlock/reasons.py,*/weightlock_webhook/*
+PURE := */weightlock/formats/*,*/weightlock/policy/*,*/weightlock/verdict/*,*/weightlock/reporting/*,\
+	*/weightlock/algorithms.py,*/weightlock/digests.py,*/weightlock/reasons.py,*/weightlock_operator/decision/*,\
+	*/weightlock_webhook/decision/*,*/weightlock_webhook/mounts/*,*/weightlock_webhook/policy_test/*,\
+	*/weightlock_webhook/guards/*
 
 .PHONY: test coverage gpu-tests lint format bench wheel lock clean
 
@@ -16,10 +19,10 @@ $(STAMP): requirements/dev.lock pyproject.toml
 	touch $@
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORDS)
 
-coverage: $(STAMP) ## the tests once more, with the coverage that must be reached
-	$(BIN)/python -m pytest --quiet --cov --cov-report=
+coverage: WORDS = --quiet --cov --cov-report=
+coverage: test ## the tests, with the coverage that must be reached
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=100 --include='$(PURE)'
 
