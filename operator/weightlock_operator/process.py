@@ -55,7 +55,7 @@ from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 from weightlock_operator.upkeep import Upkeep
 from weightlock_operator.versions import Versions
-from weightlock_operator.watching import Resync, kopf_registry, kopf_settings, watch
+from weightlock_operator.watching import Resync, Watch, kopf_registry, kopf_settings
 from weightlock_operator.work import WorkQueue
 
 ASK_AGAIN_SECONDS: Final = 5.0
@@ -257,6 +257,9 @@ class Leadership:
         controller.policies_changed = upkeep.policies_changed
         controller.heard = self.ages.heard
         resync = Resync(self._cluster, controller.take, self.ages.heard)
+        watch = Watch(lambda: self._kopf(controller, upkeep), self._process.stopping)
+        watch.ended = upkeep.deaf
+        resync.missed = watch.is_deaf
         await resync.first()
         await self._first_pods(controller)
         self._resume_flights(around)
@@ -265,7 +268,7 @@ class Leadership:
         _log.info("leading over %d checkpoints", len(self.store.checkpoints))
         self._process.not_ready = ""
         await _until_one_ends(
-            watch(lambda: self._kopf(controller, upkeep), self._process.stopping, upkeep.deaf),
+            watch.keep(),
             self.recorder.run(),
             controller.order_turns(),
             upkeep.keep_state(),
