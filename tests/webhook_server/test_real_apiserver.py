@@ -577,11 +577,16 @@ def test_it_is_armed_and_its_metrics_are_bounded(site: Site) -> None:
 
 def test_the_log_says_each_decision_once_and_escapes_names(site: Site) -> None:
     site.refused(site.pod("logged", "fresh"))
-    found = [
-        line["admission"]
-        for line in lines_of(site.webhook.log)
-        if line.get("admission", {}).get("name") == "logged"
-    ]
+
+    def lines() -> list[Json]:
+        return [
+            line["admission"]
+            for line in lines_of(site.webhook.log)
+            if line.get("admission", {}).get("name") == "logged"
+        ]
+
+    wait_until("the line is written", lambda: bool(lines()), timeout_seconds=10)
+    found = lines()
     assert len(found) == 1
     assert found[0]["decision"] == "Deny"
     assert "ClusterModelPolicy strict" in found[0]["policy"]
