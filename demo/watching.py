@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from demo.scene import NAMESPACE
 from demo.stage import NotAsTold
 from e2e.cluster.api import Api
 from e2e.cluster.commands import Commands
@@ -23,6 +22,7 @@ from e2e.cluster.progress import Progress
 from e2e.cluster.provider import Provider
 from e2e.cluster.settings import Settings
 from e2e.cluster.waiting import wait_until
+from e2e.install import NAMESPACE
 from e2e.prometheus.programs import prometheus_programs
 from e2e.prometheus.server import Prometheus, Target, configuration, running_prometheus
 from e2e.prometheus.shipped import RULES, queries, rules, selectors

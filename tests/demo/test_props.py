@@ -15,9 +15,11 @@ from tests.support.charts import CHART, HELM, NAMESPACE, RELEASE, run
 from demo.__main__ import EPILOGUE
 from demo.props import RELEASE as RELEASED
 from demo.props import document, flip_one_byte, make_checkpoint, policy, storage, trainer
-from demo.scene import CONTAINERD_NAME, images_in, values_for
+from demo.scene import VALUES
 from demo.watching import NOTHING, asked, through_the_api_server
+from e2e.images.archive import CONTAINERD_NAME
 from e2e.images.product import OPERATOR, VERIFIER_CPU, WEBHOOK
+from e2e.install import images_in
 from e2e.prometheus.server import Target
 from weightlock.algorithms import ML_DSA_65
 from weightlock.formats.segments import safetensors_segments
@@ -99,7 +101,7 @@ def test_the_chart_takes_the_demos_values(
     found = images_in(archive(tmp_path / "images.tar", *names))
     assert found["operator"] == {"repository": "weightlock.test/operator", **images}
     values = tmp_path / "values.yaml"
-    values.write_text(json.dumps(values_for(found)))
+    values.write_text(json.dumps({"images": found, **VALUES}))
     shown = run([HELM, "template", RELEASE, CHART, "--namespace", NAMESPACE, "--values", values])
     assert "imagePullPolicy: Never" in shown
 
