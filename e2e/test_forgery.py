@@ -166,8 +166,6 @@ def test_the_operator_believes_no_other_image_even_where_nobody_guards_the_pod(t
         status = team.verdict("model", "Error")
         assert status["reason"] == "VerifierTampered"
     assert "VerifierTampered" in team.refusal(team.reader("model"))
-    team.verdict("model", "Verified")  # the next attempt is an honest one
-    assert team.runs(team.reader("model")) == config_of(1)
 
 
 def test_a_verifier_that_is_killed_is_tried_again(cluster: RunningCluster, team: Team) -> None:
