@@ -65,7 +65,7 @@ def registration(
     volume: VolumeFacts,
     known: Iterable[CheckpointSpec],
 ) -> RegisterCheckpoint | None:
-    """The checkpoint to make for a claim; None if no policy wants that, or there is one.
+    """The checkpoint to make for a claim; None if no policy wants that, or it has one.
 
     `composition` governs the namespace, `volume` is the claim as policies look at it, `known` are
     the checkpoints of the namespace.
@@ -75,17 +75,11 @@ def registration(
         return None
     if composition.action_for(volume) is not VolumeAction.VERIFY:
         return None
-    if any(_is_whole_claim(spec, request.claim) for spec in there):
-        return None
+    if any(spec.source == ClaimSource(request.claim) for spec in there):
+        return None  # somebody has said what of it is a model
     # The name is that of `weightlock register`, so whoever registers second finds the first.
     document = Registration(request.namespace, ClaimSource(request.claim), VolumePath()).document
     metadata = Fields(document, "checkpoint", None).mapping("metadata")
     return RegisterCheckpoint(
         {**document, "metadata": {**metadata, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}}
     )
-
-
-def _is_whole_claim(spec: CheckpointSpec, claim: str) -> bool:
-    source = spec.source
-    is_same = isinstance(source, ClaimSource) and source.claim_name == claim
-    return is_same and not spec.path.components

@@ -113,8 +113,12 @@ def spec_of(checkpoint: Json) -> CheckpointSpec:
     return Checkpoint.from_object(checkpoint).spec
 
 
+GPT = {"persistentVolumeClaim": {"claimName": "gpt"}}
+OF_ANOTHER_CLAIM = spec_of(checkpoint_object(source=GPT))
+
+
 def test_a_claim_that_is_asked_for_is_registered() -> None:
-    found = registration(REQUEST, composition(autoRegister=True), CLAIM, [CHECKPOINT.spec])
+    found = registration(REQUEST, composition(autoRegister=True), CLAIM, [OF_ANOTHER_CLAIM])
     assert found is not None
     made = Checkpoint.from_object(found.manifest)
     by_hand = Checkpoint.from_object(
@@ -135,10 +139,13 @@ WHOLE = spec_of(checkpoint_object(source={"persistentVolumeClaim": {"claimName":
         pytest.param(composition(), [], id="not wanted"),
         pytest.param(composition(autoRegister=True), [WHOLE], id="there is one"),
         pytest.param(
+            composition(autoRegister=True), [CHECKPOINT.spec], id="there is one of a folder"
+        ),
+        pytest.param(
             composition(autoRegister=True, volumes={"default": "Ignore"}), [], id="not governed"
         ),
         pytest.param(
-            composition(autoRegister=True), [CHECKPOINT.spec] * MOST_PER_NAMESPACE, id="too many"
+            composition(autoRegister=True), [OF_ANOTHER_CLAIM] * MOST_PER_NAMESPACE, id="too many"
         ),
         pytest.param(Composition.of([]), [], id="no policy"),
     ],
