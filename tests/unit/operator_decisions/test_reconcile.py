@@ -20,6 +20,7 @@ from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
 from weightlock_operator import reconcile
 from weightlock_operator.facts import ServerFeatures
+from weightlock_operator.floors import MOST_OF_A_TENANT, MOST_OF_TENANTS
 from weightlock_operator.queue import Running
 
 
@@ -286,6 +287,25 @@ def test_a_tenants_own_floor_counts_for_the_tenant(cluster: Cluster) -> None:
     cluster.floors["team-a:llama-70b"] = 8
     cluster.look()
     assert (cluster.phase, cluster.reason) == ("Failed", "Rollback")
+
+
+@pytest.mark.parametrize(
+    ("others", "most"),
+    [("team-a:other-{}", MOST_OF_A_TENANT), ("team-{}:other", MOST_OF_TENANTS)],
+)
+def test_tenants_do_not_fill_the_memory_that_all_share(
+    cluster: Cluster, others: str, most: int
+) -> None:
+    own, full = [own_policy()], {others.format(number): 1 for number in range(most)}
+    cluster.policies, cluster.floors = own, dict(full)
+    cluster.settle()
+    assert (cluster.phase, cluster.floors) == ("Verified", full)
+    cluster.floors |= {"team-a:llama-70b": 6}
+    cluster.look()
+    assert cluster.floors["team-a:llama-70b"] == 7
+    cluster.policies = [policy_object()]
+    cluster.look()
+    assert cluster.floors["llama-70b"] == 7
 
 
 def test_what_cluster_policies_vouch_for_counts_everywhere(cluster: Cluster) -> None:
