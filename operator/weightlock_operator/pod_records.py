@@ -19,7 +19,7 @@ from weightlock_operator.cluster import Json, texts
 from weightlock_operator.holding import HeldPod
 from weightlock_operator.seen import SeenPod
 
-_SOURCES: Final = ("persistentVolumeClaim", "hostPath", "nfs")
+_SOURCES: Final = ("persistentVolumeClaim", "ephemeral", "hostPath", "nfs")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
@@ -71,7 +71,7 @@ def record_of_pod(pod: Json) -> PodRecord | None:
         seen=seen,
         held=held,
         use=_use(pod, volumes) if volumes and has_node else b"",
-        claims=tuple(_claims(volumes)),
+        claims=tuple(_claims(str(metadata.get("name", "")), volumes)),
         has_other_storage=any("hostPath" in each or "nfs" in each for each in volumes),
     )
 
@@ -118,15 +118,24 @@ def _held(pod: Json) -> HeldPod | None:
 def _volumes(pod: Json) -> list[Json]:
     found = (pod.get("spec") or {}).get("volumes") or []
     return [
-        {"name": each.get("name"), **{kind: each[kind] for kind in _SOURCES if each.get(kind)}}
+        {"name": each.get("name"), **{kind: _kept(kind, each) for kind in _SOURCES if kind in each}}
         for each in found
-        if any(each.get(kind) for kind in _SOURCES)
+        if any(each.get(kind) is not None for kind in _SOURCES)
     ]
 
 
-def _claims(volumes: Iterable[Mapping[str, Any]]) -> list[str]:
-    claims = (each.get("persistentVolumeClaim") or {} for each in volumes)
-    return sorted({str(claim["claimName"]) for claim in claims if claim.get("claimName")})
+def _kept(kind: str, volume: Json) -> object:
+    # Of an ephemeral volume only its being one counts: its claim has the names of pod and volume.
+    return {} if kind == "ephemeral" else volume[kind]
+
+
+def _claims(pod: str, volumes: Iterable[Mapping[str, Any]]) -> list[str]:
+    named = {
+        str(claim["claimName"])
+        for each in volumes
+        if (claim := each.get("persistentVolumeClaim") or {}).get("claimName")
+    }
+    return sorted(named | {f"{pod}-{each['name']}" for each in volumes if "ephemeral" in each})
 
 
 def _use(pod: Json, volumes: list[Json]) -> bytes:
@@ -142,11 +151,7 @@ def _use(pod: Json, volumes: list[Json]) -> bytes:
         },
         "status": {
             "phase": status.get("phase", "Pending"),
-            **(
-                {key: _ended(status[key]) for key in _STATUSES if status.get(key)}
-                if is_over
-                else {}
-            ),
+            **(_end(status, metadata) if is_over else {}),
         },
     }
     return json.dumps(slim, separators=(",", ":")).encode()
@@ -163,9 +168,24 @@ def _mounting(containers: list[Json], names: set[object]) -> list[Json]:
     ]
 
 
-def _ended(statuses: list[Json]) -> list[Json]:
-    return [
-        {"state": {"terminated": {"finishedAt": at}}}
-        for each in statuses
-        if (at := ((each.get("state") or {}).get("terminated") or {}).get("finishedAt"))
+def _end(status: Json, metadata: Json) -> Json:
+    """What says when a pod ended: its containers, and the last that was heard of it."""
+    heard = [
+        each[key]
+        for key, holders in (
+            ("lastTransitionTime", status.get("conditions") or []),
+            ("time", metadata.get("managedFields") or []),
+        )
+        for each in holders
+        if each.get(key)
     ]
+    # RFC 3339 in UTC, as the API server writes all of them, is in order as text.
+    conditions = [{"lastTransitionTime": max(heard)}] if heard else []
+    statuses = {key: list(map(_ended, status[key])) for key in _STATUSES if status.get(key)}
+    return {**statuses, "conditions": conditions}
+
+
+def _ended(container: Json) -> Json:
+    terminated = (container.get("state") or {}).get("terminated") or {}
+    at = terminated.get("finishedAt")
+    return {"state": {"terminated": {"finishedAt": at}}} if at else {}

@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import kopf
 from kubernetes.client import ApiClient
@@ -55,13 +55,14 @@ from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 from weightlock_operator.upkeep import Upkeep
 from weightlock_operator.versions import Versions
-from weightlock_operator.watching import Resync, kopf_registry, kopf_settings, watch
+from weightlock_operator.watching import Resync, Watch, kopf_registry, kopf_settings
 from weightlock_operator.work import WorkQueue
 
 ASK_AGAIN_SECONDS: Final = 5.0
 LEASE_SILENCE_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 LEASE_THREADS: Final = 2
+TAKE_BACK_SECONDS: Final = 1.0
 
 EXIT_STOPPED: Final = 0
 EXIT_LOST: Final = 1
@@ -97,8 +98,8 @@ class Process:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     not_ready: str = "starting"
 
-    async def run(self) -> int:
-        """Run until told to stop; returns the exit code."""
+    async def run(self) -> NoReturn:
+        """Run until told to stop, then end the process."""
         self.hear_signals()
         lag = LoopWatch(steady_clock)
         self.health.must_live("loop", lag.wrong)
@@ -107,14 +108,18 @@ class Process:
         runner, port = await http.serve(app, self.settings.http_host, self.settings.http_port)
         _log.info("listening on port %d", port)
         lagging = asyncio.create_task(lag.run())
+        code = EXIT_LOST
         try:
-            return await self._run()
-        finally:
-            lagging.cancel()
-            await runner.cleanup()
+            code = await self._run()
+        except Exception:
+            _log.exception("ending")
+        lagging.cancel()
+        await runner.cleanup()
+        # kopf takes seconds to end. It writes nothing, so nobody has to wait for it.
+        _exit_now(code)
 
     def hear_signals(self) -> None:
-        """Stop on a signal. kopf takes them for itself when it starts; they are taken back."""
+        """Stop on a signal."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
@@ -146,10 +151,7 @@ class Process:
         if not await self._unless_stopped(election.acquire()):
             return EXIT_STOPPED
         self.metrics.leader.set(1)
-        try:
-            return await self._lead(election, unfenced.fenced(self.fence))
-        finally:
-            self.metrics.leader.set(0)
+        return await self._lead(election, unfenced.fenced(self.fence))
 
     async def _lead(self, election: Election, cluster: RestCluster) -> int:
         self.not_ready = "reading the cluster for the first time"
@@ -159,11 +161,11 @@ class Process:
         await asyncio.wait({holding, leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if holding.done():
             _exit_now(EXIT_LOST)
-        stopped = self.stopping.is_set()
         self.fence.lost()
-        leading.cancel()
-        with suppress(asyncio.CancelledError):
+        if leading.done():
             await _tell_failure(leading)
+        stopped = self.stopping.is_set()
+        leading.cancel()
         holding.cancel()
         stopping.cancel()
         await _drain(self.threads)
@@ -255,6 +257,9 @@ class Leadership:
         controller.policies_changed = upkeep.policies_changed
         controller.heard = self.ages.heard
         resync = Resync(self._cluster, controller.take, self.ages.heard)
+        watch = Watch(lambda: self._kopf(controller, upkeep), self._process.stopping)
+        watch.ended = upkeep.deaf
+        resync.missed = watch.is_deaf
         await resync.first()
         await self._first_pods(controller)
         self._resume_flights(around)
@@ -263,7 +268,7 @@ class Leadership:
         _log.info("leading over %d checkpoints", len(self.store.checkpoints))
         self._process.not_ready = ""
         await _until_one_ends(
-            watch(lambda: self._kopf(controller, upkeep), self._process.stopping),
+            watch.keep(),
             self.recorder.run(),
             controller.order_turns(),
             upkeep.keep_state(),
@@ -275,23 +280,26 @@ class Leadership:
         )
 
     async def _kopf(self, controller: Controller, upkeep: Upkeep) -> None:
-        def log_in() -> kopf.ConnectionInfo:
-            self._process.hear_signals()
-            return kopf_connection(self._process.client)
-
         registry = kopf_registry(
-            controller.sink, log_in, lambda resource: upkeep.relisted(resource.plural)
+            controller.sink,
+            lambda: kopf_connection(self._process.client),
+            lambda resource: upkeep.relisted(resource.plural),
         )
-        await kopf.operator(
-            registry=registry,
-            settings=kopf_settings(),
-            clusterwide=True,
-            standalone=True,
-            stop_flag=self._process.stopping,
-            # Or kopf asks who the user is, which has no name in the image; its type, a NewType of
-            # str, is not exported.
-            identity=self._settings.identity,  # type: ignore[arg-type]
-        )
+        # kopf takes the signals for itself when it starts; a moment later they are taken back.
+        asyncio.get_running_loop().call_later(TAKE_BACK_SECONDS, self._process.hear_signals)
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings(),
+                clusterwide=True,
+                standalone=True,
+                stop_flag=self._process.stopping,
+                # Or kopf asks who the user is, which has no name in the image; its type, a NewType
+                # of str, is not exported.
+                identity=self._settings.identity,  # type: ignore[arg-type]
+            )
+        finally:
+            self._process.hear_signals()
 
     async def _surroundings(self) -> Surroundings:
         namespace = self._settings.namespace
@@ -383,12 +391,11 @@ def main(settings: Settings) -> int:
         return EXIT_LOST
     metrics = Metrics(importlib.metadata.version("weightlock"))
 
-    async def run() -> int:
-        return await Process(settings, client, metrics).run()
+    async def run() -> None:
+        await Process(settings, client, metrics).run()
 
-    code = asyncio.run(run())
-    _exit_now(code)
-    return code
+    asyncio.run(run())
+    return EXIT_LOST
 
 
 async def _until_one_ends(*work: Awaitable[None]) -> None:
@@ -431,7 +438,7 @@ def _lease_silence(election: Election) -> str:
     return "the API server does not answer about the Lease" if silent else ""
 
 
-def _exit_now(code: int) -> None:
+def _exit_now(code: int) -> NoReturn:
     """End without waiting for threads: they may hang in a request that never ends."""
     logging.shutdown()
     sys.stdout.flush()

@@ -6,6 +6,7 @@ Each chore runs by itself; the trouble of one is told, and tried again at its ne
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from weightlock.errors import WeightlockError
@@ -66,6 +67,10 @@ class Upkeep:
     def relisted(self, plural: str) -> None:
         """Kopf lists a kind anew: what was deleted meanwhile it does not say."""
         self._relisted.add(plural)
+
+    def deaf(self) -> None:
+        """Nothing is heard for a while: everything is asked for."""
+        self._relisted |= {watched.resource.plural for watched in WATCHED}
 
     async def keep_state(self) -> None:
         """Keys and restores, as they are in the cluster."""
@@ -134,21 +139,25 @@ class Upkeep:
         await every(REPORT_SECONDS, write)
 
     async def keep_in_step(self, resync: Resync) -> None:
-        """List one kind after the other, and at once what kopf listed again."""
-        due = [watched.resource.plural for watched in WATCHED]
+        """List one kind after the other, and at once what may have been missed."""
+        due = list(WATCHED)
         pause = RESYNC_SECONDS / len(due)
         waited = 0.0
         while True:
             await asyncio.sleep(RELIST_SECONDS)
             waited += RELIST_SECONDS
-            plural = self._relisted.pop() if self._relisted else ""
-            if not plural and waited >= pause:
+            await self._refresh_relisted(resync)
+            if waited >= pause:
                 waited = 0.0
-                plural = due.pop(0)
-                due.append(plural)
-            watched = next((each for each in WATCHED if each.resource.plural == plural), None)
-            if watched is not None:
-                await _quietly(lambda watched=watched: resync.again(watched))  # type: ignore[misc]
+                due.append(due.pop(0))
+                await _quietly(partial(resync.again, due[-1]))
+
+    async def _refresh_relisted(self, resync: Resync) -> None:
+        wanted, self._relisted = self._relisted, set()
+        for watched in WATCHED:
+            plural = watched.resource.plural
+            if plural in wanted and not await _quietly(partial(resync.refresh, watched)):
+                self._relisted.add(plural)  # next time
 
 
 async def every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
@@ -158,8 +167,11 @@ async def every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(seconds)
 
 
-async def _quietly(chore: Callable[[], Awaitable[None]]) -> None:
+async def _quietly(chore: Callable[[], Awaitable[None]]) -> bool:
+    """Do it; whether it went well."""
     try:
         await chore()
     except WeightlockError as error:
         _log.warning("%s", error.message)
+        return False
+    return True

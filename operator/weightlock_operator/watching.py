@@ -9,7 +9,7 @@ decision, and again every few minutes, and held against what was heard.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, Final
@@ -39,7 +39,8 @@ GRACE_SECONDS: Final = 5.0
 
 MISSES_TOLERATED: Final = 3
 FIRST_PAUSE_SECONDS: Final = 1.0
-LONGEST_PAUSE_SECONDS: Final = 30.0
+LONGEST_PAUSE_SECONDS: Final = 10.0
+CLEANUP_SECONDS: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -145,25 +146,60 @@ def _register(
     )
 
 
-async def watch(run: Callable[[], Awaitable[None]], stopping: asyncio.Event) -> None:
-    """Run kopf until told to stop, and again whenever it ends.
+class Watch:
+    """Keeps kopf running until told to stop."""
 
-    Some answers that it takes for the end of the world (a 410 to a list) are none: what was missed
-    meanwhile is listed again.
-    """
-    pause = FIRST_PAUSE_SECONDS
-    while True:
-        began = time.monotonic()
+    def __init__(
+        self, run: Callable[[], Coroutine[Any, Any, None]], stopping: asyncio.Event
+    ) -> None:
+        self._run = run
+        self._stopping = stopping
+        self._deaf = asyncio.Event()
+        self.ended: Callable[[], None] = lambda: None
+        """Told that nothing is heard for a while, so that it is asked for instead."""
+
+    def is_deaf(self) -> None:
+        """Something was missed: kopf runs and hears nothing, and is started anew."""
+        self._deaf.set()
+
+    async def keep(self) -> None:
+        """Run kopf, and again whenever it ends.
+
+        Some answers that it takes for the end of the world (a 410 to a list) are none.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            began = time.monotonic()
+            if await self._once():
+                self._stopping.set()  # it ends well only when told to, or by a signal that it took
+            if self._stopping.is_set():
+                return
+            self.ended()
+            if time.monotonic() - began > LONGEST_PAUSE_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _once(self) -> bool:
+        """Run it until it ends or hears nothing; whether it ended well."""
+        self._deaf.clear()
+        running = asyncio.create_task(self._run())
+        deaf = asyncio.create_task(self._deaf.wait())
         try:
-            await run()
+            await asyncio.wait({running, deaf}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                _log.error("kopf misses changes; it is started anew")
+                return False
+            running.result()
         except Exception as error:
             _log.error("kopf ended: %s", printable(repr(error)))
-        if stopping.is_set():
-            return
-        if time.monotonic() - began > LONGEST_PAUSE_SECONDS:
-            pause = FIRST_PAUSE_SECONDS
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            return False
+        finally:
+            deaf.cancel()
+            running.cancel()
+            # It may never come to its end; then it is left behind, cancelled.
+            await asyncio.wait({running}, timeout=CLEANUP_SECONDS)
+        return True
 
 
 class Resync:
@@ -180,6 +216,8 @@ class Resync:
         self._take = take
         self._heard = heard
         self._misses: dict[str, int] = {}
+        self.missed: Callable[[], None] = lambda: None
+        """Told when a watch had missed something."""
 
     async def first(self) -> None:
         """List everything once, before anything is decided.
@@ -190,6 +228,15 @@ class Resync:
         for watched in WATCHED:
             self._take(watched.resource, await self._list(watched))
             self._heard(watched.resource.plural)
+
+    async def refresh(self, watched: Watched) -> None:
+        """List one kind because something may have been missed.
+
+        Raises:
+            ClusterTrouble: it could not be listed.
+        """
+        self._take(watched.resource, await self._list(watched))
+        self._heard(watched.resource.plural)
 
     async def again(self, watched: Watched) -> None:
         """List one kind and hold it against what was heard.
@@ -205,6 +252,7 @@ class Resync:
         if missed:
             self._misses[plural] = self._misses.get(plural, 0) + 1
             _log.warning("the watch of %s had missed %d objects", plural, missed)
+            self.missed()
         else:
             self._misses.pop(plural, None)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -25,7 +26,9 @@ from tests.support.running_operator import RunningOperator
 
 from e2e.cluster.api import ApiError
 from e2e.cluster.apiserver import ApiServer
+from e2e.cluster.pytest_plugin import RunApiServer
 from e2e.cluster.waiting import wait_until
+from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
 
 LEASE = {
@@ -122,7 +125,7 @@ def test_a_third_of_all_requests_goes_wrong(
     dice = random.Random(kind)  # noqa: S311 - the same faults each time
 
     def fault(request: Request) -> Fault:
-        unharmed = request.is_lease or (request.watches and kind == "delayed")
+        unharmed = request.is_lease or not concerns(kind, request)
         return PASS if unharmed or dice.random() > 1 / 3 else FAULTS[kind]
 
     proxy.fault = fault
@@ -131,6 +134,16 @@ def test_a_third_of_all_requests_goes_wrong(
     shelf.reaches(good, "Verified", seconds=90)
     proxy.fault = lambda _request: PASS
     assert operator.process.poll() is None, operator.log
+
+
+def concerns(kind: str, request: Request) -> bool:
+    """Nobody answers a question with 409, nor anything but a list or a watch with 410."""
+    if kind == "409":
+        return request.method != "GET"
+    if kind == "410":
+        last = request.path.rsplit("/", 1)[1]
+        return request.method == "GET" and last.endswith("s") and last != "apis"
+    return not (request.watches and kind == "delayed")
 
 
 def test_watches_that_are_dropped_lose_nothing(
@@ -346,3 +359,62 @@ def test_a_missing_right_is_named_and_nothing_is_led(
         server.api.patch(role, {"rules": rules})
     wait_until("it goes on once it may", operator.is_ready, timeout_seconds=30)
     del shelf
+
+
+def test_a_cluster_that_comes_back_from_a_backup_is_noticed(
+    run_apiserver: RunApiServer, tmp_path: Path
+) -> None:
+    """A39: statuses, floors and policies go back in time, storage does not."""
+    with run_apiserver(controllers=True) as server, NodeAgent(server.kubeconfig) as node:
+        operator_account.install(server)
+        kubeconfig = operator_account.kubeconfig(server, tmp_path / "kubeconfig")
+        shelf = Shelf(server.tenant())
+        body = policy("all", shelf.tenant.namespace)
+        body["spec"]["namespaceSelector"] = {}
+        shelf.api.create(body)
+        with RunningOperator(kubeconfig, tmp_path) as operator:
+            shelf.good("early")
+            before = shelf.reaches("early", "Verified")
+            backup(server, tmp_path / "backup")
+            node.contents["late"] = Content(model=ModelIdentity("mistral", 9))
+            shelf.good("late")
+            shelf.reaches("late", "Verified")
+            restore(server, tmp_path / "backup")
+            wait_until(
+                "the restore is written down", lambda: restored_at(server), timeout_seconds=60
+            )
+            wait_until(
+                "what was verified before is verified anew",
+                lambda: (
+                    shelf.status("early").get("lastVerified") != before["lastVerified"]
+                    and shelf.status("early").get("phase") == "Verified"
+                ),
+                timeout_seconds=90,
+            )
+            assert operator.process.poll() is None, operator.log
+            floors = server.api.get(f"{OWN}/configmaps/weightlock-versions")["data"]
+            assert any('"mistral"' in text for text in floors.values()), "remembered and put back"
+
+
+OWN = f"/api/v1/namespaces/{operator_account.NAMESPACE}"
+
+
+def backup(server: ApiServer, folder: Path) -> None:
+    """What a person does who copies etcd."""
+    shutil.copytree(server.folder / "etcd", folder)
+
+
+def restore(server: ApiServer, folder: Path) -> None:
+    server.stop()
+    server.supervised.stop("etcd")
+    shutil.rmtree(server.folder / "etcd")
+    shutil.copytree(folder, server.folder / "etcd")
+    server.start_etcd()
+    server.start()
+
+
+def restored_at(server: ApiServer) -> object:
+    try:
+        return server.api.get(f"{OWN}/configmaps/weightlock-state")["data"].get("restoredAt")
+    except (ApiError, OSError):
+        return None

@@ -78,32 +78,48 @@ def test_little_is_kept_of_one_that_does() -> None:
 
 SOURCES = [
     (ClaimSource("llama"), MODEL),
+    (ClaimSource("trainer-model"), {"name": "model", "ephemeral": {"volumeClaimTemplate": {}}}),
     (
         HostPathSource(VolumePath.parse("/models"), "node-a"),
         {"name": "model", "hostPath": {"path": "/models/llama"}},
     ),
 ]
+TIMES = st.sampled_from(["2026-01-01T09:00:00Z", "2026-01-01T10:00:00Z", "2026-01-01T11:00:00Z"])
+CONTAINERS = st.one_of(
+    st.just({"state": {"running": {}}}),
+    st.just({}),
+    st.builds(
+        lambda at: {"state": {"terminated": {"finishedAt": at, "exitCode": 0}}},
+        st.one_of(TIMES, st.none()),
+    ),
+)
 
 
 @given(
-    st.sampled_from(SOURCES),
-    st.sampled_from(["Pending", "Running", "Succeeded", "Failed"]),
-    st.booleans(),
-    st.sampled_from(["2026-01-01T10:00:00Z", None]),
+    pair=st.sampled_from(SOURCES),
+    phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed"]),
+    read_only=st.booleans(),
+    containers=st.lists(CONTAINERS, max_size=3),
+    conditions=st.lists(st.one_of(TIMES, st.none()), max_size=2),
+    managed=st.lists(TIMES, max_size=2),
 )
 def test_what_is_kept_says_the_same_about_use_as_the_whole_pod(
     pair: tuple[Any, Json],
     phase: str,
+    *,
     read_only: bool,
-    finished: str | None,
+    containers: list[Json],
+    conditions: list[str | None],
+    managed: list[str],
 ) -> None:
     source, volume = pair
-    body = pod("trainer", volume)
+    body = pod("trainer", volume, managedFields=[{"time": at} for at in managed])
     body["spec"]["containers"][0]["volumeMounts"][0]["readOnly"] = read_only
-    body["status"]["phase"] = phase
-    if finished:
-        ended = {"state": {"terminated": {"finishedAt": finished, "exitCode": 0}}}
-        body["status"]["containerStatuses"] = [ended]
+    body["status"] = {
+        "phase": phase,
+        "containerStatuses": containers,
+        "conditions": [{"lastTransitionTime": at} for at in conditions],
+    }
     kept = record_of_pod(body)
     assert kept is not None
     path = VolumePath.parse("/")
