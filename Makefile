@@ -5,9 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # Decisions and formats: every branch of theirs is tested.
-PURE := */weightlock/formats/*,*/weightlock/policy/*,*/weightlock/verdict/*,*/weightlock/algorithms.py,*/weightlock/digests.py,*/weightlock/reasons.py,*/weightlock_webhook/*
+PURE := $(addprefix */weightlock/,formats/* policy/* verdict/* reporting/* algorithms.py digests.py reasons.py) \
+	*/weightlock_operator/decision/* \
+	$(addprefix */weightlock_webhook/,mounts/* decision/* policy_test/* guards/*)
+COMMA := ,
+EMPTY :=
 
-.PHONY: test coverage gpu-tests lint format bench lock clean
+.PHONY: test coverage gpu-tests lint format bench wheel lock clean
 
 $(STAMP): requirements/dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -16,12 +20,12 @@ $(STAMP): requirements/dev.lock pyproject.toml
 	touch $@
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORDS)
 
-coverage: $(STAMP) ## the tests once more, with the coverage that must be reached
-	$(BIN)/python -m pytest --quiet --cov --cov-report=
+coverage: WORDS = --quiet --cov --cov-report=
+coverage: test ## the tests, with the coverage that must be reached
 	$(BIN)/coverage report --fail-under=90
-	$(BIN)/coverage report --fail-under=100 --include='$(PURE)'
+	$(BIN)/coverage report --fail-under=100 --include='$(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(PURE)))'
 
 lint: $(STAMP) ## style, types and import contracts
 	$(BIN)/ruff check
@@ -39,6 +43,10 @@ gpu-tests: $(STAMP) ## the tests that need a GPU, where there is one
 bench: $(STAMP) ## measure the CPU engine beside hashlib and model_signing on this machine
 	$(BIN)/python -m bench.cpu_engine
 
+wheel: $(STAMP) ## build the wheel that the Dockerfile installs
+	rm -f dist/weightlock-*.whl
+	$(BIN)/python -m hatchling build --target wheel
+
 lock: ## renew requirements/*.lock from pyproject.toml
 	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url \
 	  --extra dev --extra operator --extra webhook --extra liboqs pyproject.toml requirements/build.in -o requirements/dev.lock
@@ -47,3 +55,5 @@ clean:
 	rm -rf $(VENV) build dist
 
 include e2e/cluster.mk
+include e2e/observability.mk
+include e2e/demo.mk

@@ -23,9 +23,10 @@ from weightlock.digests import HashAlgorithm
 from weightlock.engines.cpu import CpuEngine
 from weightlock.engines.engine import Span
 from weightlock.engines.gpu.cupy_device import CupyDevice
-from weightlock.engines.gpu.engine import GpuEngine, GpuOptions
+from weightlock.engines.gpu.engine import GpuEngine
 from weightlock.engines.gpu.measuring import DeviceBench
-from weightlock.engines.gpu.opening import default_cache, open_devices
+from weightlock.engines.gpu.opening import open_device, open_engine
+from weightlock.engines.lattice import NumberedSegment
 from weightlock.engines.measuring import PlainFiles, random_block
 from weightlock.formats.tree import DEFAULT_LEAF_BYTES, TreeParameters
 
@@ -42,16 +43,16 @@ Row = dict[str, Any]
 def main() -> int:
     """Measure and write."""
     options = _arguments()
-    devices = open_devices("any", default_cache(), most=options.gpus)
+    first = open_device(0)
     result: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "device": devices[0].name,
-        "gpus": len(devices),
+        "device": first.name,
+        "gpus": options.gpus,
         "cores": CORES,
     }
-    result["memory"] = in_memory(devices[0], options.memory_gib) if options.memory_gib else []
+    result["memory"] = in_memory(first, options.memory_gib) if options.memory_gib else []
     with tempfile.TemporaryDirectory(prefix="weightlock-bench-", dir=options.folder) as folder:
-        result["files"] = from_files(devices, Path(folder), options.gib)
+        result["files"] = from_files(options.gpus, Path(folder), options.gib)
     text = json.dumps(result, indent=1)
     if options.out:
         options.out.write_text(text)
@@ -114,7 +115,7 @@ def many_tensors() -> list[int]:
         sigma += 0.01
 
 
-def from_files(devices: Sequence[CupyDevice], folder: Path, gib: int) -> list[Row]:
+def from_files(gpus: int, folder: Path, gib: int) -> list[Row]:
     """The whole engine, from files in the page cache, for growing checkpoints."""
     paths = random_files(folder, gib)
     rows: list[Row] = []
@@ -124,13 +125,39 @@ def from_files(devices: Sequence[CupyDevice], folder: Path, gib: int) -> list[Ro
         started = time.perf_counter()
         expected = CpuEngine(CORES).segment_roots(PlainFiles(paths), spans, tree, _ignore)
         cpu = time.perf_counter() - started
-        for count in range(1, len(devices) + 1):
-            with GpuEngine(devices[:count], GpuOptions()) as engine:
+        for count in range(1, gpus + 1):
+            with open_engine("any", most=count) as engine:
+                if engine.devices < count:
+                    raise SystemExit(f"there are not {gpus} GPUs that can be used")
                 for size in _sizes(gib):
                     row = _file_row(engine, paths[:size], spans[:size], tree, expected[:size])
                     cpu_gbps = gib * GIBI / cpu / 1e9
                     rows.append({**row, "gpus": count, "cpu": cpu_gbps})
-    return rows
+    return rows + [_lattice_row(paths, count) for count in range(1, gpus + 1)]
+
+
+def _lattice_row(paths: Sequence[Path], count: int) -> Row:
+    """The lattice hash; compared with the CPU's over the first file."""
+    segments = [NumberedSegment(number, 0, 0, GIBI) for number in range(len(paths))]
+    files = PlainFiles(paths)
+    started = time.perf_counter()
+    expected = CpuEngine(CORES).lattice_sum(files, segments[:1], DEFAULT_LEAF_BYTES, _ignore)
+    cpu = time.perf_counter() - started
+    speeds = []
+    with open_engine("any", most=count) as engine:
+        if engine.lattice_sum(files, segments[:1], DEFAULT_LEAF_BYTES, _ignore) != expected:
+            raise SystemExit("the GPU engine and the CPU engine differ")
+        for _ in range(3):
+            started = time.perf_counter()
+            engine.lattice_sum(files, segments, DEFAULT_LEAF_BYTES, _ignore)
+            speeds.append(len(segments) * GIBI / (time.perf_counter() - started) / 1e9)
+    return {
+        "what": "lattice from files",
+        "gpus": count,
+        "gbps": statistics.median(speeds),
+        "all": [round(speed, 1) for speed in speeds],
+        "cpu": GIBI / cpu / 1e9,
+    }
 
 
 def _file_row(

@@ -26,12 +26,17 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     one = results[0]
     draw = Drawing(options.out, f"{one['device']}, {one['date']}")
-    draw.leaf_sizes([row for row in one["memory"] if row["what"] == "tree"])
-    draw.mixes([row for row in one["memory"] if row["what"] == "mix"])
-    draw.checkpoints(one["files"])
+    if one["memory"]:  # a run without it leaves the figures of another as they are
+        draw.leaf_sizes([row for row in one["memory"] if row["what"] == "tree"])
+        draw.mixes([row for row in one["memory"] if row["what"] == "mix"])
+    draw.checkpoints(_trees(one))
     for result in results[1:]:
-        Drawing(options.out, f"{result['device']}, {result['date']}").gpus(result["files"])
+        Drawing(options.out, f"{result['device']}, {result['date']}").gpus(_trees(result))
     return 0
+
+
+def _trees(result: dict[str, Any]) -> list[Row]:
+    return [row for row in result["files"] if row["what"] == "files"]
 
 
 class Drawing:

@@ -20,5 +20,5 @@ LOCK_IMAGE := uv pip compile --universal --python-version 3.11 --generate-hashes
 image-locks: ## renew requirements/image-*.lock from pyproject.toml
 	$(LOCK_IMAGE) --extra operator pyproject.toml -o requirements/image-operator.lock
 	$(LOCK_IMAGE) --extra webhook pyproject.toml -o requirements/image-webhook.lock
-	$(LOCK_IMAGE) pyproject.toml -o requirements/image-verifier-cpu.lock
-	$(LOCK_IMAGE) --extra cuda pyproject.toml requirements/image-verifier.in -o requirements/image-verifier.lock
+	$(LOCK_IMAGE) --extra liboqs pyproject.toml -o requirements/image-verifier-cpu.lock
+	$(LOCK_IMAGE) --extra cuda --extra liboqs pyproject.toml requirements/image-verifier.in -o requirements/image-verifier.lock

@@ -27,6 +27,7 @@ class KindProvider:
         self.name = name
         self._cluster = f"weightlock-{name}"
         self._state = settings.state / name
+        self._image = settings.kind_image
         self._commands = commands
         self._progress = progress
 
@@ -55,7 +56,7 @@ class KindProvider:
             f"{self._cluster}\n"
         )  # first, so that an interrupted `up` can be undone
         config = self._state / "kind.json"
-        config.write_text(json.dumps(kind_config(self.volumes)))
+        config.write_text(json.dumps(kind_config(self.volumes, self._image)))
         with self._progress.step("Creating a kind cluster"):
             self._run(
                 [
@@ -115,11 +116,15 @@ class KindProvider:
         self._commands.run(argv, self._state / f"{argv[0]}.log")
 
 
-def kind_config(volumes: Path) -> dict[str, object]:
-    """Both nodes see the volumes folder by the machine's own path."""
-    mounts = [{"hostPath": str(volumes), "containerPath": str(volumes)}]
+def kind_config(volumes: Path, image: str | None) -> dict[str, object]:
+    """Both nodes see the volumes folder by the machine's own path, and are of one version."""
+    node: dict[str, object] = {
+        "extraMounts": [{"hostPath": str(volumes), "containerPath": str(volumes)}]
+    }
+    if image:
+        node["image"] = image
     return {
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "kind": "Cluster",
-        "nodes": [{"role": role, "extraMounts": mounts} for role in ("control-plane", "worker")],
+        "nodes": [{"role": role, **node} for role in ("control-plane", "worker")],
     }

@@ -19,6 +19,7 @@ class Settings:
             our own build.
         debian_mirror: an archive to build root file systems from, where the machine's own apt does
             not know Debian.
+        kind_image: the node image for kind instead of its own: how a Kubernetes version is chosen.
         user_kubeconfigs: the files that hold the user's own contexts, so that they are never used
             by accident.
     """
@@ -27,6 +28,7 @@ class Settings:
     state: Path
     assets: Path | None
     debian_mirror: str | None
+    kind_image: str | None
     user_kubeconfigs: tuple[Path, ...]
 
     @classmethod
@@ -42,5 +44,6 @@ class Settings:
             state=state / "weightlock" / "clusters",
             assets=Path(assets) if assets else None,
             debian_mirror=environ.get("WEIGHTLOCK_DEBIAN_MIRROR") or None,
+            kind_image=environ.get("WEIGHTLOCK_KIND_IMAGE") or None,
             user_kubeconfigs=(home / ".kube" / "config", *configured),
         )

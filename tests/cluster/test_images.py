@@ -23,6 +23,7 @@ def stages() -> dict[str, list[str]]:
     """Each stage's instructions by its name, continuation lines joined, comments gone."""
     text = re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE).replace("\\\n", " ")
     found: dict[str, list[str]] = {}
+    current: list[str] = []
     for line in filter(None, text.splitlines()):
         if match := re.fullmatch(r"FROM \S+ AS (\S+)", line):
             current = found.setdefault(match[1], [])
@@ -95,7 +96,34 @@ def test_each_lock_holds_what_the_project_declares(target: str, extras: list[str
 
 
 def test_both_builds_start_from_the_same_debian() -> None:
-    assert f"FROM debian:{SUITE}-slim AS base" in DOCKERFILE
+    assert f"ARG BASE=debian:{SUITE}-slim\n\nFROM ${{BASE}} AS base\n" in DOCKERFILE
+
+
+@pytest.mark.parametrize("target", ["operator", "webhook", "verifier", "verifier-cpu"])
+def test_each_image_says_what_it_is(target: str) -> None:
+    assert f"FROM labelled AS {target}\n" in DOCKERFILE
+    (label,) = stages()["labelled"][2:]
+    keys = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", label))
+    assert keys == {"title", "url", "licenses", "version", "revision"}
+    (about,) = [line for line in stages()[target] if line.startswith("LABEL")]
+    assert about.startswith("LABEL org.opencontainers.image.description=")
+
+
+def test_what_is_fetched_from_elsewhere_has_a_checksum() -> None:
+    added = [line for lines in stages().values() for line in lines if line.startswith("ADD")]
+    assert added
+    assert all(re.match(r"ADD --checksum=sha256:[0-9a-f]{64} https://", line) for line in added)
+
+
+@pytest.mark.parametrize("target", ["operator", "webhook", "verifier", "verifier-cpu"])
+def test_liboqs_is_where_signatures_are_checked_and_nowhere_else(target: str) -> None:
+    copied = "COPY --from=build-liboqs /opt/liboqs /opt/liboqs" in stages()[target]
+    assert copied == target.startswith("verifier")
+    assert ("ENV OQS_INSTALL_PATH=/opt/liboqs" in stages()[target]) == copied
+
+
+def test_no_image_has_a_health_check_of_its_own() -> None:
+    assert "HEALTHCHECK" not in DOCKERFILE  # probes are Kubernetes' business
 
 
 @pytest.fixture

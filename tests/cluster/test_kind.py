@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.cluster.recording import Recorded
@@ -40,6 +41,23 @@ def test_both_nodes_see_the_volumes_by_the_same_path(
     path = str(kind.volumes)
     mounts = [{"hostPath": path, "containerPath": path}]
     assert [node["extraMounts"] for node in config["nodes"]] == [mounts, mounts]
+
+
+def test_kind_chooses_the_version_unless_an_image_is_named(
+    settings: Settings, progress: Progress
+) -> None:
+    kind = provider(Recorded(NONE), settings, progress)
+    kind.up()
+    config = json.loads((kind.kubeconfig.parent / "kind.json").read_text())
+    assert [node.get("image") for node in config["nodes"]] == [None, None]
+
+
+def test_both_nodes_are_made_from_the_named_image(settings: Settings, progress: Progress) -> None:
+    named = replace(settings, kind_image="kindest/node:v1.37.0")
+    kind = provider(Recorded(NONE), named, progress)
+    kind.up()
+    config = json.loads((kind.kubeconfig.parent / "kind.json").read_text())
+    assert [node["image"] for node in config["nodes"]] == ["kindest/node:v1.37.0"] * 2
 
 
 def test_up_refuses_a_cluster_of_the_same_name_that_it_did_not_make(

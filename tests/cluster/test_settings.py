@@ -19,6 +19,11 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     assert settings.assets is None
 
 
+def test_the_node_image_of_kind_may_be_named() -> None:
+    assert Settings.from_environ({"HOME": "/h", "WEIGHTLOCK_KIND_IMAGE": "a"}).kind_image == "a"
+    assert Settings.from_environ({"HOME": "/h"}).kind_image is None
+
+
 def test_all_of_the_users_own_kubeconfigs_are_known() -> None:
     settings = Settings.from_environ({"HOME": "/h", "KUBECONFIG": "/a:/b"})
     assert settings.user_kubeconfigs == (Path("/h/.kube/config"), Path("/a"), Path("/b"))

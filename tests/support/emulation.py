@@ -80,13 +80,13 @@ def emulated_sum(
     table = table_of(addresses, lengths, leaf)
     at = ctypes.cast(ctypes.c_char_p(table.data), ctypes.c_void_p).value or 0
     numbers = np.array(places, dtype=np.uint64)
-    sums = np.zeros(LANES, dtype=np.uint32)
+    sums = np.zeros((table.leaves, LANES), dtype=np.uint32)  # a block is one thread here
     pointer = ctypes.c_void_p
     library.run_sum(
         pointer(at), table.pieces, pointer(numbers.ctypes.data), pointer(at + table.offsets[0]),
         table.full_leaves, table.leaves, leaf, pointer(sums.ctypes.data),
     )  # fmt: skip
-    return LtHash(sums.astype("<u2").tobytes())
+    return LtHash(sums.sum(axis=0, dtype=np.uint32).astype("<u2").tobytes())
 
 
 def _columns(data: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:

@@ -20,4 +20,3 @@ static inline unsigned int __byte_perm(unsigned int low, unsigned int high, unsi
         result |= (unsigned int)(bytes >> (8 * (selector >> (4 * i) & 7)) & 0xff) << (8 * i);
     return result;
 }
-static inline void atomicAdd(unsigned int* sum, unsigned int more) { *sum += more; }

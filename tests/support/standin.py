@@ -7,14 +7,18 @@ real ones and compute with the oracle.
 
 import ctypes
 import mmap
+import os
+import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from weightlock.digests import HashAlgorithm
 from weightlock.engines.gpu.device import Queue
-from weightlock.engines.gpu.table import GROUP, PIECE, Table
+from weightlock.engines.gpu.table import GROUP, PIECE, PLACE, Table, leaf_of_thread
 from weightlock.errors import EngineUnavailable
+from weightlock.formats.lthash import LANES, element
 from weightlock.formats.tree import chunks, leaf_hash, merkle_tree_hash
 
 
@@ -25,8 +29,9 @@ class Lost(Exception):
 class StandInMemory:
     """Memory of device and host at once."""
 
-    def __init__(self, owner: "StandInDevice", size: int) -> None:
+    def __init__(self, owner: "StandInDevice", size: int, *, of_host: bool = False) -> None:
         self._owner = owner
+        self._of_host = of_host
         self.size = size
         self.view = memoryview(mmap.mmap(-1, max(size, 1)))[:size]  # on a page, as pinned memory is
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
@@ -35,11 +40,13 @@ class StandInMemory:
         ctypes.memset(self.address, 0, size)
 
     def free(self) -> None:
-        self._owner.freed.append(bytes(self.view))
+        reachable = self._of_host or not self._owner.is_lost
+        self._owner.freed.append(bytes(self.view) if reachable else b"")
 
 
 class StandInQueue:
-    def __init__(self) -> None:
+    def __init__(self, owner: "StandInDevice") -> None:
+        self._owner = owner
         self._waiting: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._done = 0
@@ -66,6 +73,7 @@ class StandInQueue:
         self.work_off(self.length)
 
     def work_off(self, length: int) -> None:
+        self._owner.check()
         with self._lock:
             while self._done < length:
                 self._waiting.pop(0)()
@@ -95,9 +103,7 @@ class StandInKernels:
         queue.add(lambda: self._hash_leaves(table, at, leaf_bytes, nodes))
 
     def _hash_leaves(self, table: Table, at: int, leaf_bytes: int, nodes: int) -> None:
-        if self._device.lost_after_launches == 0:
-            raise Lost("the device is gone")
-        self._device.lost_after_launches -= 1
+        self._device.launched()
         if self._device.idle:
             return
         pieces = PIECE.iter_unpack(_bytes(at, table.pieces * PIECE.size))
@@ -125,6 +131,38 @@ class StandInKernels:
         ctypes.memmove(nodes + number * len(digest), digest, len(digest))
 
 
+class StandInLattice:
+    def __init__(self, device: "StandInDevice") -> None:
+        self._device = device
+
+    def sum_elements(
+        self, queue: Queue, table: Table, at: int, leaf_bytes: int, sums: int, threads: int
+    ) -> None:
+        assert isinstance(queue, StandInQueue)
+        queue.add(lambda: self._sum(table, at, leaf_bytes, sums, threads))
+
+    def _sum(self, table: Table, at: int, leaf_bytes: int, sums: int, threads: int) -> None:
+        self._device.launched()
+        if self._device.idle:
+            return
+        pieces = list(PIECE.iter_unpack(_bytes(at, table.pieces * PIECE.size)))
+        places = at + table.places_offset
+        for block in range(-(-table.leaves // threads)):
+            lanes = [0] * LANES
+            for thread in range(block * threads, min((block + 1) * threads, table.leaves)):
+                piece, leaf = leaf_of_thread(table, thread, leaf_bytes)
+                address, length, _, _ = pieces[piece]
+                file, segment, first = PLACE.unpack(_bytes(places + piece * PLACE.size, PLACE.size))
+                start = leaf * leaf_bytes
+                data = _bytes(address + start, min(leaf_bytes, length - start))
+                found = struct.unpack(
+                    f"<{LANES}H", element(file, segment, first + leaf, data).lanes
+                )
+                lanes = [one + other for one, other in zip(lanes, found, strict=True)]
+            packed = self._device.spoilt(struct.pack(f"<{LANES}I", *lanes))
+            ctypes.memmove(sums + block * len(packed), packed, len(packed))
+
+
 class StandInDevice:
     """Implements Device; the attributes let a test break it."""
 
@@ -137,10 +175,11 @@ class StandInDevice:
         self.idle = False
         self.settled = 0
         self._registered: dict[int, int] = {}
+        self.is_lost = False
         self._left = memory_bytes
 
     def use(self) -> None:
-        pass
+        self.check()
 
     def settle(self) -> None:
         self.settled += 1
@@ -152,7 +191,7 @@ class StandInDevice:
         return StandInMemory(self, size)
 
     def pin(self, size: int) -> StandInMemory:
-        return StandInMemory(self, size)
+        return StandInMemory(self, size, of_host=True)
 
     def register(self, address: int, size: int) -> None:
         self._registered[address] = size
@@ -161,13 +200,27 @@ class StandInDevice:
         self.freed.append(_bytes(address, self._registered.pop(address)))
 
     def queue(self) -> StandInQueue:
-        return StandInQueue()
+        return StandInQueue(self)
 
     def mark(self) -> StandInMark:
         return StandInMark()
 
     def kernels(self, algorithm: HashAlgorithm) -> StandInKernels:
         return StandInKernels(self, algorithm)
+
+    def lattice(self) -> StandInLattice:
+        return StandInLattice(self)
+
+    def launched(self) -> None:
+        if self.lost_after_launches == 0:
+            self.is_lost = True
+        self.check()
+        self.lost_after_launches -= 1
+
+    def check(self) -> None:
+        """Once lost, always lost: whatever is asked of a driver then fails."""
+        if self.is_lost:
+            raise Lost("the device is gone")
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -187,3 +240,66 @@ def _zero(target: int, size: int) -> None:
 
 def _bytes(address: int, size: int) -> bytes:
     return ctypes.string_at(address, size)
+
+
+def numbered(number: int) -> StandInDevice:
+    """A device for a process of its own; `tests.support.standin:numbered` names it."""
+    device = StandInDevice()
+    device.name = f"stand-in {number}"
+    return device
+
+
+def absent(number: int) -> StandInDevice:
+    raise EngineUnavailable(f"there is no stand-in {number}", hint="buy one")
+
+
+def broken(number: int) -> StandInDevice:
+    raise RuntimeError(f"stand-in {number} smokes")
+
+
+def soon_lost(number: int) -> StandInDevice:
+    device = numbered(number)
+    device.lost_after_launches = 1
+    return device
+
+
+def wrong(number: int) -> StandInDevice:
+    device = numbered(number)
+    device.spoilt = lambda digest: bytes(len(digest))
+    return device
+
+
+def raising(number: int) -> StandInDevice:
+    def fail(_: bytes) -> bytes:
+        raise RuntimeError("nobody foresaw this")
+
+    device = numbered(number)
+    device.spoilt = fail
+    return device
+
+
+def ending(number: int) -> StandInDevice:
+    device = numbered(number)
+    device.spoilt = lambda _: os._exit(9)
+    return device
+
+
+class _Tattler(list[bytes]):
+    def append(self, memory: bytes) -> None:
+        print("marked" if MARKER in memory else "clean", file=sys.stderr, flush=True)  # noqa: T201
+
+
+MARKER = b"MARKER OF 32 BYTES, NOT TO STAY!"
+
+
+def tattling(number: int) -> StandInDevice:
+    """Says on standard error what is in memory that it gets back."""
+    device = numbered(number)
+    device.freed = _Tattler()
+    return device
+
+
+def tattling_and_lost(number: int) -> StandInDevice:
+    device = tattling(number)
+    device.lost_after_launches = 1
+    return device

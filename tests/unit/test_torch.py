@@ -12,8 +12,13 @@ import pytest
 from tests.support import folders, keys
 
 import weightlock
-from weightlock.engines.state_file import StateFile
-from weightlock.errors import CheckpointRefused, KeyUnusable, Malformed, SignatureExists
+from weightlock.errors import (
+    CheckpointRefused,
+    EngineUnavailable,
+    KeyUnusable,
+    Malformed,
+    SignatureExists,
+)
 from weightlock.formats.manifest import Manifest, ModelIdentity
 from weightlock.formats.tree import TreeParameters, segment_root
 from weightlock.reasons import Reason
@@ -21,7 +26,6 @@ from weightlock.signing import SigningOptions
 from weightlock.torch import sign_state_dict, signed_tensors, verify_state_dict
 
 OPTIONS = SigningOptions(ModelIdentity("model", 1), datetime(2026, 11, 21, tzinfo=UTC))
-TREE = TreeParameters()
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,6 @@ class FakeTensor:
     def contiguous(self) -> Self:
         return self
 
-    def cpu(self) -> Self:
-        return replace(self, device=FakeDevice())
-
 
 def tensor(size: int, dtype: str = "torch.bfloat16", on: FakeDevice | None = None) -> FakeTensor:
     data = Random(size).randbytes(size)  # noqa: S311 - test data
@@ -75,8 +76,8 @@ def state() -> dict[str, FakeTensor]:
 @pytest.fixture
 def signed(tmp_path: Path, state: dict[str, FakeTensor]) -> tuple[Path, Manifest]:
     folders.write(tmp_path, {"config.json": b"{}"})
-    file = StateFile("model.safetensors", state)
-    return tmp_path, sign_state_dict(tmp_path, file, [keys.key()], OPTIONS, TREE)
+    file = tmp_path / "model.safetensors"
+    return tmp_path, sign_state_dict(file, state, [keys.key()], OPTIONS)
 
 
 def test_what_was_signed_in_memory_verifies_on_disk(signed: tuple[Path, Manifest]) -> None:
@@ -172,18 +173,28 @@ def test_tensors_on_gpus_are_hashed_there_each_on_its_own(
     assert sorted(seen) == [(0, [100_000]), (1, [8192])]
 
 
-def test_a_type_that_safetensors_does_not_have_is_refused() -> None:
+def test_a_type_that_safetensors_does_not_have_is_refused(tmp_path: Path) -> None:
+    state = {"a": tensor(4, "torch.qint8")}
     with pytest.raises(Malformed, match="qint8"):
-        StateFile("model.safetensors", {"a": tensor(4, "torch.qint8")})
+        sign_state_dict(tmp_path / "model.safetensors", state, [keys.key()], OPTIONS)
+
+
+@pytest.mark.parametrize("device", ["mps", "meta"])
+def test_tensors_where_nothing_here_can_hash_them_are_refused(
+    device: str, signed: tuple[Path, Manifest]
+) -> None:
+    folder, manifest = signed
+    with pytest.raises(EngineUnavailable, match=f"lies on {device}"):
+        verify_state_dict({"norm": tensor(8192, on=FakeDevice(device))}, folder, manifest)
 
 
 def test_nothing_is_written_without_a_key_or_over_another_file(
     signed: tuple[Path, Manifest], state: dict[str, FakeTensor], tmp_path: Path
 ) -> None:
     folder, _ = signed
-    file = StateFile("other.safetensors", state)
+    other = folder / "other.safetensors"
     with pytest.raises(KeyUnusable):
-        sign_state_dict(folder, file, [], OPTIONS, TREE)
+        sign_state_dict(other, state, [], OPTIONS)
     with pytest.raises(SignatureExists):
-        sign_state_dict(folder, file, [keys.key()], OPTIONS, TREE)
-    assert not (folder / "other.safetensors").exists()
+        sign_state_dict(other, state, [keys.key()], OPTIONS)
+    assert not other.exists()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from weightlock.errors import WeightlockError
     from weightlock.reasons import Reason, Verdict
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "Reason",
@@ -32,6 +32,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":  # said once, in pyproject.toml
+        return importlib.import_module("importlib.metadata").version("weightlock")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME.get(name, "weightlock.api")), name)

@@ -11,7 +11,7 @@ from weightlock.checkpoint.layout import segments_of, spans_of
 from weightlock.checkpoint.walker import FileFact, Limits, Walk
 from weightlock.digests import Digest
 from weightlock.engines.engine import Engine, Files, Span
-from weightlock.engines.lattice import NumberedSegment, lattice_sum
+from weightlock.engines.lattice import LatticeEngine, NumberedSegment, lattice_sum
 from weightlock.errors import ChangedWhileReading, CheckpointRefused
 from weightlock.formats.filenames import printable
 from weightlock.formats.lthash import LtHash
@@ -69,7 +69,8 @@ class HashingOptions:
     parameters: TreeParameters = field(default_factory=TreeParameters)
     limits: Limits = field(default_factory=Limits)
     lattice_threads: int = 0
-    """How many threads compute the lattice hash as well; with none it is left out."""
+    """With how many threads to compute the lattice hash as well; with none it is left out. Engines
+    that compute it themselves use what they have."""
 
 
 def hash_folder(path: Path, options: HashingOptions, watcher: Watcher) -> HashedCheckpoint:
@@ -155,8 +156,14 @@ def _lattice(files: Files, lengths: Sequence[Sequence[int]], options: HashingOpt
         for file, cut in enumerate(lengths)
         for number, span in enumerate(spans_of(file, cut))
     ]
-    leaf_bytes, threads = options.parameters.leaf_bytes, options.lattice_threads
-    return lattice_sum(files, segments, leaf_bytes, threads, lambda _: None)
+    leaf_bytes = options.parameters.leaf_bytes
+    if isinstance(options.engine, LatticeEngine):
+        return options.engine.lattice_sum(files, segments, leaf_bytes, _ignore)
+    return lattice_sum(files, segments, leaf_bytes, options.lattice_threads, _ignore)
+
+
+def _ignore(_: int) -> None:
+    """Of the lattice hash nobody is told how far it is."""
 
 
 def _entries(

@@ -56,6 +56,13 @@ class Reason(StrEnum):
     CLOCK_BEHIND = "ClockBehind"
     VERDICT_EXPIRED = "VerdictExpired"
 
+    # Nobody has looked yet: Pending, or Verifying while somebody does.
+    QUEUED = "Queued"
+    STORAGE_PENDING = "StoragePending"
+    WAITING_FOR_CONSUMER = "WaitingForConsumer"
+    WRITER_ACTIVE = "WriterActive"
+    VERIFICATION_RUNNING = "VerificationRunning"
+
     # The question could not be answered: Error. Never a pass.
     UNREADABLE = "Unreadable"
     CHANGED_WHILE_READING = "ChangedWhileReading"
@@ -69,6 +76,18 @@ class Reason(StrEnum):
     CLUSTER_UNREACHABLE = "ClusterUnreachable"
     CACHE_STALE = "CacheStale"
     INTERNAL_ERROR = "InternalError"
+
+    # The same, of a verification Job: what kept it from answering, or its answer from counting.
+    VERIFIER_TAMPERED = "VerifierTampered"
+    VERIFIER_CRASHED = "VerifierCrashed"
+    VERIFIER_EVICTED = "VerifierEvicted"
+    OUT_OF_MEMORY = "OutOfMemory"
+    NODE_LOST = "NodeLost"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_UNAVAILABLE = "ImageUnavailable"
+    JOB_REFUSED = "JobRefused"
+    STORAGE_UNAVAILABLE = "StorageUnavailable"
 
     # What admission adds: why a pod may not have a volume. They are about the pod and the way it
     # reaches storage, never about a checkpoint's content.
@@ -137,6 +156,15 @@ _VERDICT_IS_OLD = frozenset(
     }
 )
 
+_NOT_LOOKED_YET = frozenset(
+    {
+        Reason.QUEUED,
+        Reason.STORAGE_PENDING,
+        Reason.WAITING_FOR_CONSUMER,
+        Reason.WRITER_ACTIVE,
+    }
+)
+
 
 def verdict_of(reason: Reason) -> Verdict:
     """The one verdict that a reason stands for; whatever is not listed is Error."""
@@ -146,4 +174,8 @@ def verdict_of(reason: Reason) -> Verdict:
         return Verdict.CLASSICAL_ONLY
     if reason in _VERDICT_IS_OLD:
         return Verdict.STALE
+    if reason in _NOT_LOOKED_YET:
+        return Verdict.PENDING
+    if reason is Reason.VERIFICATION_RUNNING:
+        return Verdict.VERIFYING
     return Verdict.FAILED if reason in _CONTENT_IS_BAD else Verdict.ERROR

@@ -1,4 +1,4 @@
-"""Tensors in memory: verified against a signed manifest, and signed before they are written.
+"""Tensors of PyTorch: verified against a signed manifest, and signed before they are written.
 
     manifest = weightlock.read_manifest(folder, ["release.pub"])
     state = safetensors.torch.load_file(folder / "model.safetensors", device="cuda")
@@ -8,66 +8,20 @@ What was compared with the signed roots is the memory that the model computes wi
 change a file between the check and its use. On a GPU the tensors are hashed where they lie.
 """
 
-import hmac
-import os
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from weightlock.checkpoint.folder import CheckpointFolder, FolderFiles
-from weightlock.checkpoint.layout import read_header
-from weightlock.checkpoint.walker import Limits
-from weightlock.checkpoint.writing import already_there, exists
-from weightlock.engines.cpu import CpuEngine
-from weightlock.engines.state_file import DTYPES, StateFile
-from weightlock.engines.tensors import (
-    RegionHasher,
-    State,
-    length_of,
-    tensor_roots,
-)
-from weightlock.errors import CheckpointRefused, Malformed
-from weightlock.formats import strict_json
-from weightlock.formats.filenames import printable
-from weightlock.formats.manifest import (
-    FileEntry,
-    Manifest,
-    check_model_name,
-    in_order,
-    model_root,
-)
-from weightlock.formats.segments import (
-    MAX_HEADER_BYTES,
-    PREFIX_BYTES,
-    SAFETENSORS_SUFFIX,
-    safetensors_segments,
-)
-from weightlock.formats.tree import TreeParameters, segment_root
-from weightlock.hashing import HashedCheckpoint, HashingOptions, Nobody, hash_folder
-from weightlock.names import ENVELOPE_FILE
-from weightlock.reasons import Reason
+from weightlock.engines.memory import RegionHasher
+from weightlock.engines.state_file import StateFile
+from weightlock.engines.tensors import State, of_state
+from weightlock.formats.manifest import Manifest
+from weightlock.formats.tree import TreeParameters
+from weightlock.in_memory import SignedTensor, sign_file, signed_tensors, verify_tensors
 from weightlock.signatures.schemes import SigningKey
-from weightlock.signing import (
-    SignedCheckpoint,
-    SigningOptions,
-    check_keys,
-    manifest_of,
-    sealed_envelope,
-    write,
-)
+from weightlock.signing import SigningOptions
 from weightlock.verdict.evidence import Finding
 
-
-@dataclass(frozen=True, slots=True)
-class SignedTensor:
-    """What the signers say of a tensor; `root` is None if it has no bytes."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    length: int
-    root: bytes | None
+__all__ = ["SignedTensor", "sign_state_dict", "signed_tensors", "verify_state_dict"]
 
 
 def verify_state_dict(
@@ -87,53 +41,18 @@ def verify_state_dict(
         CheckpointRefused: if there is nothing to compare, or a header is not the signed one.
         EngineUnavailable, EngineFault: if a GPU cannot be used or computes wrongly.
     """
-    signed = signed_tensors(folder, manifest)
-    if not state or not signed:
-        raise CheckpointRefused(Reason.NOTHING_SELECTED, "there are no tensors to compare")
-    findings = [
-        _finding(name, "is not among the signed tensors") for name in state if name not in signed
-    ]
-    if complete:
-        findings += [_finding(name, "is missing") for name in signed if name not in state]
-    known = {name: tensor for name, tensor in state.items() if name in signed}
-    findings += [_finding(name, why) for name, why in _differences(known, signed)]
-    roots = tensor_roots(known, manifest.parameters, hash_on_gpu)
-    for name, root in roots.items():
-        expected = signed[name].root
-        if expected is not None and not hmac.compare_digest(root, expected):
-            findings.append(_finding(name, "is not the signed one"))
-    return findings
-
-
-def signed_tensors(folder: Path, manifest: Manifest) -> dict[str, SignedTensor]:
-    """The tensors of all safetensors files of a checkpoint, by name.
-
-    Raises:
-        CheckpointRefused: if a file is missing or its header is not the signed one.
-        Malformed: if two files have a tensor of the same name.
-    """
-    found: dict[str, SignedTensor] = {}
-    with CheckpointFolder(folder) as opened:
-        facts = opened.walk(Limits()).files
-        numbers = {fact.name: number for number, fact in enumerate(facts)}
-        for entry in manifest.files:
-            if entry.name.endswith(SAFETENSORS_SUFFIX) and entry.segments:
-                header = _signed_header(opened.files(facts), numbers, entry, manifest.parameters)
-                tensors = _tensors(header, entry)
-                if found.keys() & tensors.keys():
-                    raise Malformed("two files of the checkpoint have a tensor of the same name")
-                found |= tensors
-    return found
+    tensors = of_state(state)
+    return verify_tensors(tensors, folder, manifest, complete=complete, hash_on_gpu=hash_on_gpu)
 
 
 def sign_state_dict(
-    folder: Path,
-    file: StateFile,
+    file: Path,
+    state: State,
     keys: Sequence[SigningKey],
     options: SigningOptions,
-    parameters: TreeParameters,
+    parameters: TreeParameters | None = None,
 ) -> Manifest:
-    """Sign a state dict as it is in memory, then write it and its signature into a folder.
+    """Sign a state dict as it is in memory, then write it to `file` and its signature beside it.
 
     What else is in the folder is hashed and signed with it. If the file is not written as it was
     in memory, verifying will say so: the signature is not about what reached the disk.
@@ -141,96 +60,8 @@ def sign_state_dict(
     Raises:
         KeyUnusable: if the keys are none, classical only, or do not sign.
         SignatureExists, CheckpointRefused: if the folder cannot take it.
+        Malformed: if a safetensors file cannot hold a tensor.
+        EngineUnavailable, EngineFault: if a GPU cannot be used or computes wrongly.
     """
-    check_keys(keys)
-    check_model_name(options.model.name)
-    with CheckpointFolder(folder) as opened:
-        if not options.replace and exists(opened.descriptor, ENVELOPE_FILE):
-            raise already_there(ENVELOPE_FILE)
-    started = time.perf_counter()
-    entries = [*_entries_of(folder, parameters), file.entry(parameters)]
-    files = in_order(entries)
-    hashed = HashedCheckpoint(
-        parameters=parameters,
-        files=files,
-        root=model_root(parameters.algorithm, files),
-        total_bytes=sum(entry.size for entry in files),
-        seconds=time.perf_counter() - started,
-        device="memory",
-    )
-    manifest = manifest_of(hashed, keys, options)
-    documents = {ENVELOPE_FILE: sealed_envelope(manifest, keys)}
-    file.write(folder)
-    with CheckpointFolder(folder) as opened:
-        write(opened, SignedCheckpoint(manifest, hashed, documents), options)
-    return manifest
-
-
-def _entries_of(folder: Path, parameters: TreeParameters) -> Sequence[FileEntry]:
-    with CheckpointFolder(folder) as opened:
-        if not opened.walk(Limits()).files:
-            return []
-    engine = CpuEngine(len(os.sched_getaffinity(0)))
-    return hash_folder(folder, HashingOptions(engine, parameters), Nobody()).files
-
-
-def _differences(known: State, signed: Mapping[str, SignedTensor]) -> Iterable[tuple[str, str]]:
-    for name, tensor in known.items():
-        if DTYPES.get(str(tensor.dtype)) != signed[name].dtype:
-            yield name, f"has elements of {tensor.dtype}, signed were {signed[name].dtype}"
-        elif tuple(tensor.shape) != signed[name].shape:
-            yield name, f"has the shape {tuple(tensor.shape)}, signed was {signed[name].shape}"
-        elif length_of(tensor) != signed[name].length:
-            yield name, "has another length than was signed"
-
-
-def _signed_header(
-    files: FolderFiles,
-    numbers: Mapping[str, int],
-    entry: FileEntry,
-    parameters: TreeParameters,
-) -> bytes:
-    number = numbers.get(entry.name)
-    if number is None:
-        raise CheckpointRefused(Reason.MISSING_FILE, f"{printable(entry.name)} is missing")
-    with files.open(number) as opened:
-        header = read_header(opened)
-    document = len(header).to_bytes(PREFIX_BYTES, "little") + header if header is not None else b""
-    if not hmac.compare_digest(segment_root(parameters, document), entry.segments[0].root):
-        raise CheckpointRefused(
-            Reason.CONTENT_MISMATCH,
-            f"the header of {printable(entry.name)} is not the signed one",
-            hint="restore the checkpoint from where it was signed",
-        )
-    return document[PREFIX_BYTES:]
-
-
-def _tensors(header: bytes, entry: FileEntry) -> dict[str, SignedTensor]:
-    cut = safetensors_segments(header, entry.size)
-    if cut is None or [part.length for part in cut] != [part.length for part in entry.segments]:
-        raise CheckpointRefused(
-            Reason.CONTENT_MISMATCH,
-            f"{printable(entry.name)} was not signed tensor by tensor",
-            hint="sign it again with this program",
-        )
-    roots = {
-        part.tensor: segment.root
-        for part, segment in zip(cut, entry.segments, strict=True)
-        if part.tensor is not None
-    }
-    document = strict_json.parse(header, max_bytes=MAX_HEADER_BYTES, what="a safetensors header")
-    fields: Any = document
-    return {
-        name: SignedTensor(
-            dtype=value["dtype"],
-            shape=tuple(value["shape"]),
-            length=value["data_offsets"][1] - value["data_offsets"][0],
-            root=roots.get(name),
-        )
-        for name, value in fields.items()
-        if name != "__metadata__"
-    }
-
-
-def _finding(name: str, why: str) -> Finding:
-    return Finding(Reason.CONTENT_MISMATCH, name, f"the tensor {printable(name)} {why}")
+    laid_out = StateFile(file.name, of_state(state))
+    return sign_file(file.parent, laid_out, keys, options, parameters or TreeParameters())

@@ -69,6 +69,34 @@ Context: root, file. Yields YAML documents.
 {{- end }}
 {{- end }}
 
+{{/*
+Servers before 1.21 do not write the label that exempts a namespace by its name. Without it the webhook's
+own pods would have to wait for the webhook. `lookup` finds nothing outside of a cluster.
+*/}}
+{{- define "weightlock.checkNameLabels" -}}
+{{- if and (semverCompare "<1.21-0" .Capabilities.KubeVersion.Version) (lookup "v1" "Namespace" "" "kube-system") }}
+{{- range $name := include "weightlock.exempt" . | fromJsonArray }}
+{{- $labels := dig "metadata" "labels" "kubernetes.io/metadata.name" "" (lookup "v1" "Namespace" "" $name) }}
+{{- if ne $labels $name }}
+{{- fail (printf "this Kubernetes does not label namespaces with their name. Before you install: kubectl create namespace %s; kubectl label namespace %s kubernetes.io/metadata.name=%s" $name $name $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+Takes CEL rules out of a schema. Old servers would drop them by themselves, but helm checks objects
+against what the server knows, and refuses.
+*/}}
+{{- define "weightlock.withoutCel" -}}
+{{- if kindIs "map" . }}
+{{- $_ := unset . "x-kubernetes-validations" }}
+{{- range $child := . }}{{ include "weightlock.withoutCel" $child }}{{ end }}
+{{- else if kindIs "slice" . }}
+{{- range $child := . }}{{ include "weightlock.withoutCel" $child }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* What pods of both processes have in common, in the Restricted profile. */}}
 {{- define "weightlock.podSecurity" -}}
 runAsNonRoot: true

@@ -8,8 +8,10 @@ import pytest
 from weightlock.engines.choice import AutoEngine, choose_engine
 from weightlock.engines.cpu import CpuEngine
 from weightlock.engines.engine import Engine, Files, Progress, Span
+from weightlock.engines.lattice import NumberedSegment
 from weightlock.engines.measuring import PlainFiles
 from weightlock.errors import EngineFault, EngineUnavailable, Malformed, WeightlockError
+from weightlock.formats.lthash import ELEMENT_BYTES, LtHash
 from weightlock.formats.tree import TreeParameters
 
 SPANS = [Span(0, 0, 60), Span(0, 60, 40)]
@@ -33,6 +35,17 @@ class FakeEngine:
             raise self._error
         progress(sum(span.length for span in spans[1:]))
         return [self.device.encode()] * len(spans)
+
+    def lattice_sum(
+        self,
+        files: Files,
+        segments: Sequence[NumberedSegment],
+        leaf_bytes: int,
+        progress: Progress,
+    ) -> LtHash:
+        if self._error:
+            raise self._error
+        return LtHash(self.device.encode().ljust(ELEMENT_BYTES))
 
 
 class Case:
@@ -85,6 +98,22 @@ def test_a_gpu_that_computes_wrongly_is_not_passed_over() -> None:
     with pytest.raises(EngineFault):
         case.run()
     assert case.notices == []
+
+
+@pytest.mark.parametrize(
+    ("lost", "worth", "device"),
+    [
+        pytest.param(False, 400, "gpu", id="a quarter of the bytes repays it"),
+        pytest.param(False, 401, "cpu", id="too few bytes"),
+        pytest.param(True, 400, "cpu", id="the GPU is lost"),
+    ],
+)
+def test_the_lattice_hash_goes_the_same_way(lost: bool, worth: int, device: str) -> None:
+    case = Case(FakeEngine("gpu", EngineUnavailable("lost") if lost else None), worth)
+    segments = [NumberedSegment(0, 0, 0, 60), NumberedSegment(0, 1, 60, 40)]
+    found = case.engine.lattice_sum(FILES, segments, 4096, lambda _: None)
+    assert found.lanes.decode().strip() == case.engine.device == device
+    assert case.notices == (["lost; continuing on the CPU"] if lost else [])
 
 
 def test_names_choose_engines() -> None:

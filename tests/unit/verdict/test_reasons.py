@@ -13,6 +13,8 @@ OF = {
     " UnsafeName EmptyModel LimitExceeded",
     Verdict.STALE: "SealBroken SpecChanged IdentityChanged WriterSeen RestoredFromBackup"
     " ClockBehind VerdictExpired",
+    Verdict.PENDING: "Queued StoragePending WaitingForConsumer WriterActive",
+    Verdict.VERIFYING: "VerificationRunning",
 }
 
 

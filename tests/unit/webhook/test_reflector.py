@@ -223,6 +223,32 @@ def test_a_quiet_resource_stays_fresh_by_bookmarks() -> None:
     run(story())
 
 
+def test_a_quiet_resource_stays_fresh_by_lists_where_there_are_no_bookmarks() -> None:
+    class Old(ApiInMemory):
+        """A watch of it ends when its time is over, and says nothing before."""
+
+        @asynccontextmanager
+        async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+            self.calls.append(("WATCH", path))
+
+            async def nothing() -> AsyncIterator[bytes]:
+                await asyncio.sleep(Patience().watch_seconds)
+                for line in list[bytes]():
+                    yield line
+
+            yield nothing()
+
+    async def story() -> None:
+        api = Old()
+        async with watched(api) as found:
+            for _ in range(100):
+                await asyncio.sleep(37)
+                assert found.staleness() <= 60
+        assert len(api.calls) < 200
+
+    run(story())
+
+
 def test_a_silent_watch_is_noticed_and_replaced() -> None:
     async def story() -> None:
         api = api_with("a")

@@ -42,6 +42,17 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_direct(parser: argparse.ArgumentParser) -> None:
+    """--direct."""
+    parser.add_argument(
+        "--direct",
+        action="store_true",
+        help="read past the page cache (O_DIRECT), where the file system can: for files that are"
+        " not in it, on fast disks; needs --engine cuda or rocm. Programs read through the cache,"
+        " and could be shown other bytes there than the storage holds",
+    )
+
+
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """--max-files, --max-bytes."""
     defaults = Limits()

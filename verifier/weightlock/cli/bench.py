@@ -72,6 +72,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="BYTES",
         help=f"bytes of a leaf (default: {DEFAULT_LEAF_BYTES})",
     )
+    parser.add_argument(
+        "--gpus",
+        type=arguments.positive,
+        default=None,
+        metavar="N",
+        help="how many GPUs hash the files, at most (default: as many as the cores can feed)",
+    )
     arguments.add_engine(parser)
     arguments.add_json(parser)
     parser.set_defaults(run=run)
@@ -87,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         [TreeParameters(algorithm, args.leaf_size) for algorithm in algorithms],
         size,
         arguments.threads(args),
+        args.gpus,
     )
     found = bench.cpu() if args.engine in {"auto", "cpu"} else []
     note = ""
@@ -109,10 +117,15 @@ def run(args: argparse.Namespace) -> int:
 class Bench:
     """What is measured, and on how much."""
 
-    def __init__(self, trees: Sequence[TreeParameters], size: int, cores: int) -> None:
+    def __init__(
+        self, trees: Sequence[TreeParameters], size: int, cores: int, most_gpus: int | None = None
+    ) -> None:
         self.trees = trees
         self.size = size
         self.cores = cores
+        self.gpus = 0
+        """How many have hashed the files."""
+        self._most_gpus = most_gpus
         self._block = random_block()
         self._one_core: dict[HashAlgorithm, float] = {}
         self._upload_gbps: float | None = None
@@ -169,15 +182,15 @@ class Bench:
                     "tree, from files", "cpu", tree.algorithm, rate, bound, one and one * self.cores
                 )
         if self._upload_gbps is not None:
-            gpu: Any = open_gpu("any")
+            gpu: Any = open_gpu("any", most=self._most_gpus)
             with closing(gpu):
+                self.gpus = gpu.devices
+                bound, bound_gbps = upload_bound(gpu.devices, self._upload_gbps)
                 for tree in self.trees:
                     rate = self._files_rate(gpu, paths, tree)
-                    bound = "copy from pinned host memory"
                     yield Measurement(
-                        "tree, from files", gpu.device, tree.algorithm, rate, bound,
-                        self._upload_gbps,
-                    )  # fmt: skip
+                        "tree, from files", gpu.device, tree.algorithm, rate, bound, bound_gbps
+                    )
 
     def _files_rate(self, engine: Engine, paths: Sequence[Path], tree: TreeParameters) -> float:
         rate, roots = files_rate(engine, paths, tree)
@@ -188,6 +201,12 @@ class Bench:
         return rate
 
 
+def upload_bound(gpus: int, upload_gbps: float) -> tuple[str, float]:
+    """What bounds so many GPUs: each has a bus of its own, and one was measured."""
+    copy = "copy from pinned host memory"
+    return (copy if gpus == 1 else f"{gpus} x {copy}"), gpus * upload_gbps
+
+
 def _document(found: Sequence[Measurement], bench: Bench, note: str) -> dict[str, object]:
     return {
         "machine": {
@@ -196,6 +215,7 @@ def _document(found: Sequence[Measurement], bench: Bench, note: str) -> dict[str
             "system": platform.platform(),
             "python": platform.python_version(),
         },
+        "gpus": bench.gpus,
         "bytes": bench.size,
         "leafSize": bench.trees[0].leaf_bytes if bench.trees else DEFAULT_LEAF_BYTES,
         "note": note,

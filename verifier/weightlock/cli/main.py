@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import weightlock
 from weightlock.cli import output
+from weightlock.cli.starting import begin
 from weightlock.errors import WeightlockError
 
 COMMANDS: Final = {
@@ -39,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _forbid_core_dumps()
     arguments = sys.argv[1:] if argv is None else argv
+    starting = begin(arguments)
     args = parser(arguments).parse_args(arguments)
+    args.starting = starting
     args.now = datetime.now(UTC)
     try:
         code: int = args.run(args)
@@ -71,7 +74,7 @@ def parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         epilog="Exit codes: 0 verified, done or allowed; 1 Failed or denied; 2 usage;"
         " 3 ClassicalOnly; 4 Error, the question could not be answered.",
     )
-    program.add_argument("--version", action="version", version=weightlock.__version__)
+    program.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     program.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
     program.set_defaults(json=False)
     commands: Commands = program.add_subparsers(metavar="COMMAND", required=True)
@@ -84,6 +87,14 @@ def parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     if named not in COMMANDS:
         _add_extensions(commands)
     return program
+
+
+class _Version(argparse.Action):
+    """Reads the version only for those who ask: looking it up takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        sys.stdout.write(f"{weightlock.__version__}\n")
+        parser.exit()
 
 
 def _add_extensions(commands: Commands) -> None:

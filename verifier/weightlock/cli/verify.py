@@ -44,6 +44,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="hash only share I (from 0) of N; all shares together are the whole",
     )
     arguments.add_engine(parser)
+    arguments.add_direct(parser)
     arguments.add_limits(parser)
     arguments.add_json(parser)
     parser.set_defaults(run=run)

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from weightlock.engines.engine import Files, OpenFile, Progress, Span
+from weightlock.engines.lattice import NumberedSegment, lattice_sum
 from weightlock.engines.processes import HashingProcess, start_process
 from weightlock.engines.subtree import MAX_DESCRIPTORS, SubtreeHasher, TooShort
 from weightlock.engines.workers import run
 from weightlock.errors import ChangedWhileReading
 from weightlock.formats.filenames import printable
+from weightlock.formats.lthash import LtHash
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
 
 BLOCK_BYTES: Final = 2 * 1024 * 1024
@@ -93,6 +95,16 @@ class CpuEngine:
             )
             for span, roots in zip(spans, blocks, strict=True)
         ]
+
+    def lattice_sum(
+        self,
+        files: Files,
+        segments: Sequence[NumberedSegment],
+        leaf_bytes: int,
+        progress: Progress,
+    ) -> LtHash:
+        """The sum over all chunks of all segments."""
+        return lattice_sum(files, segments, leaf_bytes, self._threads, progress)
 
 
 class _Worker:

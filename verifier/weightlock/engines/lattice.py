@@ -7,7 +7,7 @@ time: SHAKE256 with 2048 bytes of output for each leaf is several times slower t
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from weightlock.engines.engine import Files, OpenFile, Progress
 from weightlock.engines.reading import read_exactly
@@ -35,6 +35,26 @@ class _Run:
     first: int
     offset: int
     length: int
+
+
+@runtime_checkable
+class LatticeEngine(Protocol):
+    """An engine that sums the lattice hash too."""
+
+    def lattice_sum(
+        self,
+        files: Files,
+        segments: Sequence[NumberedSegment],
+        leaf_bytes: int,
+        progress: Progress,
+    ) -> LtHash:
+        """The sum over all chunks of all segments (segments of one file are adjacent).
+
+        Raises:
+            Unreadable, ChangedWhileReading: if the files cannot be read in peace.
+            EngineUnavailable, EngineFault: if the device cannot be used or computed wrongly.
+        """
+        ...
 
 
 def lattice_sum(

@@ -1,17 +1,34 @@
-"""Hashes tensors in memory, on the host or on a GPU, each where it lies.
+"""Where tensors of PyTorch lie.
 
 PyTorch itself is not imported; whatever has the attributes of `Tensor` will do.
 """
 
-import ctypes
-import importlib
-import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from random import SystemRandom
-from typing import Any, Protocol, Self
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, Self
 
-from weightlock.formats.tree import TreeParameters, segment_root
+from weightlock.engines.memory import InMemory
+from weightlock.errors import EngineUnavailable
+from weightlock.formats.filenames import printable
+
+DTYPES: Final = {
+    "torch.bool": "BOOL",
+    "torch.uint8": "U8",
+    "torch.int8": "I8",
+    "torch.uint16": "U16",
+    "torch.int16": "I16",
+    "torch.uint32": "U32",
+    "torch.int32": "I32",
+    "torch.uint64": "U64",
+    "torch.int64": "I64",
+    "torch.float16": "F16",
+    "torch.bfloat16": "BF16",
+    "torch.float32": "F32",
+    "torch.float64": "F64",
+    "torch.float8_e4m3fn": "F8_E4M3",
+    "torch.float8_e5m2": "F8_E5M2",
+    "torch.complex64": "C64",
+}
+"""PyTorch's names of types, and those of safetensors."""
 
 
 class TensorDevice(Protocol):
@@ -19,7 +36,7 @@ class TensorDevice(Protocol):
 
     @property
     def type(self) -> str:
-        """`cpu` or `cuda` (also for ROCm)."""
+        """`cpu` or `cuda` (also for ROCm); others are refused."""
         ...
 
     @property
@@ -62,66 +79,33 @@ class Tensor(Protocol):
         """Itself, or a copy if its elements do not lie side by side in order."""
         ...
 
-    def cpu(self) -> Self:
-        """Itself, or a copy in the host's memory."""
-        ...
-
 
 State = Mapping[str, Tensor]
-RegionHasher = Callable[[int, TreeParameters, Sequence[tuple[int, int]]], list[bytes]]
-"""Segment roots of (address, length) in the memory of a GPU with this number."""
 
 
-def tensor_roots(
-    state: State, parameters: TreeParameters, hash_on_gpu: RegionHasher | None = None
-) -> dict[str, bytes]:
-    """The segment roots of tensors, each where it lies.
+def of_state(state: State) -> dict[str, InMemory]:
+    """Where the tensors of a state dict lie.
 
     Raises:
-        EngineUnavailable, EngineFault: if a GPU cannot be used or computes wrongly.
+        EngineUnavailable: if one lies where nothing here can hash it.
     """
-    ready = {name: tensor.contiguous() for name, tensor in state.items()}
-    by_gpu: dict[int, list[str]] = {}
-    for name, tensor in ready.items():
-        if tensor.device.type != "cpu":
-            by_gpu.setdefault(tensor.device.index or 0, []).append(name)
-    roots: dict[str, bytes] = {}
-    hash_regions = hash_on_gpu or _hash_regions
-    for gpu, names in by_gpu.items():
-        regions = [(ready[name].data_ptr(), length_of(ready[name])) for name in names]
-        roots.update(zip(names, hash_regions(gpu, parameters, regions), strict=True))
-    rest = [name for name in ready if name not in roots]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-        hashed = threads.map(lambda name: _host_root(parameters, ready[name]), rest)
-        roots.update(zip(rest, hashed, strict=True))
-    return roots
+    return {name: _of_tensor(name, tensor) for name, tensor in state.items()}
 
 
-def length_of(tensor: Tensor) -> int:
-    """The bytes of a tensor."""
-    return tensor.numel() * tensor.element_size()
-
-
-def host_bytes(tensor: Tensor) -> memoryview:
-    """The bytes of a contiguous tensor in the host's memory; valid as long as the tensor is."""
-    length = length_of(tensor)
-    if not length:
-        return memoryview(b"")
-    return memoryview((ctypes.c_char * length).from_address(tensor.data_ptr())).cast("B")
-
-
-def _host_root(parameters: TreeParameters, tensor: Tensor) -> bytes:
-    view: Any = host_bytes(tensor)  # sliced and hashed like bytes, and not copied first
-    return segment_root(parameters, view)
-
-
-def _hash_regions(
-    gpu: int, parameters: TreeParameters, regions: Sequence[tuple[int, int]]
-) -> list[bytes]:
-    opening: Any = importlib.import_module("weightlock.engines.gpu.opening")
-    resident: Any = importlib.import_module("weightlock.engines.gpu.resident")
-    recheck: Any = importlib.import_module("weightlock.engines.gpu.recheck")
-    device = opening.open_device(gpu)
-    hasher = resident.ResidentHasher(device, parameters, recheck.Recheck(), SystemRandom())
-    roots: list[bytes] = hasher.segment_roots([resident.Region(*region) for region in regions])
-    return roots
+def _of_tensor(name: str, tensor: Tensor) -> InMemory:
+    device = tensor.device
+    if device.type not in {"cpu", "cuda"}:
+        raise EngineUnavailable(
+            f"the tensor {printable(name)} lies on {device.type}, where it cannot be hashed",
+            hint="load it into the memory of the host, or of a CUDA or ROCm GPU",
+        )
+    ready = tensor.contiguous()
+    return InMemory(
+        dtype=DTYPES.get(str(tensor.dtype), str(tensor.dtype)),
+        element_bytes=tensor.element_size(),
+        shape=tuple(tensor.shape),
+        address=ready.data_ptr(),
+        length=ready.numel() * ready.element_size(),
+        gpu=None if device.type == "cpu" else device.index or 0,
+        owner=ready,
+    )

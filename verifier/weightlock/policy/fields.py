@@ -75,6 +75,13 @@ class Fields:
             raise self.wrong(key, "missing")
         return self._mapping[key]
 
+    def mapping(self, key: str) -> Mapping[str, object]:
+        """A mapping as it was found: for what is hashed or passed on whole."""
+        value = self.raw(key)
+        if not isinstance(value, Mapping):
+            raise self.wrong(key, f"found {shown(value)}, expected a mapping")
+        return value
+
     def text(self, key: str, parse: Callable[[str], _Value]) -> _Value:
         """A text, read by a parser that raises Malformed."""
         return self._parsed(key, self.raw(key), parse)
@@ -145,6 +152,11 @@ class Fields:
         if len(value) > MAX_ITEMS:
             raise self.wrong(key, f"found {len(value)} items, expected at most {MAX_ITEMS}")
         return [(f"{key}[{index}]", item) for index, item in enumerate(value)]
+
+    def mappings(self, key: str) -> list[Mapping[str, object]]:
+        """The mappings of a list as they were found; empty if it is missing."""
+        holder = Fields(dict(self.items(key)), self.path, None, self._error)
+        return [holder.mapping(path) for path, _ in self.items(key)]
 
     def sections(self, key: str, known: Collection[str] | None) -> Iterator["Fields"]:
         """The mappings of a list."""

@@ -68,25 +68,26 @@ def _tag(record: VerdictRecord, key: SealKey) -> bytes:
 def encoded(record: VerdictRecord) -> bytes:
     """The bytes that are sealed. Law: two records have the same bytes only if they are equal."""
     digest, model, volume = record.digest, record.model, record.volume
-    return _joined(
+    return joined(
         _TAG,
         SCHEMA_VERSION,
         record.checkpoint_uid,
         record.generation,
-        _joined(
-            volume.pvc_uid, volume.pv_name, volume.pv_uid, volume.source_hash, str(volume.path)
-        ),
-        b"" if digest is None else _joined(digest.algorithm.value, digest.value),
-        _joined(*(_joined(each.algorithm.name, each.keyid) for each in record.signatures)),
-        b"" if model is None else _joined(model.name, model.version),
+        joined(volume.pvc_uid, volume.pv_name, volume.pv_uid, volume.source_hash, str(volume.path)),
+        b"" if digest is None else joined(digest.algorithm.value, digest.value),
+        joined(*(joined(each.algorithm.name, each.keyid) for each in record.signatures)),
+        b"" if model is None else joined(model.name, model.version),
         record.policy_hash,
         record.verifier_image,
         instant_text(record.verified_at),
     )
 
 
-def _joined(*parts: bytes | str | int) -> bytes:
-    """Each part behind its length, all behind their count; never empty, so b"" can say "none"."""
+def joined(*parts: bytes | str | int) -> bytes:
+    """Bytes that no other parts have: each part behind its length, all behind their count.
+
+    They are never empty, so b"" can say "none".
+    """
     found = [_bytes(part) for part in parts]
     return len(found).to_bytes(4, "big") + b"".join(
         len(part).to_bytes(4, "big") + part for part in found

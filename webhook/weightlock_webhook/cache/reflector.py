@@ -7,6 +7,9 @@
    version that the server has forgotten (410) and one that it has not reached yet, which is what a
    restored etcd looks like (A39)
 
+5. servers before 1.21 send no bookmarks for a kind of which nothing has changed since they started:
+   what a whole watch has not proven, a list proves
+
 A watch that the server ends in good order goes on from where it was.
 """
 
@@ -162,6 +165,8 @@ class Reflector(Generic[Known, KeptType]):
                 raise Unreachable("a watch went silent") from error
         # Ended in good order. A server that ends every watch at once must not be asked in a loop.
         await asyncio.sleep(self._patience.first_pause_seconds * self._jitter())
+        if self._store.staleness_seconds(_now()) > self._patience.watch_seconds / 2:
+            await self._list()  # (5)
 
     async def _next(self, lines: AsyncIterator[bytes]) -> bytes | None:
         async with asyncio.timeout(self._patience.silence_seconds):

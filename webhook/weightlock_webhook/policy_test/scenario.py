@@ -1,7 +1,8 @@
-"""The objects of some files, sorted: what is to be judged, by what, and what is known besides."""
+"""The objects of files or of a cluster, sorted: what is judged, by what, and what else is known."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from weightlock.errors import Malformed, WeightlockError
 from weightlock.policy.checkpoints import Checkpoint
@@ -44,6 +45,12 @@ class Scenario:
     device_claim_templates: Mapping[Key, JsonObject] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     """Objects that no decision looks at, such as Services."""
+    highest_versions: Mapping[str, int] = field(default_factory=dict)
+    restored_at: datetime | None = None
+    writers: Mapping[Key, datetime] = field(default_factory=dict)
+    """When claims could last be written to, where that is known."""
+    absent: str = "which no file holds"
+    """Why an object that is named is not here."""
 
 
 def read_scenario(files: Iterable[tuple[str, bytes]], namespace: str) -> Scenario:

@@ -40,6 +40,8 @@ class Trial:
     now: datetime
     assumptions: tuple[str, ...]
     unused: tuple[str, ...]
+    facts: Mapping[str, Facts]
+    """What was decided upon, by namespace."""
 
     @property
     def outcome(self) -> Outcome:
@@ -56,15 +58,13 @@ def trial_of(scenario: Scenario, seals: Seals, now: datetime) -> Trial:
     assumptions: list[str] = []
     if seals.assumed:
         scenario, seals = _with_seals(scenario, assumptions)
-    storages = {
-        namespace: _storage(scenario, namespace, assumptions)
-        for namespace in sorted({subject.namespace for subject in scenario.subjects})
-    }
-    answers = tuple(
-        (subject, _answer(subject, scenario, storages, seals, now)) for subject in scenario.subjects
-    )
+    facts = {}
+    for namespace in sorted({subject.namespace for subject in scenario.subjects}):
+        storage = _storage(scenario, namespace, assumptions)
+        facts[namespace] = _facts(namespace, scenario, storage, seals, now)
+    answers = tuple((subject, _answer(subject, facts)) for subject in scenario.subjects)
     assumptions += _unlabelled(scenario)
-    return Trial(answers, now, tuple(dict.fromkeys(assumptions)), scenario.unused)
+    return Trial(answers, now, tuple(dict.fromkeys(assumptions)), scenario.unused, facts)
 
 
 def _with_seals(scenario: Scenario, assumptions: list[str]) -> tuple[Scenario, Seals]:
@@ -75,24 +75,25 @@ def _with_seals(scenario: Scenario, assumptions: list[str]) -> tuple[Scenario, S
     return replace(scenario, checkpoints=checkpoints), Seals(assumed=False, keys=(key,))
 
 
-def _answer(
-    subject: Subject,
-    scenario: Scenario,
-    storages: Mapping[str, Storage],
-    seals: Seals,
-    now: datetime,
-) -> Answer:
-    namespace = subject.namespace
-    facts = Facts(
+def _answer(subject: Subject, facts: Mapping[str, Facts]) -> Answer:
+    template = subject.template
+    return answer_for(template.metadata, template.spec, facts[subject.namespace])
+
+
+def _facts(
+    namespace: str, scenario: Scenario, storage: Storage, seals: Seals, now: datetime
+) -> Facts:
+    return Facts(
         namespace,
         Governance.of(scenario.policies, namespace, _labels(scenario, namespace)),
         _checkpoints(scenario, namespace),
-        storages[namespace],
+        storage,
         seals.keys,
         now,
         device_classes=dict(_device_classes(scenario, namespace)),
+        highest_versions=scenario.highest_versions,
+        restored_at=scenario.restored_at,
     )
-    return answer_for(subject.template.metadata, subject.template.spec, facts)
 
 
 def _checkpoints(scenario: Scenario, namespace: str) -> tuple[Checkpoint, ...]:
@@ -125,8 +126,8 @@ def _storage(scenario: Scenario, namespace: str, assumptions: list[str]) -> Stor
         if claim is not None:
             claims[claim.name] = claim
             assumptions.append(
-                f"Claim {claim.name} of namespace {namespace}, which no file holds, is bound to"
-                " what was verified."
+                f"Claim {claim.name} of namespace {namespace}, {scenario.absent}, is bound to what"
+                " was verified."
             )
     twins = writable_twins(map(backing_of, scenario.volumes.values()))
     return Storage(claims, writable_twins=twins)
@@ -137,14 +138,13 @@ def _given_claim(scenario: Scenario, key: Key, assumptions: list[str]) -> Claim:
     root = Fields.of(document, "persistentVolumeClaim")
     volume_name = root.child("spec").text("volumeName")
     persistent_volume = scenario.volumes.get(("", volume_name))
-    claim = claim_of(document, persistent_volume)
+    claim = claim_of(document, persistent_volume, scenario.writers.get(key))
     is_bound = root.child("status").text("phase") == "Bound"
     if persistent_volume is None and is_bound:
         backing = assumed_backing(claim, volume_name, _checkpoints(scenario, key[0]))
         if backing is not None:
             assumptions.append(
-                f"PersistentVolume {volume_name}, which no file holds, is the one that was"
-                " verified."
+                f"PersistentVolume {volume_name}, {scenario.absent}, is the one that was verified."
             )
             return replace(claim, backing=backing)
     return claim

@@ -13,8 +13,11 @@ from tests.support.standin import StandInDevice
 from weightlock.checkpoint.folder import CheckpointFolder
 from weightlock.checkpoint.walker import Limits
 from weightlock.digests import HashAlgorithm
+from weightlock.engines.choice import AutoEngine
+from weightlock.engines.cpu import CpuEngine
 from weightlock.engines.engine import Engine, Span
-from weightlock.engines.gpu.engine import GpuEngine, GpuOptions
+from weightlock.engines.gpu.engine import GpuEngine
+from weightlock.engines.gpu.lane import GpuOptions, LocalLane
 from weightlock.engines.gpu.plan import Geometry
 from weightlock.engines.gpu.recheck import Recheck
 from weightlock.engines.oracle import OracleEngine
@@ -47,6 +50,11 @@ def options(geometry: Geometry = SMALL, recheck: Recheck | None = None) -> GpuOp
     return GpuOptions(geometry, recheck or Recheck(), readers=2)
 
 
+def engine_on(*devices: StandInDevice, like: GpuOptions | None = None) -> GpuEngine:
+    how = like or options()
+    return GpuEngine([LocalLane(device, how) for device in devices], how.geometry)
+
+
 def roots(
     engine: Engine, folder: Path, spans: list[Span], parameters: TreeParameters = TREE
 ) -> list[bytes]:
@@ -68,7 +76,8 @@ def test_the_engine_equals_the_oracle(
     algorithm: HashAlgorithm, geometry: Geometry, devices: int, folder: Path
 ) -> None:
     parameters = TreeParameters(algorithm, LEAF)
-    with GpuEngine([StandInDevice() for _ in range(devices)], options(geometry)) as engine:
+    many = [StandInDevice() for _ in range(devices)]
+    with engine_on(*many, like=options(geometry)) as engine:
         assert roots(engine, folder, ALL, parameters) == roots(
             OracleEngine(), folder, ALL, parameters
         )
@@ -86,14 +95,14 @@ def test_any_spans_of_one_file_in_any_leaves_equal_the_oracle(
 ) -> None:
     spans = [Span(0, offset, length) for offset, length in places]
     parameters = TreeParameters(HashAlgorithm.SHA256, leaf_bytes)
-    with GpuEngine([StandInDevice()], options()) as engine:
+    with engine_on(StandInDevice()) as engine:
         assert roots(engine, folder, spans, parameters) == roots(
             OracleEngine(), folder, spans, parameters
         )
 
 
 def test_one_engine_hashes_again_and_again(folder: Path, device: StandInDevice) -> None:
-    with GpuEngine([device], options()) as engine:
+    with engine_on(device) as engine:
         first = roots(engine, folder, ALL)
         assert roots(engine, folder, list(reversed(ALL))) == list(reversed(first))
         assert roots(engine, folder, []) == []
@@ -101,7 +110,7 @@ def test_one_engine_hashes_again_and_again(folder: Path, device: StandInDevice) 
 
 def test_progress_ends_at_the_bytes_of_all_spans(folder: Path, device: StandInDevice) -> None:
     seen: list[int] = []
-    with GpuEngine([device], options()) as engine, CheckpointFolder(folder) as opened:
+    with engine_on(device) as engine, CheckpointFolder(folder) as opened:
         files = opened.files(opened.walk(Limits()).files)
         engine.segment_roots(files, ALL, TREE, seen.append)
     assert sum(seen) == sum(span.length for span in ALL)
@@ -109,7 +118,7 @@ def test_progress_ends_at_the_bytes_of_all_spans(folder: Path, device: StandInDe
 
 
 def test_a_span_beyond_its_file_is_an_error(folder: Path, device: StandInDevice) -> None:
-    with GpuEngine([device], options()) as engine:
+    with engine_on(device) as engine:
         with pytest.raises(ChangedWhileReading, match="ends before"):
             roots(engine, folder, [Span(0, 0, SIZES["a"] + 1)])
         assert roots(engine, folder, ALL) == roots(OracleEngine(), folder, ALL)
@@ -123,23 +132,27 @@ def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path, device: Stand
         return digest
 
     device.spoilt = touch
-    with GpuEngine([device], options()) as engine, pytest.raises(ChangedWhileReading):
+    with engine_on(device) as engine, pytest.raises(ChangedWhileReading):
         roots(engine, tmp_path, [Span(0, 0, MEBI)])
 
 
+@pytest.mark.parametrize("leaf_bytes", [LEAF, MEBI], ids=["in one read", "in sixteen reads"])
 def test_a_device_that_hashes_a_leaf_wrongly_is_found_out(
-    folder: Path, device: StandInDevice
+    leaf_bytes: int, folder: Path, device: StandInDevice
 ) -> None:
-    device.spoilt = lambda digest: bytes(len(digest))
-    with GpuEngine([device], options()) as engine, pytest.raises(EngineFault, match="leaf"):
-        roots(engine, folder, ALL)
+    parameters = TreeParameters(HashAlgorithm.SHA256, leaf_bytes)
+    with engine_on(device) as engine:
+        assert roots(engine, folder, ALL, parameters)
+        device.spoilt = lambda digest: bytes(len(digest))
+        with pytest.raises(EngineFault, match="leaf"):
+            roots(engine, folder, ALL, parameters)
 
 
 def test_a_device_that_folds_nodes_wrongly_is_found_out(
     folder: Path, device: StandInDevice
 ) -> None:
     device.spoilt_node = lambda digest: digest[::-1]
-    with GpuEngine([device], options()) as engine, pytest.raises(EngineFault, match="node"):
+    with engine_on(device) as engine, pytest.raises(EngineFault, match="node"):
         roots(engine, folder, ALL)
 
 
@@ -153,7 +166,7 @@ def test_every_node_is_checked_when_asked_to(folder: Path, device: StandInDevice
 
     device.spoilt_node = spoil_one
     every = options(recheck=Recheck(leaves_per_batch=0, every_node=True))
-    with GpuEngine([device], every) as engine, pytest.raises(EngineFault, match="node"):
+    with engine_on(device, like=every) as engine, pytest.raises(EngineFault, match="node"):
         roots(engine, folder, ALL)
 
 
@@ -161,7 +174,7 @@ def test_a_kernel_that_does_nothing_never_repeats_an_answer(
     folder: Path, device: StandInDevice
 ) -> None:
     without = options(recheck=Recheck(leaves_per_batch=0))
-    with GpuEngine([device], without) as engine:
+    with engine_on(device, like=without) as engine:
         good = roots(engine, folder, ALL)
         device.idle = True
         bad = roots(engine, folder, ALL)
@@ -171,16 +184,34 @@ def test_a_kernel_that_does_nothing_never_repeats_an_answer(
 def test_a_device_that_is_lost_is_unavailable(folder: Path, device: StandInDevice) -> None:
     device.lost_after_launches = 2
     with (
-        GpuEngine([device], options()) as engine,
+        engine_on(device) as engine,
         pytest.raises(EngineUnavailable, match="the device is gone"),
     ):
         roots(engine, folder, ALL)
 
 
+def test_auto_continues_on_the_cpu_with_one_line_when_the_device_is_lost(
+    folder: Path, device: StandInDevice
+) -> None:
+    device.lost_after_launches = 2
+    notices: list[str] = []
+    advanced: list[int] = []
+    gpu = engine_on(device)
+    engine = AutoEngine(CpuEngine(2), lambda: gpu, 1, notices.append)
+    with CheckpointFolder(folder) as opened:
+        files = opened.files(opened.walk(Limits()).files)
+        found = engine.segment_roots(files, ALL, TREE, advanced.append)
+    gpu.close()
+    assert found == roots(OracleEngine(), folder, ALL)
+    assert sum(advanced) == sum(span.length for span in ALL)
+    assert notices == ["the GPU cannot be used: the device is gone; continuing on the CPU"]
+    assert engine.device == "cpu (2 threads)"
+
+
 def test_a_device_without_the_memory_is_unavailable() -> None:
     device = StandInDevice(memory_bytes=5 * MEBI)
     with pytest.raises(EngineUnavailable, match="out of memory"):
-        GpuEngine([device], options())
+        engine_on(device)
     assert device.freed
 
 
@@ -192,7 +223,7 @@ def test_no_byte_of_a_file_is_left_behind(
     folders.write(tmp_path, {"a": marker * 50_000})
     if failing:
         device.lost_after_launches = 1
-    engine = GpuEngine([device], options())
+    engine = engine_on(device)
     try:
         roots(engine, tmp_path, [Span(0, 0, 64 * 50_000)])
     except EngineUnavailable:

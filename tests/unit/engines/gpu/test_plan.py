@@ -75,6 +75,25 @@ def test_reads_of_a_batch_never_overlap_nor_leave_it(
         assert end <= geometry.capacity
 
 
+@pytest.mark.parametrize("geometry", [SMALL, DIRECT], ids=["cached", "direct"])
+@given(steps=spans_of_files, choice=st.integers(0, 10**9), length=st.integers(1, 300_000))
+def test_the_parts_of_any_stretch_of_a_piece_are_that_stretch(
+    geometry: Geometry, steps: list[tuple[bool, int, int]], choice: int, length: int
+) -> None:
+    for batch in batches(pieces_of(laid_out(steps), geometry.piece_bytes), geometry):
+        number = choice % len(batch.pieces)
+        piece = batch.pieces[number]
+        begin = choice % piece.length
+        end = min(piece.length, begin + length)
+        position = piece.offset + begin
+        for part in batch.parts_at(batch.starts[number] + begin, end - begin):
+            read = batch.reads[part.read]
+            assert (read.file, read.offset + part.start) == (piece.file, position)
+            assert 0 < part.length <= read.needed - part.start
+            position += part.length
+        assert position == piece.offset + end
+
+
 def test_a_geometry_that_cannot_work_is_refused() -> None:
     with pytest.raises(ValueError, match="power of two"):
         Geometry(piece_bytes=3 * MEBI)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from weightlock.digests import HashAlgorithm
-from weightlock.engines.gpu.compiling import KernelCache, KernelSource, tree_source
+from weightlock.engines.gpu.compiling import KernelCache, KernelSource, lattice_source, tree_source
 from weightlock.engines.gpu.device import Queue
 from weightlock.engines.gpu.table import Table
 from weightlock.errors import EngineUnavailable
@@ -29,6 +29,20 @@ _COMPUTE_MAJOR: Final = 75
 _COMPUTE_MINOR: Final = 76
 _NON_BLOCKING: Final = 1
 _BLOCKING_WAIT_WITHOUT_TIME: Final = 3
+
+
+_HINTS: Final = {
+    "cudaErrorNoDevice": "CUDA_VISIBLE_DEVICES may name a GPU, or a part of one (MIG), that is not"
+    " there: nvidia-smi -L lists them",
+    "cudaErrorInsufficientDriver": "update the driver, or install the CuPy that fits it",
+    "cudaErrorMemoryAllocation": "other processes have its memory: nvidia-smi lists them",
+    "cudaErrorDevicesUnavailable": "another process has it to itself, or its compute mode forbids"
+    " work: nvidia-smi -q -d COMPUTE",
+    "cudaErrorDeviceUnavailable": "another process has it to itself, or its compute mode forbids"
+    " work: nvidia-smi -q -d COMPUTE",
+    "cudaErrorECCUncorrectable": "its memory is broken: take it out of service",
+}
+_HINT: Final = "--engine cpu does without; nvidia-smi or rocm-smi shows the GPU's state"
 
 
 class Bindings:
@@ -52,9 +66,9 @@ class Bindings:
         try:
             yield
         except failures as error:
+            name = str(error).split(":", 1)[0]
             raise EngineUnavailable(
-                f"the GPU cannot be used: {error}",
-                hint="--engine cpu does without; nvidia-smi or rocm-smi shows the GPU's state",
+                f"the GPU cannot be used: {error}", hint=_HINTS.get(name, _HINT)
             ) from error
 
 
@@ -199,6 +213,10 @@ class CupyDevice:
         """The kernels of a hash."""
         return CupyTreeKernels(self.module(tree_source(algorithm)))
 
+    def lattice(self) -> "CupyLatticeKernels":
+        """The kernel of the lattice hash."""
+        return CupyLatticeKernels(self.module(lattice_source()))
+
     def preload(self, algorithm: HashAlgorithm) -> None:
         """Load the kernels of a hash if that needs no compiler."""
         source = tree_source(algorithm)
@@ -302,3 +320,19 @@ class CupyTreeKernels:
     def fold_groups(self, queue: Queue, groups: int, count: int, nodes: int, folded: int) -> None:
         """Fold groups of nodes."""
         self._module.launch("fold_groups", queue, count, FOLD_THREADS, (groups, nodes, folded))
+
+
+class CupyLatticeKernels:
+    """Implements LatticeKernels: the launcher of kernels/lthash.cu."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+
+    def sum_elements(
+        self, queue: Queue, table: Table, at: int, leaf_bytes: int, sums: int, threads: int
+    ) -> None:
+        """Add up elements, block by block."""
+        places, tails = at + table.places_offset, at + table.offsets[0]
+        full, leaves = table.full_leaves, table.leaves
+        arguments = (at, table.pieces, places, tails, full, leaves, leaf_bytes, sums)
+        self._module.launch("sum_elements", queue, -(-leaves // threads), threads, arguments)

@@ -86,6 +86,16 @@ class TreeKernels(Protocol):
         ...
 
 
+class LatticeKernels(Protocol):
+    """The kernel of lthash-v1."""
+
+    def sum_elements(
+        self, queue: Queue, table: Table, at: int, leaf_bytes: int, sums: int, threads: int
+    ) -> None:
+        """Add up the elements of each block of so many leaves; the table has places behind it."""
+        ...
+
+
 class Device(Protocol):
     """One GPU."""
 
@@ -128,6 +138,10 @@ class Device(Protocol):
 
     def kernels(self, algorithm: HashAlgorithm) -> TreeKernels:
         """The kernels of a hash, compiled if need be."""
+        ...
+
+    def lattice(self) -> LatticeKernels:
+        """The kernels of the lattice hash, compiled if need be."""
         ...
 
     def translated(self) -> AbstractContextManager[None]:

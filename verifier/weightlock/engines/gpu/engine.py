@@ -1,70 +1,68 @@
-"""The engine for one or several GPUs of this machine."""
+"""The engine for one or several GPUs of this machine.
 
-import os
-from collections import deque
+Queueing work for one device keeps one interpreter busy, so each further device has a process of
+its own (see device_process.py). What a run must agree on is here: who gets which pieces, how their
+roots become those of segments, and that the first error of any device ends the work of all.
+"""
+
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from random import Random, SystemRandom
-from typing import Final, Self
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import reduce
+from typing import Protocol, Self
 
 from weightlock.engines.engine import Files, Progress, Span
-from weightlock.engines.gpu.device import Device
-from weightlock.engines.gpu.pipeline import Job, Pipeline, Record
+from weightlock.engines.gpu.computation import LatticeParameters, Parameters
+from weightlock.engines.gpu.lane import Stopped
+from weightlock.engines.gpu.pipeline import Record
 from weightlock.engines.gpu.plan import Geometry, Piece, pieces_of, shares
-from weightlock.engines.gpu.readers import BUFFERS
-from weightlock.engines.gpu.recheck import Recheck
-from weightlock.engines.gpu.shared import ReadingProcess
-from weightlock.engines.gpu.slots import Pool
+from weightlock.engines.lattice import NumberedSegment
+from weightlock.errors import EngineFault
+from weightlock.formats.lthash import LtHash
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
 
-MAX_READERS: Final = 14
-"""For each device: more reading processes only compete for the caches."""
-MAX_READERS_OF_SEVERAL: Final = 10
-"""For each of several devices, whose queueing threads share one interpreter."""
 
+class Lane(Protocol):
+    """One device at work, in this process or in one of its own."""
 
-@dataclass(frozen=True, slots=True)
-class GpuOptions:
-    """How the engine works; nothing here can change an answer."""
+    @property
+    def name(self) -> str:
+        """What a person calls the device."""
+        ...
 
-    geometry: Geometry = field(default_factory=Geometry)
-    recheck: Recheck = field(default_factory=Recheck)
-    readers: int | None = None
-    """Reading processes for each device; None chooses by the cores."""
-    random: Random = field(default_factory=SystemRandom)
-    """Chooses the leaves that are checked again; unpredictable unless a test says otherwise."""
+    def hash(
+        self,
+        files: Files,
+        pieces: Sequence[Piece],
+        parameters: Parameters,
+        record: Record,
+        progress: Progress,
+    ) -> None:
+        """Hash all pieces; `record` gets the result of each. May be called again after an error.
+
+        Raises:
+            Unreadable, ChangedWhileReading: if a file cannot be read as it should.
+            EngineUnavailable, EngineFault: if the device cannot be used or computed wrongly.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give all memory back, zeroed."""
+        ...
 
 
 class GpuEngine:
     """Implements Engine on GPUs. Close it to give their memory back."""
 
-    def __init__(
-        self,
-        devices: Sequence[Device],
-        options: GpuOptions,
-        started: Sequence[ReadingProcess] = (),
-    ) -> None:
-        """`started` are reading processes, which become the engine's own."""
-        self._options = options
-        self._devices = devices
-        self._pools: list[Pool] = []
-        readers = options.readers or readers_for(len(devices))
-        waiting = deque(started)
-        try:
-            while len(waiting) < readers * len(devices):
-                waiting.append(start_reader(options.geometry))
-            for device in devices:
-                mine = [waiting.popleft() for _ in range(readers)]
-                with device.translated():
-                    device.use()
-                    self._pools.append(Pool(device, options.geometry, mine))
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            for process in waiting:
-                process.close()
+    def __init__(self, lanes: Sequence[Lane], geometry: Geometry) -> None:
+        """The lanes become the engine's own; they work with pieces of this geometry."""
+        self._lanes = list(lanes)
+        self._piece_bytes = geometry.piece_bytes
+        names = [lane.name for lane in lanes]
+        alike = len(names) > 1 and len(set(names)) == 1
+        named = f"{len(names)} x {names[0]}" if alike else ", ".join(names)
+        # What was verified then is the storage's word, not the cache's: whoever reads must see it.
+        self.device = f"{named} (direct reads)" if geometry.is_direct else named
 
     def __enter__(self) -> Self:
         return self
@@ -73,17 +71,14 @@ class GpuEngine:
         self.close()
 
     def close(self) -> None:
-        """Give all memory back; it was zeroed when the last run ended."""
-        for device, pool in zip(self._devices, self._pools, strict=False):
-            device.use()
-            pool.free()
-        self._pools.clear()
+        """Give all memory back."""
+        while self._lanes:
+            self._lanes.pop().close()
 
     @property
-    def device(self) -> str:
-        """The hardware, with how many of it."""
-        names = [device.name for device in self._devices]
-        return names[0] if len(names) == 1 else f"{len(names)} x {names[0]}"
+    def devices(self) -> int:
+        """How many work."""
+        return len(self._lanes)
 
     def segment_roots(
         self,
@@ -93,14 +88,14 @@ class GpuEngine:
         progress: Progress,
     ) -> list[bytes]:
         """The root of each span."""
-        piece_bytes = self._options.geometry.piece_bytes
-        roots: list[list[bytes]] = [[b""] * -(-span.length // piece_bytes) for span in spans]
+        roots: list[list[bytes]] = [[b""] * -(-span.length // self._piece_bytes) for span in spans]
 
         def record(piece: Piece, root: bytes) -> None:
             roots[piece.span][piece.number] = root
 
-        pieces = list(pieces_of(spans, piece_bytes))
-        self._hash(files, pieces, parameters, record, progress)
+        self._hash(files, list(pieces_of(spans, self._piece_bytes)), parameters, record, progress)
+        if any(b"" in parts for parts in roots):
+            raise EngineFault("the GPU engine left a piece out")
         return [
             sealed_segment_root(
                 parameters, span.length, merkle_tree_hash(parameters.algorithm, parts)
@@ -108,36 +103,56 @@ class GpuEngine:
             for span, parts in zip(spans, roots, strict=True)
         ]
 
+    def lattice_sum(
+        self,
+        files: Files,
+        segments: Sequence[NumberedSegment],
+        leaf_bytes: int,
+        progress: Progress,
+    ) -> LtHash:
+        """The sum over all chunks of all segments."""
+        spans = [Span(each.file, each.offset, each.length) for each in segments]
+        pieces = [
+            piece._replace(segment=segments[piece.span].segment)
+            for piece in pieces_of(spans, self._piece_bytes)
+        ]
+        sums: list[bytes] = []
+
+        def record(_: Piece, found: bytes) -> None:
+            sums.append(found)
+
+        self._hash(files, pieces, LatticeParameters(leaf_bytes), record, progress)
+        if len(sums) != len(pieces):
+            raise EngineFault("the GPU engine left a piece out")
+        return reduce(LtHash.plus, map(LtHash, sums), LtHash())
+
     def _hash(
         self,
         files: Files,
         pieces: Sequence[Piece],
-        parameters: TreeParameters,
+        parameters: Parameters,
         record: Record,
         progress: Progress,
     ) -> None:
-        def hash_on(number: int, share: Sequence[Piece]) -> None:
-            device, options = self._devices[number], self._options
-            job = Job(files, share, parameters, options.geometry, options.recheck, options.random)
-            with device.translated():
-                device.use()
-                Pipeline(device, self._pools[number], job).run(record, progress)
-
-        dealt = shares(pieces, len(self._devices))
-        if len(dealt) == 1:
-            hash_on(0, dealt[0])
+        if len(self._lanes) == 1:
+            self._lanes[0].hash(files, pieces, parameters, record, progress)
             return
-        with ThreadPoolExecutor(len(dealt)) as threads:
-            list(threads.map(hash_on, range(len(dealt)), dealt))
+        stopped = threading.Event()
 
+        def advance(size: int) -> None:
+            if stopped.is_set():
+                raise Stopped
+            progress(size)
 
-def start_reader(geometry: Geometry) -> ReadingProcess:
-    """A reading process for engines of this geometry."""
-    return ReadingProcess(BUFFERS * geometry.read_bytes)
-
-
-def readers_for(devices: int) -> int:
-    """Most cores; the others plan, check, collect, and do what the driver does."""
-    cores = len(os.sched_getaffinity(0)) // devices
-    most = MAX_READERS if devices == 1 else MAX_READERS_OF_SEVERAL
-    return max(1, min(most, cores * 7 // 8))
+        with ThreadPoolExecutor(len(self._lanes)) as threads:
+            dealt = zip(self._lanes, shares(pieces, len(self._lanes)), strict=True)
+            runs = [
+                threads.submit(lane.hash, files, share, parameters, record, advance)
+                for lane, share in dealt
+            ]
+            try:
+                for run in as_completed(runs):
+                    run.result()
+            except BaseException:
+                stopped.set()
+                raise

@@ -10,20 +10,18 @@ behind its copies and the next batch's copies behind the kernels.
 import select
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
 from weightlock.engines.engine import Files, Progress
-from weightlock.engines.gpu.device import Device
-from weightlock.engines.gpu.folding import TreeLauncher
+from weightlock.engines.gpu.computation import Computation
 from weightlock.engines.gpu.plan import Batch, Geometry, Piece, Read, batches
 from weightlock.engines.gpu.readers import BUFFERS, Reader, SharedFile
-from weightlock.engines.gpu.recheck import ChosenLeaf, Nodes, Recheck, check, choose_leaves
+from weightlock.engines.gpu.recheck import Sample
 from weightlock.engines.gpu.slots import Pool, Slot, address_of
 from weightlock.engines.gpu.table import Table, table_of
-from weightlock.formats.tree import TreeParameters, leaf_hash
 
 Record = Callable[[Piece, bytes], None]
 
@@ -34,9 +32,8 @@ class Job:
 
     files: Files
     pieces: Sequence[Piece]
-    parameters: TreeParameters
+    computation: Computation
     geometry: Geometry
-    recheck: Recheck
     random: Random
 
 
@@ -46,11 +43,10 @@ class _Load:
 
     batch: Batch
     table: Table
+    tables: bytes
     slot: Slot
-    chosen: Sequence[ChosenLeaf]
+    sample: Sample
     missing: int
-    chosen_reads: frozenset[int]
-    digests: list[tuple[ChosenLeaf, bytes]] = field(default_factory=list)
 
 
 class _Task(NamedTuple):
@@ -63,10 +59,10 @@ class _Task(NamedTuple):
 class Pipeline:
     """One run over the pieces of a job."""
 
-    def __init__(self, device: Device, pool: Pool, job: Job) -> None:
+    def __init__(self, pool: Pool, job: Job) -> None:
         self._pool = pool
         self._job = job
-        self._launcher = TreeLauncher(device, job.parameters)
+        self._computation = job.computation
         self._batches = batches(job.pieces, job.geometry)
         self._loads: deque[_Load] = deque()
         self._free = deque(pool.slots)
@@ -80,21 +76,21 @@ class Pipeline:
         self._opened: list[SharedFile] = []
 
     def run(self, record: Record, progress: Progress) -> None:
-        """Hash all pieces; `record` gets the root of each.
+        """Hash all pieces; `record` gets the result of each.
 
         Raises:
             ChangedWhileReading, Unreadable: if a file cannot be read as it should.
             EngineFault: if the device computed wrongly.
         """
-        failed = True
+        failure: Exception | None = None
         try:
             self._read_and_hash(record, progress)
-            failed = False
         finally:
-            with suppress(*([Exception] if failed else [])):  # the first error is the one to tell
-                self._clear()
+            failure = self._clear()
             for file in self._opened:
                 file.abandon()
+        if failure is not None:
+            raise failure
 
     def _read_and_hash(self, record: Record, progress: Progress) -> None:
         answers = select.poll()
@@ -139,16 +135,16 @@ class Pipeline:
         return bool(self._free)
 
     def _loaded(self, batch: Batch, slot: Slot) -> _Load:
-        job = self._job
-        leaf_bytes = job.parameters.leaf_bytes
+        computation = self._computation
         addresses = [slot.staging.address + start for start in batch.starts]
-        table = table_of(addresses, [piece.length for piece in batch.pieces], leaf_bytes)
+        lengths = [piece.length for piece in batch.pieces]
+        table = table_of(addresses, lengths, computation.leaf_bytes)
+        tables = computation.tables(batch, table)
         # A copy that silently does not happen must not leave what an earlier batch had (C14).
         slot.queue.clear(slot.staging.address, slot.staging.size)
-        slot.queue.upload(slot.tables.address, address_of(table.data), len(table.data))
-        chosen = choose_leaves(batch, leaf_bytes, job.recheck.leaves_per_batch, job.random)
-        reads = frozenset(leaf.read for leaf in chosen)
-        load = _Load(batch, table, slot, chosen, len(batch.reads), reads)
+        slot.queue.upload(slot.tables.address, address_of(tables), len(tables))
+        sample = computation.sample(batch, table, self._job.random)
+        load = _Load(batch, table, tables, slot, sample, len(batch.reads))
         self._loads.append(load)
         return load
 
@@ -174,8 +170,7 @@ class Pipeline:
         queue = load.slot.queue
         queue.upload(load.slot.staging.address + read.start, reader.address(buffer), read.needed)
         reader.marks[buffer].put(queue)
-        if task.number in load.chosen_reads:
-            self._hash_chosen(task, reader, buffer)
+        load.sample.take(task.number, partial(reader.content, buffer))
         # The buffer before this one has surely been copied by now; this one has not.
         if reader in self._copying:
             self._idle.append((reader, self._copying[reader]))
@@ -184,34 +179,41 @@ class Pipeline:
         if load.missing == 0:
             self._launch(load)
 
-    def _hash_chosen(self, task: _Task, reader: Reader, buffer: int) -> None:
-        for leaf in task.load.chosen:
-            if leaf.read == task.number:
-                data = reader.content(buffer, leaf.start, leaf.length)
-                digest = leaf_hash(self._job.parameters.algorithm, data)
-                task.load.digests.append((leaf, digest))
-
     def _launch(self, load: _Load) -> None:
         slot, table = load.slot, load.table
-        self._launcher.launch(slot.queue, table, slot.tables.address, slot.nodes.address)
-        size = self._launcher.nodes_bytes(table)
-        slot.queue.download(slot.results.address, slot.nodes.address, size)
+        self._computation.launch(slot.queue, table, slot.tables.address, slot.results.address)
+        size = self._computation.result_bytes(table)
+        slot.queue.download(slot.fetched.address, slot.results.address, size)
         slot.done.put(slot.queue)
 
     def _collect(self, load: _Load, record: Record, progress: Progress) -> None:
-        slot = load.slot
+        slot, batch = load.slot, load.batch
         slot.done.wait()
-        nodes = Nodes(self._job.parameters.algorithm, load.table, slot.fetch)
-        check(nodes, load.digests, self._job.recheck)
-        for piece, root in zip(load.batch.pieces, nodes.roots(), strict=True):
-            record(piece, root)
-        slot.results.clear(self._launcher.nodes_bytes(load.table))
-        progress(sum(piece.length for piece in load.batch.pieces))
+        found = self._computation.results(batch, load.table, slot.fetch, load.sample)
+        for piece, result in zip(batch.pieces, found, strict=True):
+            record(piece, result)
+        slot.fetched.clear(self._computation.result_bytes(load.table))
+        progress(sum(piece.length for piece in batch.pieces))
 
-    def _clear(self) -> None:
-        for reader in self._pool.readers:
-            reader.begin_clearing()
-        for slot in self._pool.slots:
-            slot.clear()
-        for reader, asked in self._asked.items():
-            reader.finish_clearing(len(asked))
+    def _clear(self) -> Exception | None:
+        """Zero everything; what is zeroed does not depend on what cannot be, as on a lost device.
+
+        Returns the first thing that went wrong.
+        """
+        steps: list[Callable[[], None]] = [reader.wait for reader in self._pool.readers]
+        steps += [reader.begin_clearing for reader in self._pool.readers]
+        steps += [slot.clear for slot in self._pool.slots]
+        steps += [partial(load.slot.fetched.clear, load.slot.fetched.size) for load in self._loads]
+        steps += [
+            partial(reader.finish_clearing, len(asked)) for reader, asked in self._asked.items()
+        ]
+        failures = [error for error in map(_attempt, steps) if error is not None]
+        return failures[0] if failures else None
+
+
+def _attempt(step: Callable[[], None]) -> Exception | None:
+    try:
+        step()
+    except Exception as error:
+        return error
+    return None

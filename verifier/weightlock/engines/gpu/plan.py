@@ -43,6 +43,11 @@ class Geometry:
             raise ValueError("read_bytes must be a multiple of the alignment")
 
     @property
+    def is_direct(self) -> bool:
+        """Whether files are read past the page cache."""
+        return self.alignment > 1
+
+    @property
     def capacity(self) -> int:
         """The bytes of device memory that one batch may need for data."""
         return self.batch_bytes + SLACK_BYTES + 2 * self.alignment
@@ -61,6 +66,8 @@ class Piece(NamedTuple):
     file: int
     offset: int
     length: int
+    segment: int = 0
+    """Which one of its file's it belongs to; only the lattice hash asks."""
 
 
 class Read(NamedTuple):
@@ -76,6 +83,14 @@ class Read(NamedTuple):
     needed: int
 
 
+class Part(NamedTuple):
+    """`length` bytes from `start` of read number `read` on."""
+
+    read: int
+    start: int
+    length: int
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What is hashed in one launch: pieces, where each starts in the batch, and the reads."""
@@ -84,11 +99,17 @@ class Batch:
     starts: Sequence[int]
     reads: Sequence[Read]
 
-    def read_at(self, start: int, length: int) -> int | None:
-        """The number of the one read that brings these bytes; None if they are cut in two."""
+    def parts_at(self, start: int, length: int) -> tuple["Part", ...]:
+        """Where these bytes of one piece come from; several reads if a boundary cuts them."""
         number = bisect_right(self.reads, start, key=lambda read: read.start) - 1
-        read = self.reads[number]
-        return number if start + length <= read.start + read.needed else None
+        parts = []
+        while length > 0:
+            read = self.reads[number]
+            inside = start - read.start
+            part = Part(number, inside, min(length, read.needed - inside))
+            parts.append(part)
+            start, length, number = start + part.length, length - part.length, number + 1
+        return tuple(parts)
 
 
 def pieces_of(spans: Sequence[Span], piece_bytes: int) -> Iterator[Piece]:

@@ -116,10 +116,13 @@ class Reader:
         begin = buffer * self._buffer_bytes + start
         return bytes(self.memory.view[begin : begin + length])
 
-    def begin_clearing(self) -> None:
-        """Have all buffers zeroed, as soon as the device has done with them."""
+    def wait(self) -> None:
+        """Until the device has done with all buffers."""
         for mark in self.marks:
             mark.wait()
+
+    def begin_clearing(self) -> None:
+        """Have all buffers zeroed; the device must have done with them."""
         self._file = None
         try:
             self._channel.send(filler.REQUEST.pack(0, 0, self.memory.size, 0))

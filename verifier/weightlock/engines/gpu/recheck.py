@@ -17,16 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
-from typing import Final
 
 from weightlock.digests import HashAlgorithm
-from weightlock.engines.gpu.plan import Batch
+from weightlock.engines.gpu.plan import Batch, Part
 from weightlock.engines.gpu.table import FOLD_NODES, Level, Table
 from weightlock.errors import EngineFault
 from weightlock.formats.tree import merkle_tree_hash
-
-_TRIES: Final = 4
-
 
 Fetch = Callable[[int, int], bytes]
 """The bytes of nodes, from an offset on, as the device computed them."""
@@ -42,42 +38,61 @@ class Recheck:
 
 @dataclass(frozen=True, slots=True)
 class ChosenLeaf:
-    """A leaf that the CPU hashes too: its piece's number in the batch and its own in the piece.
-
-    Its bytes come with read number `read`, from `start` of that read on.
-    """
+    """A leaf that the CPU hashes too: its piece's number in the batch and its own in the piece."""
 
     piece: int
     leaf: int
-    read: int
-    start: int
-    length: int
+    parts: tuple[Part, ...]
+    """Where its bytes come from."""
+    group: int = 0
+    """Of leaves that can be compared only together."""
+
+
+Digest = Callable[[ChosenLeaf, bytes], bytes]
+"""What the CPU makes of a leaf's bytes."""
+
+
+class Sample:
+    """Leaves that were chosen; their bytes come with the reads of a batch, in any order."""
+
+    def __init__(self, chosen: Sequence[ChosenLeaf], digest: Digest) -> None:
+        self.digests: list[tuple[ChosenLeaf, bytes]] = []
+        self._digest = digest
+        self._missing = {leaf: dict.fromkeys(leaf.parts, b"") for leaf in dict.fromkeys(chosen)}
+        self._reads = frozenset(part.read for leaf in chosen for part in leaf.parts)
+
+    def take(self, number: int, content: Callable[[int, int], bytes]) -> None:
+        """Take what it needs of a read; `content` gives bytes of it by start and length."""
+        if number not in self._reads:
+            return
+        for leaf in [leaf for leaf in self._missing if any(p.read == number for p in leaf.parts)]:
+            parts = self._missing[leaf]
+            for part in leaf.parts:
+                if part.read == number:
+                    parts[part] = content(part.start, part.length)
+            if all(parts.values()):
+                del self._missing[leaf]
+                self.digests.append((leaf, self._digest(leaf, b"".join(parts.values()))))
 
 
 def choose_leaves(
     batch: Batch, leaf_bytes: int, count: int, random: Random
 ) -> Sequence[ChosenLeaf]:
-    """Random leaves of a batch, each from a random piece; a few less where reads cut leaves."""
-    chosen = []
-    for _ in range(count * _TRIES):
-        leaf = _random_leaf(batch, leaf_bytes, random)
-        if leaf is not None:
-            chosen.append(leaf)
-        if len(chosen) == count:
-            break
-    return chosen
+    """Random leaves of a batch, each from a random piece."""
+    return [_random_leaf(batch, leaf_bytes, random) for _ in range(count)]
 
 
-def _random_leaf(batch: Batch, leaf_bytes: int, random: Random) -> ChosenLeaf | None:
+def _random_leaf(batch: Batch, leaf_bytes: int, random: Random) -> ChosenLeaf:
     number = random.randrange(len(batch.pieces))
-    piece = batch.pieces[number]
-    leaf = random.randrange(-(-piece.length // leaf_bytes))
-    start = batch.starts[number] + leaf * leaf_bytes
-    length = min(leaf_bytes, piece.length - leaf * leaf_bytes)
-    read = batch.read_at(start, length)
-    if read is None:
-        return None
-    return ChosenLeaf(number, leaf, read, start - batch.reads[read].start, length)
+    leaf = random.randrange(-(-batch.pieces[number].length // leaf_bytes))
+    return leaf_of(batch, leaf_bytes, number, leaf)
+
+
+def leaf_of(batch: Batch, leaf_bytes: int, piece: int, leaf: int) -> ChosenLeaf:
+    """A leaf by its piece's number in the batch and its own in the piece."""
+    before = leaf * leaf_bytes
+    length = min(leaf_bytes, batch.pieces[piece].length - before)
+    return ChosenLeaf(piece, leaf, batch.parts_at(batch.starts[piece] + before, length))
 
 
 class Nodes:

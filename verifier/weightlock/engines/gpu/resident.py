@@ -4,7 +4,7 @@ This is the check that leaves no window between check and use: the bytes that we
 signed roots are the bytes that the model computes with.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
@@ -26,6 +26,8 @@ PIECE_LEAVES: Final = 1 << 20
 """Of a piece, which must be a perfect subtree: a power of two."""
 BATCH_LEAVES: Final = 1 << 21
 """Hashed in one launch; their nodes take 65 MiB with digests of 32 bytes."""
+READ_BYTES: Final = 64 * 1024 * 1024
+"""Brought to the host at once when memory is read out."""
 
 
 class Region(NamedTuple):
@@ -99,6 +101,25 @@ class ResidentHasher:
     def _scratch_bytes(self, table: Table) -> int:
         roots = table.pieces * self.parameters.algorithm.digest_bytes
         return max(self.parameters.leaf_bytes, roots)
+
+
+def read_region(device: Device, region: Region, write: Callable[[memoryview], object]) -> None:
+    """Hand a region's bytes to a function, in their order.
+
+    Raises:
+        EngineUnavailable: if the device cannot be used.
+    """
+    with device.translated(), ExitStack() as owned:
+        device.use()
+        device.settle()  # whoever writes this memory must have finished
+        queue = device.queue()
+        pinned = device.pin(max(1, min(READ_BYTES, region.length)))
+        owned.callback(pinned.free)
+        for start in range(0, region.length, READ_BYTES):
+            size = min(READ_BYTES, region.length - start)
+            queue.download(pinned.address, region.address + start, size)
+            queue.finish()
+            write(pinned.view[:size])
 
 
 class _Run:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from weightlock.engines.gpu.device import Device, HostMemory, Mark, Memory, Queue
+from weightlock.engines.gpu.lattice import sums_bytes
 from weightlock.engines.gpu.plan import Geometry
 from weightlock.engines.gpu.readers import Reader
 from weightlock.engines.gpu.shared import ReadingProcess
@@ -29,18 +30,18 @@ class Slot:
     queue: Queue
     done: Mark
     staging: Memory
-    nodes: Memory
     tables: Memory
-    results: HostMemory
+    results: Memory
+    fetched: HostMemory
 
     def fetch(self, start: int, size: int) -> bytes:
-        """Nodes that were downloaded."""
-        return bytes(self.results.view[start : start + size])
+        """Results that were downloaded."""
+        return bytes(self.fetched.view[start : start + size])
 
     def clear(self) -> None:
         """Zero all that held content or came from it."""
         self.queue.clear(self.staging.address, self.staging.size)
-        self.queue.clear(self.nodes.address, self.nodes.size)
+        self.queue.clear(self.results.address, self.results.size)
         self.queue.clear(self.tables.address, self.tables.size)
         self.queue.finish()
 
@@ -67,14 +68,14 @@ class Pool:
 
     def _slot(self, device: Device, geometry: Geometry) -> Slot:
         leaves, pieces = geometry.max_leaves, geometry.max_pieces
-        nodes = node_count(leaves, pieces) * MAX_DIGEST_BYTES
+        results = results_bytes(geometry)
         return Slot(
             queue=device.queue(),
             done=device.mark(),
             staging=self._own(device.allocate(geometry.capacity)),
-            nodes=self._own(device.allocate(nodes)),
+            results=self._own(device.allocate(results)),
             tables=self._own(device.allocate(table_bytes(leaves, pieces))),
-            results=self._pinned(device, nodes),
+            fetched=self._pinned(device, results),
         )
 
     def _reader(self, device: Device, process: ReadingProcess) -> Reader:
@@ -90,6 +91,12 @@ class Pool:
         memory = device.pin(size)
         self._owned.callback(memory.free)
         return memory
+
+
+def results_bytes(geometry: Geometry) -> int:
+    """What the kernels may write for a batch: all nodes of a tree, or the lattice hash's sums."""
+    nodes = node_count(geometry.max_leaves, geometry.max_pieces) * MAX_DIGEST_BYTES
+    return max(nodes, sums_bytes(geometry))
 
 
 def address_of(data: bytes) -> int:

@@ -6,6 +6,7 @@ Plain Python lays them out: for the usual batch of a few big pieces that takes m
 
 import struct
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,8 +16,13 @@ PIECE: Final = struct.Struct("<QQII")
 """Address, bytes, full leaves before, leaves before; kernels/leaves.cuh has the same."""
 GROUP: Final = struct.Struct("<II")
 """First node, number of nodes; kernels/tree.cuh has the same."""
+PLACE: Final = struct.Struct("<QQQ")
+"""File, segment, first chunk; kernels/lthash.cu has the same."""
+PLACE_ALIGNMENT: Final = 8
 FOLD_NODES: Final = 64
 """Nodes that one block folds; kernels/tree.cuh has the same number."""
+
+_TAIL: Final = struct.Struct("<I")
 
 Numbers = Sequence[int]
 
@@ -54,6 +60,11 @@ class Table:
         return self.levels[0].size
 
     @property
+    def places_offset(self) -> int:
+        """Where places lie, if they are put behind `data`."""
+        return -(-len(self.data) // PLACE_ALIGNMENT) * PLACE_ALIGNMENT
+
+    @property
     def nodes(self) -> int:
         """The number of all nodes, of all levels."""
         return self.levels[-1].offset + self.levels[-1].size
@@ -75,11 +86,28 @@ def table_of(addresses: Numbers, lengths: Numbers, leaf_bytes: int) -> Table:
     return Table(b"".join(parts), offsets, len(lengths), sum(full), levels)
 
 
+def leaf_of_thread(table: Table, thread: int, leaf_bytes: int) -> tuple[int, int]:
+    """The piece whose leaf a thread has, and the leaf's number in it; as in kernels/leaves.cuh."""
+    if thread >= table.full_leaves:
+        (piece,) = _TAIL.unpack_from(
+            table.data, table.offsets[0] + (thread - table.full_leaves) * _TAIL.size
+        )
+        length: int = PIECE.unpack_from(table.data, piece * PIECE.size)[1]
+        return piece, length // leaf_bytes
+
+    def full_before(piece: int) -> int:
+        before: int = PIECE.unpack_from(table.data, piece * PIECE.size)[2]
+        return before
+
+    piece = bisect_right(range(table.pieces), thread, key=full_before) - 1
+    return piece, thread - full_before(piece)
+
+
 def table_bytes(max_leaves: int, max_pieces: int) -> int:
-    """An upper bound for len(Table.data)."""
-    per_piece = PIECE.size + 4
+    """An upper bound for len(Table.data), with a place for each piece behind it."""
+    per_piece = PIECE.size + _TAIL.size + PLACE.size
     groups = _folds(max_leaves) * _most_groups(max_leaves, max_pieces)
-    return max_pieces * per_piece + groups * GROUP.size
+    return max_pieces * per_piece + groups * GROUP.size + PLACE_ALIGNMENT
 
 
 def node_count(max_leaves: int, max_pieces: int) -> int:

@@ -10,7 +10,7 @@
 #define HEADER_BYTES 49
 #define LANES 1024
 #define LANES_PER_BLOCK (RATE_BYTES / 2)
-#define THREADS 128
+#define THREADS 64 // at most, of a block
 
 // Whose chunks a piece holds. Mirrored by `PLACE` in table.py.
 struct Place {
@@ -57,7 +57,7 @@ DEVICE void absorb_element(u64 (&a)[25], const Leaf& leaf, const Place& place) {
     }
 }
 
-// `sums` are 32 bits wide and wrap there; their low 16 bits are the lanes of the lattice hash.
+// Each block writes the sum of its elements: lanes of 32 bits, too wide for 64 elements to fill.
 extern "C" __global__ void __launch_bounds__(THREADS)
 sum_elements(const Piece* pieces, u32 piece_count, const Place* places, const u32* tails,
              u32 full_leaves, u32 all_leaves, u32 leaf_bytes, u32* sums) {
@@ -79,7 +79,7 @@ sum_elements(const Piece* pieces, u32 piece_count, const Place* places, const u3
             u32 sum = 0;
             for (u32 row = 0; row < blockDim.x; ++row)
                 sum += reinterpret_cast<const u16*>(squeezed[row])[lane];
-            if (first + lane < LANES) atomicAdd(sums + first + lane, sum);
+            if (first + lane < LANES) sums[(u64)blockIdx.x * LANES + first + lane] = sum;
         }
         __syncthreads();
         permute(a);

@@ -1,0 +1,116 @@
+"""What pods of a namespace wait for: lets go who may, registers what nobody registered.
+
+Looked at per namespace, since one pod may wait for several checkpoints.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from weightlock.errors import Malformed
+from weightlock.policy import scalars
+from weightlock.policy.checkpoints import Checkpoint, CheckpointSpec
+from weightlock.policy.composition import Composition
+from weightlock.policy.volumes import VolumeFacts
+from weightlock_operator.acting import Actor
+from weightlock_operator.actions import Action
+from weightlock_operator.cluster import Json
+from weightlock_operator.holding import HeldPod, release
+from weightlock_operator.looking import GRANTING
+from weightlock_operator.registration import Request, registration, requests_of_pod
+from weightlock_operator.store import REQUESTED_FOR, Store
+
+NUDGE_EVERY: Final = timedelta(seconds=30)
+"""A scheduler without gates tries a pod again by itself about as often."""
+
+_log = logging.getLogger(__name__)
+
+
+class Lobby:
+    """Sees to waiting pods."""
+
+    def __init__(self, actor: Actor, store: Store, exempt: frozenset[str]) -> None:
+        self._actor = actor
+        self._store = store
+        self._exempt = exempt
+
+    async def see_to(self, namespace: str) -> timedelta | None:
+        """Do what can be done for a namespace's pods; when to come again.
+
+        Raises:
+            ClusterTrouble: not everything could be done.
+        """
+        if namespace in self._exempt:
+            return None
+        held = self._store.pods.held(namespace)
+        bodies = [self._store.checkpoints[uid] for uid in self._store.of_namespace(namespace)]
+        actions = [*self._registrations(namespace, held, bodies)]
+        released = [*self._releases(held, bodies)]
+        await self._actor.before([*actions, *released], {})
+        return NUDGE_EVERY if released else None
+
+    def _registrations(
+        self, namespace: str, held: Iterable[HeldPod], bodies: Iterable[Json]
+    ) -> Iterable[Action]:
+        now = self._store.now()
+        wanted = [request for pod in held for request in requests_of_pod(pod)]
+        wanted += [
+            request
+            for request, at in self._store.requests.items()
+            if request.namespace == namespace and now - at < REQUESTED_FOR
+        ]
+        if not wanted:
+            return
+        governing, _ = self._store.governing(namespace)
+        composition = Composition.of(governing)
+        known = list(_specs(bodies))
+        for request in dict.fromkeys(wanted):
+            action = self._registration(request, composition, known)
+            if action is not None:
+                _log.info("registering claim %s/%s", namespace, request.claim)
+                yield action
+
+    def _registration(
+        self, request: Request, composition: Composition, known: list[CheckpointSpec]
+    ) -> Action | None:
+        claim = self._store.claims.get((request.namespace, request.claim))
+        if claim is None:
+            return None  # a claim that is not there need not be verified
+        volume = VolumeFacts(
+            "persistentVolumeClaim",
+            storage_class=claim["spec"].get("storageClassName"),
+            claim_name=request.claim,
+        )
+        return registration(request, composition, volume, known)
+
+    def _releases(self, held: Iterable[HeldPod], bodies: Iterable[Json]) -> Iterable[Action]:
+        admitted = tuple(_admitted(bodies))
+        for pod in held:
+            action = release(pod, admitted, nudge=self._may_nudge(pod, self._store.now()))
+            if action is not None:
+                yield action
+
+    @staticmethod
+    def _may_nudge(pod: HeldPod, now: datetime) -> bool:
+        try:
+            return not pod.nudged_at or now - scalars.instant(pod.nudged_at) >= NUDGE_EVERY
+        except Malformed:
+            return True
+
+
+def _specs(bodies: Iterable[Json]) -> Iterable[CheckpointSpec]:
+    for body in bodies:
+        try:
+            yield CheckpointSpec.from_spec(body.get("spec"))
+        except Malformed:
+            continue
+
+
+def _admitted(bodies: Iterable[Json]) -> Iterable[Checkpoint]:
+    for body in bodies:
+        if (body.get("status") or {}).get("phase") in GRANTING:
+            try:
+                yield Checkpoint.from_object(body)
+            except Malformed:
+                continue

@@ -1,0 +1,196 @@
+"""One look at one checkpoint: gather, decide, act once, and say when to look again.
+
+1. gather what was seen and decide; in a settled cluster that is all, without any request
+2. before a Job is made, read the checkpoint live and decide again: a store that lags behind shows
+   a checkpoint without its flight, and a second Job would be made
+3. before a verdict is written, read storage, Job and pods live and decide again (A28, A38)
+4. carry the decision out, with one status write over exactly the state that was decided upon
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from weightlock.reasons import Verdict
+from weightlock_operator import logs
+from weightlock_operator.acting import Actor
+from weightlock_operator.actions import CreateJob, Decision
+from weightlock_operator.cluster import CHECKPOINTS, Json
+from weightlock_operator.cluster_errors import (
+    ClusterTrouble,
+    Forbidden,
+    NotFound,
+    Rejected,
+    Terminating,
+)
+from weightlock_operator.facts import Facts
+from weightlock_operator.gathering import Gatherer
+from weightlock_operator.metrics import Metrics
+from weightlock_operator.reconcile import actions_for, job_refused, job_started
+from weightlock_operator.store import Store
+from weightlock_operator.turns import Turns
+
+GRANTING: Final = (Verdict.VERIFIED.value, Verdict.CLASSICAL_ONLY.value)
+_REFUSALS: Final = (Forbidden, Rejected)
+"""What makes a Job impossible as it is: quota, pod security, a name. Anything else is trouble."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of a look."""
+
+    again_after: timedelta | None = None
+    verdict_changed: bool = False
+
+
+class Looker:
+    """Looks at checkpoints. Never at the same one twice at once: the work queue sees to that."""
+
+    def __init__(
+        self,
+        gatherer: Gatherer,
+        actor: Actor,
+        *,
+        store: Store,
+        turns: Turns,
+        metrics: Metrics,
+    ) -> None:
+        self._gatherer = gatherer
+        self._actor = actor
+        self._store = store
+        self._turns = turns
+        self._metrics = metrics
+
+    async def look(self, uid: str) -> Looked:
+        """Look once.
+
+        Raises:
+            Conflict: somebody wrote in between; look again at once.
+            ClusterTrouble: the cluster could not do its part; look again later.
+            Malformed: the object cannot be read at all.
+        """
+        body = self._store.checkpoints.get(uid)
+        if body is None:
+            self._turns.forget(uid)
+            return Looked()
+        try:
+            return await self._looked(uid, body)
+        except Exception:
+            # A turn that was taken for a Job that was not made must not be lost to the others, and
+            # being called up must not cut the pause short that follows a failure.
+            self._turns.wants_nothing(uid)
+            if "verification" not in (body.get("status") or {}):
+                self._turns.runs_no_more(uid)
+            raise
+
+    async def _looked(self, uid: str, body: Json) -> Looked:
+        # Step 1.
+        facts = await self._gatherer.from_store(body)
+        decision = self._decide(facts)
+        # Step 2.
+        if decision.create is not None:
+            live = await self._gatherer.live_checkpoint(body)
+            if live is None:
+                self._turns.forget(uid)
+                return Looked()
+            if live["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+                body = live
+                facts = await self._gatherer.live(body, facts)
+                decision = self._decide(facts)
+        # Step 3.
+        if _needs_proof(body, decision):
+            facts = await self._gatherer.live(body, facts)
+            decision = self._decide(facts)
+        # Step 4.
+        return await self._act(body, facts, decision)
+
+    def _decide(self, facts: Facts) -> Decision:
+        """Decide, and take the turn that the decision uses before anybody else can."""
+        metadata = facts.checkpoint.metadata
+        decision = actions_for(facts)
+        if decision.ticket is not None:
+            self._turns.wants(decision.ticket)
+            place = self._turns.place(metadata.uid)
+            if place.may_start and not facts.place.may_start:
+                decision = actions_for(replace(facts, place=place))
+        if decision.ticket is None:
+            self._turns.wants_nothing(metadata.uid)
+        if decision.is_flying:
+            self._turns.runs(metadata.uid, metadata.namespace)
+        else:
+            self._turns.runs_no_more(metadata.uid)
+        return decision
+
+    async def _act(self, body: Json, facts: Facts, decision: Decision) -> Looked:
+        finished = decision.finished
+        await self._actor.before(decision.before, body)
+        if decision.create is not None:
+            decision = await self._started(facts, decision.create)
+            await self._actor.before(decision.before, body)
+        changed = False
+        if decision.status is not None:
+            try:
+                written = await self._actor.write_status(body, decision.status)
+            except NotFound:
+                return Looked()  # it was deleted; its Job goes with it
+            self._store.apply(CHECKPOINTS, written)
+            changed = _word(body) != _word(written)
+            if changed:
+                self._say(body, decision)
+        await self._actor.after(decision.after, body)
+        if finished is not None:
+            result = finished.verdict.value
+            self._metrics.verification_ended(
+                result, finished.device, finished.bytes, finished.seconds
+            )
+        return Looked(decision.requeue_after, changed)
+
+    async def _started(self, facts: Facts, create: CreateJob) -> Decision:
+        try:
+            answer = await self._actor.create_job(create.manifest)
+        except Terminating:
+            raise
+        except _REFUSALS as refusal:
+            return self._settled(facts, job_refused(facts, create, refusal.message))
+        except ClusterTrouble:
+            # It may exist all the same; without its uid in a status nobody ever believes it, and
+            # the next look deletes it.
+            self._turns.runs_no_more(facts.checkpoint.metadata.uid)
+            raise
+        return self._settled(facts, job_started(facts, create, answer))
+
+    def _settled(self, facts: Facts, decision: Decision) -> Decision:
+        if not decision.is_flying:
+            self._turns.runs_no_more(facts.checkpoint.metadata.uid)
+        return decision
+
+    def _say(self, body: Json, decision: Decision) -> None:
+        metadata = body["metadata"]
+        _log.info(
+            "decided",
+            extra=logs.decision(
+                object=f"{metadata['namespace']}/{metadata['name']}",
+                verdict=decision.verdict,
+                reason=decision.reason,
+                generation=metadata.get("generation"),
+            ),
+        )
+
+
+def _needs_proof(body: Json, decision: Decision) -> bool:
+    """Whether the decision writes a verdict that nobody has written yet."""
+    if decision.finished is not None:
+        return True
+    if decision.status is None:
+        return False
+    before = body.get("status") or {}
+    grants = decision.status.get("phase") in GRANTING
+    return grants and any(before.get(key) != decision.status.get(key) for key in ("phase", "seal"))
+
+
+def _word(body: Json) -> tuple[object, object]:
+    status = body.get("status") or {}
+    return (status.get("phase"), status.get("reason"))

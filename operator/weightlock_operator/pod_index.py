@@ -1,0 +1,113 @@
+"""The pods that matter, found by what they have to do with checkpoints."""
+
+import json
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from weightlock_operator.cluster import Json
+from weightlock_operator.holding import HeldPod
+from weightlock_operator.pod_records import PodRecord, departed
+from weightlock_operator.seen import SeenPod
+
+DEPARTED_PODS: Final = 2000
+DEPARTED_FOR: Final = timedelta(minutes=15)
+"""Long enough for a look at every checkpoint; after that the verdict has been taken away."""
+
+Place = tuple[str, str]
+"""A namespace and a claim; ("", "") for storage that is no claim."""
+
+ELSEWHERE: Final[Place] = ("", "")
+
+
+class PodIndex:
+    """For one event loop."""
+
+    def __init__(self) -> None:
+        self._pods: dict[str, PodRecord] = {}
+        self._of_checkpoint: defaultdict[str, set[str]] = defaultdict(set)
+        self._at: defaultdict[Place, set[str]] = defaultdict(set)
+        self._held: defaultdict[str, set[str]] = defaultdict(set)
+        self._departed: OrderedDict[str, tuple[datetime, PodRecord]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._pods)
+
+    @property
+    def uids(self) -> frozenset[str]:
+        """All that are known."""
+        return frozenset(self._pods)
+
+    def get(self, uid: str) -> PodRecord | None:
+        """What is known of a pod."""
+        return self._pods.get(uid)
+
+    def put(self, record: PodRecord) -> PodRecord | None:
+        """Take a pod as it is now; returns what was known before."""
+        before = self._forget(record.uid)
+        self._pods[record.uid] = record
+        if record.checkpoint_uid:
+            self._of_checkpoint[record.checkpoint_uid].add(record.uid)
+        for place in places_of(record):
+            self._at[place].add(record.uid)
+        if record.held is not None:
+            self._held[record.namespace].add(record.uid)
+        return before
+
+    def drop(self, uid: str, now: datetime) -> PodRecord | None:
+        """A pod is gone, or matters no more; returns what was known of it."""
+        before = self._forget(uid)
+        ghost = departed(before, now) if before is not None else None
+        if ghost is not None:
+            self._departed[uid] = (now, ghost)
+            while len(self._departed) > DEPARTED_PODS:
+                self._departed.popitem(last=False)
+        return before
+
+    def seen(self, checkpoint_uid: str) -> tuple[SeenPod, ...]:
+        """The pods that say they verify a checkpoint."""
+        found = (self._pods[uid].seen for uid in self._of_checkpoint.get(checkpoint_uid, ()))
+        return tuple(pod for pod in found if pod is not None)
+
+    def held(self, namespace: str) -> tuple[HeldPod, ...]:
+        """The pods of a namespace that are held."""
+        found = (self._pods[uid].held for uid in self._held.get(namespace, ()))
+        return tuple(pod for pod in found if pod is not None)
+
+    def using(self, place: Place, now: datetime) -> Iterator[Json]:
+        """The pods that have storage of this place among their volumes, or had it until lately."""
+        for uid in self._at.get(place, ()):
+            yield json.loads(self._pods[uid].use)
+        for at, record in self._departed.values():
+            if now - at < DEPARTED_FOR and place in places_of(record):
+                yield json.loads(record.use)
+
+    def _forget(self, uid: str) -> PodRecord | None:
+        record = self._pods.pop(uid, None)
+        if record is None:
+            return None
+        _discard(self._of_checkpoint, record.checkpoint_uid, uid)
+        for place in places_of(record):
+            _discard(self._at, place, uid)
+        _discard(self._held, record.namespace, uid)
+        return record
+
+
+def places_of(record: PodRecord) -> Iterable[Place]:
+    """Where the storage of a pod's volumes is."""
+    if not record.use:
+        return ()
+    places = [(record.namespace, claim) for claim in record.claims]
+    return [*places, ELSEWHERE] if record.has_other_storage else places
+
+
+_K = TypeVar("_K")
+
+
+def _discard(index: defaultdict[_K, set[str]], key: _K, uid: str) -> None:
+    found = index.get(key)
+    if found is not None:
+        found.discard(uid)
+        if not found:
+            del index[key]

@@ -1,0 +1,144 @@
+"""What a checkpoint's storage is now: whether it can be read at all, and what identifies it (A28).
+
+A claim's name proves nothing; a verdict is bound to the claim's uid, the persistent volume's uid,
+and the hash of what that volume really is.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from weightlock.errors import Malformed
+from weightlock.policy import scalars
+from weightlock.policy.checkpoints import CheckpointSpec, VolumeStatus
+from weightlock.policy.fields import Fields
+from weightlock.policy.sources import ClaimSource, HostPathSource
+from weightlock.verdict.storage import described_hash, persistent_volume_hash
+
+READ_WRITE_ONCE: Final = "ReadWriteOnce"
+READ_WRITE_ONCE_POD: Final = "ReadWriteOncePod"
+_ONE_NODE: Final = frozenset({READ_WRITE_ONCE, READ_WRITE_ONCE_POD})
+_BINDS_LATE: Final = "WaitForFirstConsumer"
+
+
+class StorageState(StrEnum):
+    """Whether a verification can read it."""
+
+    READY = "Ready"
+    MISSING = "Missing"
+    UNBOUND = "Unbound"
+    WAITS_FOR_CONSUMER = "WaitsForConsumer"
+    """A claim that is bound to wherever its first pod is scheduled."""
+
+    UNUSABLE = "Unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What there is. `volume` identifies it; None unless it is ready."""
+
+    state: StorageState
+    volume: VolumeStatus | None = None
+    message: str = ""
+    claim_uid: str = ""
+    capacity_bytes: int | None = None
+    access_modes: frozenset[str] = frozenset()
+
+    @property
+    def is_of_one_node(self) -> bool:
+        """Whether only one node at a time can mount it."""
+        return bool(self.access_modes) and self.access_modes <= _ONE_NODE
+
+    @property
+    def is_of_one_pod(self) -> bool:
+        """Whether only one pod at a time can mount it."""
+        return self.access_modes == {READ_WRITE_ONCE_POD}
+
+
+def described_storage(spec: CheckpointSpec) -> Storage:
+    """The storage of a checkpoint that describes it itself, whatever its source but a claim."""
+    source = spec.source
+    if isinstance(source, HostPathSource) and not source.node_name:
+        return Storage(
+            StorageState.UNUSABLE,
+            message="a hostPath without nodeName: the same path of another node has other bytes."
+            " Set spec.source.hostPath.nodeName",
+        )
+    volume = VolumeStatus(source_hash=described_hash(source), path=spec.path)
+    return Storage(StorageState.READY, volume)
+
+
+def claimed_storage(
+    spec: CheckpointSpec,
+    claim: object | None,
+    persistent_volume: object | None = None,
+    storage_class: object | None = None,
+) -> Storage:
+    """The storage behind a claim; each of the three is None if the API server has none such."""
+    name = spec.source.claim_name if isinstance(spec.source, ClaimSource) else ""
+    if claim is None:
+        return Storage(StorageState.MISSING, message=f"the claim {name} does not exist")
+    try:
+        return _claimed(spec, claim, persistent_volume, storage_class)
+    except Malformed as error:
+        return Storage(StorageState.UNUSABLE, message=error.message)
+
+
+def _claimed(
+    spec: CheckpointSpec, claim: object, persistent_volume: object | None, storage_class: object
+) -> Storage:
+    root = Fields(claim, "persistentVolumeClaim", None, Malformed)
+    metadata, wanted = root.section("metadata", None), root.section("spec", None)
+    name, uid = metadata.text("name", str), metadata.text("uid", str)
+    modes = frozenset(wanted.texts("accessModes", str))
+    phase = root.section("status", None).text_or("phase", str, "")
+    if wanted.text_or("volumeMode", str, "Filesystem") == "Block":
+        raise Malformed(f"the claim {name} is a raw block device, and holds no files")
+    if phase == "Lost":
+        raise Malformed(f"the claim {name} has lost its persistent volume")
+    volume = _bound(root, persistent_volume) if phase == "Bound" else None
+    if volume is not None:
+        metadata = volume.section("metadata", None)
+        return Storage(
+            StorageState.READY,
+            VolumeStatus(
+                uid,
+                metadata.text("name", str),
+                metadata.text("uid", str),
+                persistent_volume_hash(volume.mapping("spec")),
+                spec.path,
+            ),
+            claim_uid=uid,
+            capacity_bytes=_capacity(volume),
+            access_modes=frozenset(volume.section("spec", None).texts("accessModes", str)),
+        )
+    late = phase != "Bound" and _binds_late(storage_class)
+    state = StorageState.WAITS_FOR_CONSUMER if late else StorageState.UNBOUND
+    return Storage(state, None, f"the claim {name} is not bound", uid, access_modes=modes)
+
+
+def _bound(claim: Fields, persistent_volume: object | None) -> Fields | None:
+    """The persistent volume, if claim and volume point at each other."""
+    if persistent_volume is None:
+        return None
+    volume = Fields(persistent_volume, "persistentVolume", None, Malformed)
+    reference = volume.section("spec", None).section("claimRef", None).text_or("uid", str, "")
+    names_claim = reference == claim.section("metadata", None).text("uid", str)
+    named = claim.section("spec", None).text_or("volumeName", str, "")
+    is_named = volume.section("metadata", None).text("name", str) == named
+    return volume if names_claim and is_named else None
+
+
+def _capacity(volume: Fields) -> int | None:
+    capacity = volume.section("spec", None).section("capacity", None)
+    try:
+        return capacity.text("storage", scalars.quantity)
+    except Malformed:
+        return None  # a fraction, or nothing: only the number of shards depends on it
+
+
+def _binds_late(storage_class: object | None) -> bool:
+    if storage_class is None:
+        return False
+    fields = Fields(storage_class, "storageClass", None, Malformed)
+    return fields.text_or("volumeBindingMode", str, "") == _BINDS_LATE

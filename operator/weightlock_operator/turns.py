@@ -1,0 +1,93 @@
+"""Whose turn it is: keeps the tickets and what runs, and asks weightlock_operator.queue.
+
+The order is computed a few times a second at most, however many checkpoints wait; the limits are
+counted at every start, so a stale order may delay one, and never let one too many start (A25).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from weightlock_operator.queue import Place, Running, Ticket, places
+
+ORDER_SECONDS: Final = 0.25
+NO_PLACE: Final = Place()
+
+
+class Turns:
+    """For one event loop."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._tickets: dict[str, Ticket] = {}
+        self._running: dict[str, Running] = {}
+        self._busy: Counter[str] = Counter()
+        self._order: Mapping[str, Place] = {}
+        self._ordered_at = float("-inf")
+        self._changed = False
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    @property
+    def running(self) -> int:
+        """How many verifications are in flight."""
+        return len(self._running)
+
+    def place(self, uid: str) -> Place:
+        """Where a checkpoint stands; without a ticket nowhere."""
+        if uid in self._running:
+            return Place(may_start=True)  # it has its turn already
+        ticket = self._tickets.get(uid)
+        if ticket is None:
+            return NO_PLACE
+        found = self._order.get(uid)
+        if found is None:  # it came after the order was made; alone it need not wait for the next
+            found = Place(len(self._tickets), may_start=len(self._tickets) == 1)
+        fits = (
+            self._busy[ticket.namespace] < ticket.per_namespace
+            and len(self._running) < ticket.total
+        )
+        return Place(found.position, found.may_start and fits)
+
+    def wants(self, ticket: Ticket) -> None:
+        """A checkpoint waits for its turn."""
+        if self._tickets.get(ticket.checkpoint_uid) != ticket:
+            self._tickets[ticket.checkpoint_uid] = ticket
+            self._changed = True
+
+    def wants_nothing(self, uid: str) -> None:
+        """It does not, or no more."""
+        if self._tickets.pop(uid, None) is not None:
+            self._changed = True
+
+    def runs(self, uid: str, namespace: str) -> None:
+        """Its verification is in flight, or about to start."""
+        if uid not in self._running:
+            self._running[uid] = Running(uid, namespace)
+            self._busy[namespace] += 1
+            self._changed = True
+        self.wants_nothing(uid)
+
+    def runs_no_more(self, uid: str) -> None:
+        """It is not."""
+        running = self._running.pop(uid, None)
+        if running is not None:
+            self._busy[running.namespace] -= 1
+            if not self._busy[running.namespace]:
+                del self._busy[running.namespace]
+            self._changed = True
+
+    def forget(self, uid: str) -> None:
+        """The checkpoint is gone."""
+        self.wants_nothing(uid)
+        self.runs_no_more(uid)
+
+    def call(self) -> tuple[str, ...]:
+        """Put the waiting in order anew, if anything changed; returns whose turn it is."""
+        if not self._changed or self._clock() - self._ordered_at < ORDER_SECONDS:
+            return ()
+        self._changed = False
+        self._ordered_at = self._clock()
+        self._order = places(self._tickets.values(), self._running.values())
+        return tuple(uid for uid, place in self._order.items() if place.may_start)

@@ -1,0 +1,1 @@
+"""A CuPy whose driver has trouble; see runtime.py."""

@@ -1,0 +1,172 @@
+"""Who verifies next."""
+
+from collections import Counter
+from datetime import timedelta
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.operator_decisions.simulated import Cluster
+from tests.unit.policy.builders import NOW, policy_object
+
+from weightlock_operator import reconcile
+from weightlock_operator.backoff import FIRST, SLOWEST, delay_after, spread
+from weightlock_operator.queue import Place, Running, Ticket, places
+from weightlock_operator.statuses import rounded
+
+
+def ticket(
+    name: str, namespace: str = "a", waited: int = 0, *, is_awaited: bool = False, total: int = 32
+) -> Ticket:
+    since = NOW - timedelta(minutes=waited)
+    return Ticket(name, namespace, since, is_awaited, per_namespace=2, total=total)
+
+
+def order(*tickets: Ticket, running: tuple[Running, ...] = ()) -> list[str]:
+    found = places(tickets, running)
+    return sorted(found, key=lambda uid: found[uid].position)
+
+
+def test_the_oldest_comes_first() -> None:
+    assert order(ticket("x"), ticket("y", waited=2), ticket("z", waited=1)) == ["y", "z", "x"]
+
+
+def test_whoever_is_awaited_comes_before_older_ones() -> None:
+    assert order(ticket("x", waited=9), ticket("y", is_awaited=True)) == ["y", "x"]
+
+
+def test_namespaces_take_turns() -> None:
+    flood = [ticket(f"a{number}", "a", waited=9) for number in range(3)]
+    assert order(*flood, ticket("b", "b")) == ["a0", "b", "a1", "a2"]
+
+
+def test_what_runs_counts_as_a_turn() -> None:
+    running = (Running("a0", "a"),)
+    assert order(ticket("a1", "a", waited=9), ticket("b", "b"), running=running) == ["b", "a1"]
+
+
+def test_limits_of_the_namespace_and_in_all() -> None:
+    tickets = [ticket(f"a{number}", "a") for number in range(3)]
+    tickets += [ticket(f"b{number}", "b", total=3) for number in range(2)]
+    found = places(tickets, [])
+    assert {uid for uid, place in found.items() if place.may_start} == {"a0", "a1", "b0"}
+
+
+def test_whoever_flies_waits_no_more() -> None:
+    assert places([ticket("x")], [Running("x", "a")]) == {}
+
+
+tickets = st.lists(
+    st.builds(
+        Ticket,
+        st.sampled_from("abcdefghij"),
+        st.sampled_from("xyz"),
+        st.integers(0, 3).map(lambda minutes: NOW - timedelta(minutes=minutes)),
+        st.booleans(),
+        st.integers(1, 3),
+        st.integers(1, 6),
+    ),
+    unique_by=lambda each: each.checkpoint_uid,
+)
+runnings = st.lists(
+    st.builds(Running, st.sampled_from("klmnop"), st.sampled_from("xyz")),
+    unique_by=lambda each: each.checkpoint_uid,
+)
+
+
+@given(tickets, runnings, st.randoms())
+def test_the_order_of_the_tickets_never_matters(
+    waiting: list[Ticket], running: list[Running], chance: Random
+) -> None:
+    shuffled = list(waiting)
+    chance.shuffle(shuffled)
+    assert places(shuffled, running) == places(waiting, running)
+
+
+@given(tickets, runnings)
+def test_no_limit_is_ever_exceeded(waiting: list[Ticket], running: list[Running]) -> None:
+    found = places(waiting, running)
+    busy = Counter(each.namespace for each in running)
+    total = len(running)
+    started = [each for each in waiting if found[each.checkpoint_uid].may_start]
+    for each in sorted(started, key=lambda each: found[each.checkpoint_uid].position):
+        assert busy[each.namespace] < each.per_namespace
+        assert total < each.total
+        busy[each.namespace] += 1
+        total += 1
+
+
+@given(tickets.filter(bool))
+def test_where_nothing_runs_somebody_starts(waiting: list[Ticket]) -> None:
+    found = places(waiting, [])
+    assert any(place.may_start for place in found.values())
+    assert sorted(place.position for place in found.values()) == list(range(1, len(waiting) + 1))
+
+
+def test_a_full_queue_is_told_in_the_status() -> None:
+    cluster = Cluster(running=[Running(f"other-{number}", "b") for number in range(32)])
+    decision = cluster.look()
+    assert (cluster.phase, cluster.reason, cluster.jobs) == ("Pending", "Queued", {})
+    assert decision.ticket is not None
+    queue = cluster.status["queue"]
+    assert isinstance(queue, dict)
+    assert queue["position"] == 1
+    assert "32 in all" in queue["waitingFor"]
+    since = queue["since"]
+    cluster.pass_time(hours=1)
+    assert cluster.look().status is None
+    assert cluster.status["queue"] == queue
+    ticket = reconcile.ticket_for(cluster.facts())
+    assert ticket is not None
+    assert ticket.since == NOW
+    cluster.running = []
+    cluster.settle()
+    assert cluster.phase == "Verified"
+    assert "queue" not in cluster.status
+    assert since
+
+
+@pytest.mark.parametrize("has_keys", [True, False])
+def test_only_who_wants_to_be_verified_has_a_ticket(has_keys: bool) -> None:
+    cluster = Cluster()
+    if has_keys:
+        cluster.settle()
+    else:
+        cluster.keys = ()
+    assert reconcile.ticket_for(cluster.facts(place=Place())) is None
+
+
+def test_a_refresh_waits_for_its_turn_too() -> None:
+    cluster = Cluster()
+    cluster.settle()
+    cluster.pass_time(hours=140)
+    cluster.running = [Running(f"other-{number}", "b") for number in range(32)]
+    cluster.look()
+    assert cluster.phase == "Verified"
+    assert "queue" in cluster.status
+
+
+def test_the_cpu_keeps_the_turn_of_the_device() -> None:
+    device = {"resource": "nvidia.com/gpu", "fallback": {"device": "cpu", "after": "1m"}}
+    cluster = Cluster(policies=[policy_object(verification={"device": device})])
+    cluster.look()
+    (job,) = cluster.jobs.values()
+    cluster.start_pod(job, node="")
+    cluster.pass_time(minutes=2)
+    cluster.running = [Running(f"other-{number}", "b") for number in range(40)]
+    cluster.look()
+    assert (cluster.phase, cluster.jobs_made, len(cluster.jobs)) == ("Verifying", 2, 1)
+
+
+@pytest.mark.parametrize(("position", "shown"), [(1, 1), (2, 10), (10, 10), (11, 100), (999, 1000)])
+def test_positions_are_rounded_up(position: int, shown: int) -> None:
+    assert rounded(position) == shown
+
+
+@given(st.integers(1, 50), st.integers(0, 10), st.text(max_size=8))
+def test_the_wait_grows_and_has_an_end(attempts: int, retries: int, uid: str) -> None:
+    wait = delay_after(attempts, retries, uid)
+    assert FIRST <= wait <= 1.25 * SLOWEST
+    assert wait <= delay_after(attempts + 1, retries, uid)
+    assert 1 <= spread(uid, 0.25) <= 1.25

@@ -1,0 +1,59 @@
+import asyncio
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from weightlock_operator.metrics import Metrics, Snapshot, device_kind
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
+    text = asyncio.run(metrics.exposition()).decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.values()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_it_says_what_runs() -> None:
+    assert samples(Metrics("1.2.3"))["weightlock_build_info", ("1.2.3", "operator")] == 1
+
+
+def test_objects_are_counted_when_asked() -> None:
+    metrics = Metrics("1")
+    metrics.snapshot = lambda: Snapshot(
+        checkpoints={("Verified", "post-quantum"): 2},
+        jobs={"running": 1},
+        sunsets={"post-quantum": 1798761600.0},
+    )
+    metrics.queue_length = lambda: 3
+    metrics.watch_ages = lambda: {"jobs": 1.5}
+    found = samples(metrics)
+    assert found["weightlock_checkpoints", ("Verified", "post-quantum")] == 2
+    assert found["weightlock_jobs", ("running",)] == 1
+    assert found["weightlock_queue_length", ()] == 3
+    assert found["weightlock_watch_age_seconds", ("jobs",)] == 1.5
+    sunset = "weightlock_classical_sunset_timestamp_seconds"
+    assert found[sunset, ("post-quantum",)] == 1798761600
+
+
+def test_a_verification_is_counted_with_its_speed() -> None:
+    metrics = Metrics("1")
+    metrics.verification_ended("Verified", "NVIDIA H100 80GB HBM3", 2 * 10**9, 0.5)
+    found = samples(metrics)
+    assert found["weightlock_verifications_total", ("Verified", "cuda")] == 1
+    assert found["weightlock_verified_bytes_total", ("cuda",)] == 2 * 10**9
+    assert found["weightlock_verification_bytes_per_second_sum", ("cuda",)] == 4 * 10**9
+
+
+def test_the_number_of_series_does_not_grow_with_what_reports_say() -> None:
+    metrics = Metrics("1")
+    metrics.verification_ended("Failed", "cpu", 1, 1)
+    before = len(samples(metrics))
+    for number in range(1000):
+        metrics.verification_ended("Failed", f"cpu model {number}", number, -1)
+    assert len(samples(metrics)) == before
+
+
+def test_devices_are_one_of_four_words() -> None:
+    words = {device_kind(text) for text in ("cpu", "NVIDIA H200", "AMD MI300", "TPU", "")}
+    assert words == {"cpu", "cuda", "rocm", "other"}

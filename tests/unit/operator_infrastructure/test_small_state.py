@@ -1,0 +1,214 @@
+"""Seal keys, rollback floors, restores: what the operator keeps in its own namespace."""
+
+import asyncio
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.support.memory_cluster import Call, MemoryCluster, failing
+
+from weightlock.errors import KeyUnusable, Malformed
+from weightlock_operator import restores, seal_keys
+from weightlock_operator.cluster import CONFIG_MAPS, SECRETS, Json
+from weightlock_operator.cluster_errors import AlreadyExists, Conflict, Unavailable
+from weightlock_operator.restores import Epoch
+from weightlock_operator.versions import Versions, entry_key, floors_of
+
+NAMESPACE = "weightlock-system"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def counting(size: int, _state: list[int] = [0]) -> bytes:  # noqa: B006 - each call differs
+    _state[0] += 1
+    return bytes([_state[0] % 256]) * size
+
+
+def ensure(cluster: MemoryCluster, now: datetime = NOW) -> seal_keys.SealKeys:
+    return asyncio.run(seal_keys.ensure(cluster, NAMESPACE, now, counting))
+
+
+def test_the_leader_makes_the_seal_key_once() -> None:
+    cluster = MemoryCluster()
+    first = ensure(cluster)
+    assert ensure(cluster) == first
+    assert first.previous is None
+    assert len(first.current.secret) == 32
+    assert [call.verb for call in cluster.writes()] == ["create"]
+
+
+def test_an_old_key_is_replaced_and_still_believed() -> None:
+    cluster = MemoryCluster()
+    old = ensure(cluster)
+    new = ensure(cluster, NOW + timedelta(days=91))
+    assert new.current != old.current
+    assert new.accepted == (new.current, old.current)
+    assert ensure(cluster, NOW + timedelta(days=92)) == new
+
+
+def test_two_that_make_a_key_at_once_agree() -> None:
+    cluster = MemoryCluster()
+    theirs = base64.b64encode(b"t" * 32).decode()
+
+    def overtake(call: Call) -> None:
+        if call.verb == "create":
+            cluster.before = lambda _call: None
+            cluster.add(SECRETS, secret({"current": theirs}))
+
+    cluster.before = overtake
+    assert ensure(cluster).current.secret == b"t" * 32
+
+
+def secret(data: dict[str, str]) -> Json:
+    return {"metadata": {"name": "weightlock-seal", "namespace": NAMESPACE}, "data": data}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"current": base64.b64encode(b"short").decode()}, id="a short key"),
+        pytest.param({"current": "not base64!"}, id="no base64"),
+    ],
+)
+def test_what_is_no_key_is_left_alone(data: dict[str, str]) -> None:
+    cluster = MemoryCluster()
+    cluster.add(SECRETS, secret(data))
+    with pytest.raises(KeyUnusable):
+        ensure(cluster)
+    assert not cluster.writes()
+
+
+def test_a_key_of_unknown_age_is_not_replaced() -> None:
+    cluster = MemoryCluster()
+    made = secret({"current": base64.b64encode(b"k" * 32).decode()})
+    made["metadata"]["creationTimestamp"] = "yesterday"
+    cluster.add(SECRETS, made)
+    assert ensure(cluster).previous is None
+
+
+def versions(cluster: MemoryCluster) -> Versions:
+    found = Versions(cluster, NAMESPACE)
+    asyncio.run(found.load())
+    return found
+
+
+def test_the_floor_survives_the_process() -> None:
+    cluster = MemoryCluster()
+    asyncio.run(versions(cluster).raise_to("llama", 7))
+    assert versions(cluster).floor("llama") == 7
+    assert versions(cluster).floor("other") == 0
+
+
+def test_the_floor_never_sinks() -> None:
+    cluster = MemoryCluster()
+    found = versions(cluster)
+    asyncio.run(found.raise_to("llama", 7))
+    before = len(cluster.calls)
+    asyncio.run(found.raise_to("llama", 6))
+    assert len(cluster.calls) == before
+    assert versions(cluster).floor("llama") == 7
+
+
+def test_a_floor_that_somebody_raised_in_between_is_kept() -> None:
+    cluster = MemoryCluster()
+    one, two = versions(cluster), versions(cluster)
+    asyncio.run(one.raise_to("llama", 7))
+    asyncio.run(two.raise_to("mistral", 3))
+    asyncio.run(two.raise_to("llama", 5))
+    found = versions(cluster)
+    assert (found.floor("llama"), found.floor("mistral")) == (7, 3)
+    assert two.floor("llama") == 7
+
+
+@pytest.mark.parametrize("trouble", [Conflict("changed"), AlreadyExists("made")])
+def test_a_conflict_is_read_again(trouble: Conflict | AlreadyExists) -> None:
+    cluster = MemoryCluster()
+    asyncio.run(versions(cluster).raise_to("llama", 1))
+    cluster.before = failing(trouble, ["replace", "create"], times=2)
+    asyncio.run(versions(cluster).raise_to("llama", 2))
+    assert versions(cluster).floor("llama") == 2
+
+
+def test_what_could_not_be_recorded_is_not_believed() -> None:
+    cluster = MemoryCluster()
+    found = versions(cluster)
+    cluster.before = failing(Unavailable("away"), ["create"])
+    with pytest.raises(Unavailable):
+        asyncio.run(found.raise_to("llama", 2))
+    assert found.floor("llama") == 0
+
+
+def test_conflicts_without_end_are_trouble() -> None:
+    cluster = MemoryCluster()
+    asyncio.run(versions(cluster).raise_to("llama", 1))
+    cluster.before = failing(Conflict("changed"), ["replace"], times=100)
+    with pytest.raises(Conflict):
+        asyncio.run(versions(cluster).raise_to("llama", 2))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"model": "llama", "version": true}', '{"model": "other", "version": 1}'],
+)
+def test_a_damaged_entry_hides_no_other(text: str) -> None:
+    good = '{"model": "mistral", "version": 3}'
+    data = {entry_key("llama"): text, entry_key("mistral"): good}
+    assert floors_of({"data": data}) == {"mistral": 3}
+
+
+def test_a_backup_does_not_take_the_floor_from_who_remembers_it() -> None:
+    cluster = MemoryCluster()
+    found = versions(cluster)
+    asyncio.run(found.raise_to("llama", 7))
+    cluster.objects.clear()
+    asyncio.run(found.restore())
+    assert versions(cluster).floor("llama") == 7
+
+
+def test_versions_that_go_back_are_noticed_once() -> None:
+    epoch = Epoch()
+    for version in ("5", "9", "9", "12"):
+        epoch.hear(version)
+    assert not epoch.take()
+    epoch.hear("not a number")
+    epoch.hear("11")
+    assert epoch.take()
+    epoch.hear("11")
+    epoch.hear("12")
+    assert not epoch.take(), "the cluster's time goes on from there"
+
+
+def test_a_restore_is_written_down_and_never_moved_back() -> None:
+    cluster = MemoryCluster()
+    assert asyncio.run(restores.restored_at(cluster, NAMESPACE)) is None
+    asyncio.run(restores.record(cluster, NAMESPACE, NOW))
+    assert asyncio.run(restores.restored_at(cluster, NAMESPACE)) == NOW
+    asyncio.run(restores.record(cluster, NAMESPACE, NOW - timedelta(days=1)))
+    assert asyncio.run(restores.restored_at(cluster, NAMESPACE)) == NOW
+    asyncio.run(restores.record(cluster, NAMESPACE, NOW + timedelta(days=1)))
+    assert asyncio.run(restores.restored_at(cluster, NAMESPACE)) == NOW + timedelta(days=1)
+
+
+def test_what_a_person_wrote_wrong_stops_judging_until_it_is_right() -> None:
+    cluster = MemoryCluster()
+    body = {
+        "metadata": {"name": "weightlock-state", "namespace": NAMESPACE},
+        "data": {"restoredAt": "yesterday"},
+    }
+    cluster.add(CONFIG_MAPS, body)
+    with pytest.raises(Malformed):
+        asyncio.run(restores.restored_at(cluster, NAMESPACE))
+    asyncio.run(restores.record(cluster, NAMESPACE, NOW))
+    assert asyncio.run(restores.restored_at(cluster, NAMESPACE)) == NOW
+
+
+def test_a_restore_is_recorded_through_conflicts() -> None:
+    cluster = MemoryCluster()
+    asyncio.run(restores.record(cluster, NAMESPACE, NOW))
+    cluster.before = failing(Conflict("changed"), ["replace"], times=2)
+    later = NOW + timedelta(hours=1)
+    asyncio.run(restores.record(cluster, NAMESPACE, later))
+    assert asyncio.run(restores.restored_at(cluster, NAMESPACE)) == later
+    cluster.before = failing(Conflict("changed"), ["replace"], times=100)
+    with pytest.raises(Conflict):
+        asyncio.run(restores.record(cluster, NAMESPACE, later + timedelta(hours=1)))

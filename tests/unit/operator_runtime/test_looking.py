@@ -1,0 +1,380 @@
+"""One look after the other, over a cluster in memory: requests, order, and what trouble costs."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from tests.support.memory_cluster import Call, failing
+from tests.support.node_agent import Content
+from tests.unit.operator_runtime.stage import NAMESPACE, Stage
+
+from weightlock.errors import Malformed
+from weightlock.reasons import Reason
+from weightlock_operator.cluster import CHECKPOINTS, CLAIMS, JOBS, PODS, VOLUMES
+from weightlock_operator.cluster_errors import (
+    AlreadyExists,
+    ClusterTrouble,
+    Conflict,
+    Forbidden,
+    NotLeader,
+    Terminating,
+    Unavailable,
+)
+from weightlock_operator.controller import LOBBY
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def verified(stage: Stage, name: str = "llama") -> str:
+    uid = stage.good(name)
+    stage.look(uid)
+    stage.run_jobs()
+    stage.look(uid)
+    assert stage.word(name) == ("Verified", "Verified")
+    return uid
+
+
+def test_from_nothing_to_a_verdict_takes_two_looks(stage: Stage) -> None:
+    uid = stage.good()
+    stage.look(uid)
+    assert stage.word() == ("Verifying", "VerificationRunning")
+    stage.run_jobs()
+    looked = stage.look(uid)
+    assert stage.word() == ("Verified", "Verified")
+    assert looked.verdict_changed
+    assert looked.again_after is not None
+
+
+def test_it_takes_no_more_requests_than_it_may(stage: Stage) -> None:
+    verified(stage)
+    calls = [f"{call.verb} {call.resource}" for call in stage.cluster.calls]
+    assert len(calls) <= 12, calls
+
+
+def test_a_settled_checkpoint_costs_no_request(stage: Stage) -> None:
+    uid = verified(stage)
+    before = len(stage.cluster.calls)
+    for _ in range(5):
+        stage.look(uid)
+    assert len(stage.cluster.calls) == before
+
+
+def test_a_restart_over_a_verified_checkpoint_asks_and_makes_nothing(stage: Stage) -> None:
+    uid = verified(stage)
+    stage.restart()
+    before = len(stage.cluster.calls)
+    stage.look(uid)
+    assert len(stage.cluster.calls) == before
+    assert len(stage.all(JOBS)) == 1
+
+
+def test_a_store_that_lags_behind_makes_no_second_job(stage: Stage) -> None:
+    """The checkpoint's flight and its Job are in the cluster, and nobody has heard of them."""
+    uid = stage.good()
+    stage.hear()
+    stage.blind = {"modelcheckpoints", "jobs"}
+    body = dict(stage.store.checkpoints[uid])
+    stage.look(uid)
+    stage.store.checkpoints[uid] = body
+    stage.turns.forget(uid)
+    stage.look(uid)
+    assert len(stage.all(JOBS)) == 1
+
+
+def test_a_verdict_rests_on_storage_read_live(stage: Stage) -> None:
+    """A28: the claim was replaced, and no watch has said so."""
+    uid = stage.good()
+    stage.look(uid)
+    stage.run_jobs()
+    stage.hear()
+    stage.blind = {"persistentvolumeclaims", "persistentvolumes"}
+    claim = stage.cluster.objects["persistentvolumeclaims", NAMESPACE, "llama"]
+    claim["metadata"]["uid"] = "another"
+    stage.look(uid)
+    assert stage.word()[0] != "Verified"
+
+
+def test_a_verdict_rests_on_pods_read_live(stage: Stage) -> None:
+    """A second pod of the Job has come, and no watch has said so."""
+    uid = stage.good()
+    stage.look(uid)
+    stage.run_jobs()
+    stage.hear()
+    stage.blind = {"pods"}
+    [pod] = stage.all(PODS)
+    pod["metadata"] |= {"name": "second", "uid": "second"}
+    pod["status"]["containerStatuses"][0]["imageID"] = "evil@sha256:" + "66" * 32
+    stage.cluster.add(PODS, pod)
+    stage.look(uid)
+    assert stage.word() == ("Error", "VerifierTampered")
+
+
+def test_a_policy_is_judged_without_a_job_and_with_live_storage(stage: Stage) -> None:
+    uid = verified(stage)
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    keyid = stage.status()["signatures"][0]["keyid"]
+    policy["spec"]["denied"] = {"keyids": [keyid]}
+    policy["metadata"] |= {"generation": 2, "resourceVersion": "5000"}
+    stage.look(uid)
+    assert stage.word() == ("Failed", "KeyRevoked")
+    del policy["spec"]["denied"]
+    policy["metadata"] |= {"generation": 3, "resourceVersion": "5001"}
+    before = len(stage.cluster.calls)
+    stage.look(uid)
+    assert stage.word() == ("Verified", "Verified")
+    asked = Counter(call.resource for call in stage.cluster.calls[before:])
+    assert asked["persistentvolumeclaims"] == asked["persistentvolumes"] == 1
+    assert asked["jobs"] == 0
+
+
+def test_the_floor_is_recorded_before_the_status_says_so(stage: Stage) -> None:
+    verified(stage)
+    order = [call.resource for call in stage.cluster.writes() if call.resource != "events"]
+    assert order.index("configmaps") < len(order) - 1 - order[::-1].index("modelcheckpoints")
+
+
+def test_a_floor_that_cannot_be_recorded_keeps_the_verdict_back(stage: Stage) -> None:
+    uid = stage.good()
+    stage.look(uid)
+    stage.run_jobs()
+
+    def no_config_maps(call: Call) -> None:
+        if call.resource == "configmaps":
+            raise Unavailable("away")
+
+    stage.cluster.before = no_config_maps
+    with pytest.raises(Unavailable):
+        stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        pytest.param(Forbidden("exceeded quota"), "JobRefused", id="a quota"),
+        pytest.param(AlreadyExists("taken"), None, id="the name is taken"),
+        pytest.param(Unavailable("cut off"), None, id="nobody knows"),
+        pytest.param(Terminating("going"), None, id="the namespace goes"),
+    ],
+)
+def test_a_job_that_is_not_made_gives_its_turn_back(
+    stage: Stage, refusal: ClusterTrouble, reason: str | None
+) -> None:
+    uid = stage.good()
+    stage.cluster.before = failing(refusal, ["create"])
+    if reason:
+        stage.look(uid)
+        assert stage.word() == ("Error", reason)
+    else:
+        with pytest.raises(type(refusal)):
+            stage.look(uid)
+        assert stage.status() == {}
+    assert stage.turns.running == 0
+
+
+def test_what_is_refused_looks_again_later_and_starts_then(stage: Stage) -> None:
+    uid = stage.good()
+    stage.cluster.before = failing(Forbidden("exceeded quota"), ["create"])
+    looked = stage.look(uid)
+    assert looked.again_after is not None
+    stage.pass_time(looked.again_after.total_seconds() + 1)
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+
+
+def test_a_job_whose_status_was_not_written_is_no_ones_and_is_deleted(stage: Stage) -> None:
+    """A33: ended between making the Job and recording it."""
+    uid = stage.good()
+    stage.cluster.before = failing(Unavailable("cut off"), ["replace/status"])
+    with pytest.raises(Unavailable):
+        stage.look(uid)
+    [orphan] = stage.all(JOBS)
+    stage.restart()
+    stage.pass_time(120)
+    stage.look(uid)
+    assert orphan["metadata"]["name"] not in {job["metadata"]["name"] for job in stage.all(JOBS)}
+    stage.run_jobs()
+    stage.look(uid)
+    assert stage.word()[0] == "Verified"
+
+
+def test_somebody_who_wrote_in_between_is_not_overwritten(stage: Stage) -> None:
+    uid = stage.good()
+
+    def overtake(call: Call) -> None:
+        if call.verb == "replace/status":
+            stage.cluster.before = lambda _call: None
+            stage.cluster.add(
+                CHECKPOINTS, stage.cluster.objects["modelcheckpoints", NAMESPACE, "llama"]
+            )
+
+    stage.cluster.before = overtake
+    with pytest.raises(Conflict):
+        stage.look(uid)
+    assert stage.status() == {}
+
+
+def test_a_checkpoint_that_is_gone_is_forgotten(stage: Stage) -> None:
+    uid = stage.good()
+    stage.look(uid)
+    assert stage.turns.running == 1
+    del stage.cluster.objects["modelcheckpoints", NAMESPACE, "llama"]
+    stage.look(uid)
+    assert stage.turns.running == 0
+
+
+def test_one_that_goes_while_it_is_looked_at_costs_nothing(stage: Stage) -> None:
+    uid = stage.good()
+
+    def vanish(call: Call) -> None:
+        if call.verb == "get" and call.resource == "modelcheckpoints":
+            stage.cluster.objects.pop(("modelcheckpoints", NAMESPACE, "llama"), None)
+
+    stage.cluster.before = vanish
+    stage.look(uid)
+    assert stage.all(JOBS) == []
+    assert stage.turns.running == 0
+
+
+def test_a_bad_model_is_told_and_its_users_evicted(stage: Stage) -> None:
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    policy["spec"]["onFailure"] = "Evict"
+    uid = stage.good()
+    source = {"name": "m", "persistentVolumeClaim": {"claimName": "llama", "readOnly": True}}
+    stage.cluster.add(
+        PODS,
+        {
+            "metadata": {"name": "trainer", "namespace": NAMESPACE},
+            "spec": {"nodeName": "node-a", "volumes": [source], "containers": []},
+            "status": {"phase": "Running"},
+        },
+    )
+    stage.look(uid)
+    stage.run_jobs(Content(reason=Reason.EXTRA_FILE, signers=()))
+    stage.look(uid)
+    assert stage.word() == ("Failed", "ExtraFile")
+    assert [call.name for call in stage.cluster.calls if call.verb == "evict"] == ["trainer"]
+    assert stage.recorder._queue.qsize() >= 2
+
+
+def test_what_follows_a_status_costs_only_itself(stage: Stage) -> None:
+    test_a_bad_model_is_told_and_its_users_evicted(stage)
+    uid = next(iter(stage.store.checkpoints))
+    assert stage.look(uid) is not None
+
+
+def test_an_exempt_namespace_is_governed_by_nobody(stage: Stage) -> None:
+    uid = stage.good()
+    stage.around.exempt = frozenset({NAMESPACE})
+    stage.look(uid)
+    assert stage.word() == ("Error", "NoPolicy")
+
+
+def work(stage: Stage, *keys: str) -> None:
+    """Let one worker do what is queued."""
+
+    async def run() -> None:
+        for key in keys:
+            stage.queue.add(key)
+        worker = asyncio.create_task(stage.controller.work())
+        while not stage.queue.is_idle:
+            await asyncio.sleep(0)
+        worker.cancel()
+
+    stage.hear()
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Conflict("changed"),
+        Unavailable("away"),
+        NotLeader("no"),
+        Malformed("bad"),
+        ZeroDivisionError("a bug"),
+    ],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_whatever_happens_to_one_happens_to_no_other(stage: Stage, trouble: Exception) -> None:
+    poison, good = stage.good("poison"), stage.good("llama")
+
+    def fail(call: Call) -> None:
+        if call.name.startswith("poison"):
+            raise trouble
+
+    stage.cluster.before = fail
+    work(stage, poison, good)
+    assert stage.word("llama")[0] == "Verifying"
+    assert stage.status("poison") == {}
+
+
+def test_a_held_pod_is_let_go_and_an_unknown_claim_registered(stage: Stage) -> None:
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    policy["spec"]["autoRegister"] = True
+    stage.good("other")
+    claim = stage.cluster.add(
+        CLAIMS,
+        {
+            "metadata": {"name": "wanted", "namespace": NAMESPACE},
+            "spec": {"volumeName": "pv-wanted", "accessModes": ["ReadWriteMany"]},
+            "status": {"phase": "Bound"},
+        },
+    )
+    reference = {"namespace": NAMESPACE, "name": "wanted", "uid": claim["metadata"]["uid"]}
+    stage.cluster.add(
+        VOLUMES,
+        {"metadata": {"name": "pv-wanted"}, "spec": {"claimRef": reference, "nfs": {"path": "/"}}},
+    )
+    stage.cluster.add(PODS, held("gated", gated=True))
+    stage.cluster.add(PODS, held("nudged", gated=False))
+    work(stage, LOBBY + NAMESPACE)
+    [made] = [each for each in stage.all(CHECKPOINTS) if each["metadata"]["name"] != "other"]
+    assert made["spec"]["source"]["persistentVolumeClaim"]["claimName"] == "wanted"
+    stage.cluster.objects["modelcheckpoints", NAMESPACE, made["metadata"]["name"]]["metadata"][
+        "generation"
+    ] = 1
+    work(stage, made["metadata"]["uid"])
+    stage.run_jobs()
+    work(stage, made["metadata"]["uid"])
+    pods = {pod["metadata"]["name"]: pod for pod in stage.all(PODS)}
+    assert pods["gated"]["spec"]["schedulingGates"] == [{"name": "kueue.x-k8s.io/admission"}]
+    assert "weightlock.dev/held" not in pods["gated"]["metadata"]["labels"]
+    assert "weightlock.dev/nudged-at" in pods["nudged"]["metadata"]["annotations"]
+    before = len(stage.cluster.calls)
+    work(stage, LOBBY + NAMESPACE)
+    assert len(stage.cluster.calls) == before, "not nudged again so soon"
+
+
+def held(name: str, *, gated: bool) -> Json:
+    gates = [{"name": "weightlock.dev/verification"}, {"name": "kueue.x-k8s.io/admission"}]
+    waits = '[{"volume": "m", "claim": "wanted", "path": "/", "checkpoint": ""}]'
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "labels": {"weightlock.dev/held": "true"},
+            "annotations": {"weightlock.dev/waits-for": waits},
+        },
+        "spec": {"containers": [], **({"schedulingGates": gates} if gated else {})},
+    }
+
+
+def test_turns_are_called_up(stage: Stage) -> None:
+    uids = [stage.good(f"m-{number}") for number in range(6)]
+    work(stage, *uids)
+    phases = Counter(stage.word(f"m-{number}")[0] for number in range(6))
+    assert phases == {"Verifying": 4, "Pending": 2}, "perNamespace is 4"
+    stage.run_jobs()
+    work(stage, *uids)
+    stage.pass_time(1)
+    assert set(stage.turns.call()) <= set(uids)
+    work(stage, *uids)
+    phases = Counter(stage.word(f"m-{number}")[0] for number in range(6))
+    assert phases == {"Verified": 4, "Verifying": 2}
