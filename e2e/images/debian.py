@@ -34,14 +34,8 @@ from e2e.images.product import (
 )
 
 INSTALLED = "opt/weightlock"
-# What debian:bookworm-slim leaves out, which the Dockerfile starts from.
-LEFT_OUT = ("doc", "groff", "info", "lintian", "linda", "locale", "man")
-SLIM = (
-    # Debian 12 takes `usrmerge`, which brings all of Perl, unless the folders are merged beforehand.
-    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-    *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT),
-    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-)
+# Debian 12 takes `usrmerge`, which brings all of Perl, unless the folders are merged beforehand.
+WITHOUT_PERL = ("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",)
 PYTHON = "3.11"  # Debian bookworm's
 # Which wheels fit Debian bookworm, newest first.
 PLATFORMS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
@@ -172,7 +166,7 @@ class DebianImages:
     def _build_root(self, folder: Path, packages: list[str]) -> None:
         sources = debian_sources(self._commands, self._settings.debian_mirror)
         log = self._log("base")
-        build_root(folder, packages, sources, self._commands, log, options=SLIM)
+        build_root(folder, packages, sources, self._commands, log, options=WITHOUT_PERL)
 
     def _log(self, name: str) -> Path:
         return self._settings.cache / "logs" / f"image-{name}.log"
@@ -204,7 +198,7 @@ def pack(root: Path, layer: Path, only: Sequence[str] = (".",)) -> None:
 
 
 def _root_key(packages: Path) -> str:
-    return recipe_key(root_key(packages), *SLIM)
+    return recipe_key(root_key(packages), *WITHOUT_PERL)
 
 
 def _key(*recipes: Path) -> str:
