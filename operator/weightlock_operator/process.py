@@ -370,6 +370,7 @@ class Leadership:
         metrics.snapshot = lambda: census.snapshot(self.store)
         metrics.queue_length = lambda: len(self.queue) + len(self.turns)
         metrics.watch_ages = self.ages.ages
+        metrics.events_dropped.set_function(lambda: self.recorder.dropped)
         health.must_live("watches", self.ages.wrong)
         health.must_live("resync", resync.wrong)
 
