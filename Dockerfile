@@ -1,9 +1,9 @@
-# syntax=docker/dockerfile:1
 # The images of Weightlock. Build the wheel first, then one target:
 #   python -m hatchling build --target wheel
 #   docker build --target operator|webhook|verifier|verifier-cpu --tag weightlock/TARGET .
 # What is installed is listed in images/ and requirements/, which the build without Docker (e2e/images) reads too;
-# tests/cluster/test_images.py fails when the two part. docs/releasing.md says how a release is built from it.
+# tests/cluster/test_images.py fails when the two part. docs/releasing.md says how a release is built from it. Needs
+# BuildKit as of Docker 25.
 
 # For a release, by digest: --build-arg BASE=debian:bookworm-slim@sha256:... (docs/releasing.md)
 ARG BASE=debian:bookworm-slim

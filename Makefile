@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # Decisions and formats: every branch of theirs is tested.
-PURE := */weightlock/formats/*,*/weightlock/policy/*,*/weightlock/verdict/*,*/weightlock/algorithms.py,*/weightlock/digests.py,*/weightlock/reasons.py,*/weightlock_webhook/*
+PURE := $(addprefix */weightlock/,formats/* policy/* verdict/* reporting/* algorithms.py digests.py reasons.py) \
+	*/weightlock_operator/decision/* \
+	$(addprefix */weightlock_webhook/,mounts/* decision/* policy_test/* guards/*)
+COMMA := ,
+EMPTY :=
 
 .PHONY: test coverage gpu-tests lint format bench wheel lock clean
 
@@ -16,12 +20,12 @@ $(STAMP): requirements/dev.lock pyproject.toml
 	touch $@
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORDS)
 
-coverage: $(STAMP) ## the tests once more, with the coverage that must be reached
-	$(BIN)/python -m pytest --quiet --cov --cov-report=
+coverage: WORDS = --quiet --cov --cov-report=
+coverage: test ## the tests, with the coverage that must be reached
 	$(BIN)/coverage report --fail-under=90
-	$(BIN)/coverage report --fail-under=100 --include='$(PURE)'
+	$(BIN)/coverage report --fail-under=100 --include='$(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(PURE)))'
 
 lint: $(STAMP) ## style, types and import contracts
 	$(BIN)/ruff check

@@ -57,6 +57,7 @@ def main(arguments: Sequence[str]) -> int:
             perform(scene, progress, pauses=pauses, watch=options.watch)
     except (ClusterError, NotAsTold) as error:
         sys.stderr.write("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]) + "\n")
+        sys.stderr.write(f"all is left as it is, see {FOLDER}; make demo-down cleans up\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; `make demo-down` cleans up\n")

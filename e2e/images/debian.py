@@ -34,6 +34,8 @@ from e2e.images.product import (
 )
 
 INSTALLED = "opt/weightlock"
+# Debian 12 takes `usrmerge`, which brings all of Perl, unless the folders are merged beforehand.
+WITHOUT_PERL = ("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",)
 PYTHON = "3.11"  # Debian bookworm's
 # Which wheels fit Debian bookworm, newest first.
 PLATFORMS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
@@ -84,7 +86,7 @@ class DebianImages:
             shutil.rmtree(root)
 
         return (
-            cached(self._shelf, f"base-{root_key(BASE_PACKAGES)}", make, self._progress)
+            cached(self._shelf, f"base-{_root_key(BASE_PACKAGES)}", make, self._progress)
             / "base.layer"
         )
 
@@ -96,7 +98,7 @@ class DebianImages:
                 self._build_root(folder, packages)
             (folder / "build").mkdir()
 
-        key = f"builder-{root_key(BASE_PACKAGES)}-{root_key(BUILD_PACKAGES)}"
+        key = f"builder-{_root_key(BASE_PACKAGES)}-{_root_key(BUILD_PACKAGES)}"
         return cached(self._shelf, key, make, self._progress)
 
     def _dependencies_layer(self, product: Product) -> Path:
@@ -163,7 +165,8 @@ class DebianImages:
 
     def _build_root(self, folder: Path, packages: list[str]) -> None:
         sources = debian_sources(self._commands, self._settings.debian_mirror)
-        build_root(folder, packages, sources, self._commands, self._log("base"))
+        log = self._log("base")
+        build_root(folder, packages, sources, self._commands, log, options=WITHOUT_PERL)
 
     def _log(self, name: str) -> Path:
         return self._settings.cache / "logs" / f"image-{name}.log"
@@ -192,6 +195,10 @@ def pack(root: Path, layer: Path, only: Sequence[str] = (".",)) -> None:
             archive.add(root / folder, str(folder), recursive=False, filter=steady)
         for part in only:
             archive.add(root / part, part, filter=steady)
+
+
+def _root_key(packages: Path) -> str:
+    return recipe_key(root_key(packages), *WITHOUT_PERL)
 
 
 def _key(*recipes: Path) -> str:

@@ -6,6 +6,7 @@ Unpacked, never installed: installing would start a daemon on the machine.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +28,18 @@ class Programs:
     promtool: Path
 
 
-def prometheus_programs(settings: Settings, commands: Commands, progress: Progress) -> Programs:
+def prometheus_programs(
+    settings: Settings,
+    commands: Commands,
+    progress: Progress,
+    find: Callable[[str], str | None] = shutil.which,
+) -> Programs:
     """Find them, or fetch them once.
 
     Raises:
         CannotRun: they are neither installed nor to be had from the machine's Debian archive.
     """
-    found = [shutil.which(name) for name in NAMES]
+    found = [find(name) for name in NAMES]
     if all(found):
         return Programs(*(Path(str(path)) for path in found))
 

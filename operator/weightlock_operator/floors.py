@@ -15,6 +15,10 @@ from weightlock.verdict.judge import judge
 from weightlock.verdict.records import VerdictRecord
 from weightlock_operator.facts import Facts
 
+MOST_OF_A_TENANT: Final = 50
+MOST_OF_TENANTS: Final = 1000
+"""All names share one ConfigMap of 1 MiB; once it is full nobody's model could be verified."""
+
 _OF_NAMESPACE: Final = ":"
 """Between namespace and model; neither can have one in its name."""
 
@@ -26,7 +30,7 @@ def floor_of(model: ModelIdentity, facts: Facts) -> int:
 
 
 def remembered_as(record: VerdictRecord, model: ModelIdentity, facts: Facts) -> str:
-    """The name for a model that was verified."""
+    """The name for a model that was verified; "" if there is no room for one of a tenant's more."""
     cluster = Composition(
         tuple(
             policy
@@ -35,7 +39,17 @@ def remembered_as(record: VerdictRecord, model: ModelIdentity, facts: Facts) -> 
         )
     )
     judgement = judge(record.evidence, cluster.binding.requirements, facts.now)
-    return model.name if judgement.verdict is Verdict.VERIFIED else _own_name(model, facts)
+    if judgement.verdict is Verdict.VERIFIED:
+        return model.name
+    name = _own_name(model, facts)
+    return name if name in facts.floors or _has_room(facts) else ""
+
+
+def _has_room(facts: Facts) -> bool:
+    prefix = f"{facts.checkpoint.metadata.namespace}{_OF_NAMESPACE}"
+    tenants = [name for name in facts.floors if _OF_NAMESPACE in name]
+    own = sum(name.startswith(prefix) for name in tenants)
+    return own < MOST_OF_A_TENANT and len(tenants) < MOST_OF_TENANTS
 
 
 def _own_name(model: ModelIdentity, facts: Facts) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from weightlock.policy.checkpoints import RecordedSignature, VolumeStatus
 from weightlock.policy.hashing import policy_hash
 from weightlock.policy.requirements import trusted_keys
-from weightlock.reasons import Verdict
+from weightlock.reasons import Reason, Verdict
 from weightlock.verdict.records import VerdictRecord
 from weightlock.verdict.seal import seal
 from weightlock_operator.actions import Action, DeleteJob, Finished
@@ -28,6 +28,8 @@ COOLDOWN: Final = timedelta(seconds=30)
 """From one start to the next, where the first is called off: a spec that flips makes few Jobs."""
 
 ORPHAN_AGE: Final = timedelta(minutes=1)
+
+_UNSEEN: Final = "the claim was bound while it was read, and nobody saw to what"
 
 MOST_KEYS: Final = 64
 KEY_DIGITS: Final = 16
@@ -59,7 +61,10 @@ def landed(memory: Memory, facts: Facts) -> Step:
     if isinstance(outcome, Waiting):
         if _gives_up_device(flight, outcome, facts):
             return Step(grounded, (delete,), falls_back=True)
-        return Step(memory, waiting=outcome)
+        return Step(replace(memory, flight=_bound(flight, facts)), waiting=outcome)
+    if isinstance(outcome, Landed) and _bound(flight, facts) != flight:
+        # It answered before anybody had seen what the claim was bound to while it read.
+        outcome = Trouble(Reason.CHANGED_WHILE_READING, _UNSEEN)
     if isinstance(outcome, Trouble):
         return _troubled(grounded, flight, outcome, facts, delete)
     # What has answered stays until its time is over; shares that still run need not go on.
@@ -84,14 +89,24 @@ def is_obsolete(flight: Flight, facts: Facts) -> bool:
 
 
 def is_volume_of(flight: Flight, volume: VolumeStatus) -> bool:
-    """Whether the Job read this volume.
-
-    A claim that was not bound when the Job was made was bound for the Job, and a claim is never
-    bound twice: the same uid is the same volume.
-    """
-    if flight.volume.pv_name or not flight.volume.pvc_uid:
+    """Whether the Job read this volume, or one that the claim was bound to later."""
+    if _is_bound(flight):
         return flight.volume == volume
     return flight.volume == _bound_late(volume)
+
+
+def _bound(flight: Flight, facts: Facts) -> Flight:
+    """The flight with what its claim was bound to, once that is known.
+
+    A claim that has lost its volume can be bound again, to another of the same name (A28). So a
+    claim that was bound for the Job is held to the volume that it was first seen with.
+    """
+    volume = facts.storage.volume
+    return flight if volume is None or _is_bound(flight) else replace(flight, volume=volume)
+
+
+def _is_bound(flight: Flight) -> bool:
+    return bool(flight.volume.pv_name) or not flight.volume.pvc_uid
 
 
 def _bound_late(volume: VolumeStatus) -> VolumeStatus:

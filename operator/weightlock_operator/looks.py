@@ -48,11 +48,11 @@ def look_at(facts: Facts) -> Look:
     # Step 3.
     attempts = memory.attempts
     memory, gone_stale = standing.without_stale(step.memory, facts)
-    if gone_stale is not None and step.finished is not None:
-        memory = _stillborn(memory, attempts + 1, facts)
     memory, worth = standing.valued(memory, facts)
     # Step 4.
     need = needs.need(memory, worth, facts) if memory.flight is None else None
+    if need is Need.NOTHING_KNOWN and step.finished and step.finished.verdict is not Verdict.ERROR:
+        memory = _stillborn(memory, attempts + 1, facts)
     memory = _queued(memory, need, facts)
     blocked = needs.blocked(memory, facts) if need else None
     if step.falls_back and blocked is not None and blocked.waits_for_turn:

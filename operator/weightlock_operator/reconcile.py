@@ -153,7 +153,7 @@ def _raised_floor(memory: Memory, word: Word, facts: Facts) -> tuple[RaiseFloor,
     if record is None or model is None or word.verdict is not Verdict.VERIFIED:
         return ()
     name = remembered_as(record, model, facts)
-    if model.version <= facts.floors.get(name, 0):
+    if not name or model.version <= facts.floors.get(name, 0):
         return ()
     return (RaiseFloor(name, model.version),)
 

@@ -135,7 +135,7 @@ def test_commands_in_sentences_and_pipelines_exist(path: Path) -> None:
 
 
 def targets() -> set[str]:
-    text = (ROOT / "Makefile").read_text() + (ROOT / "e2e" / "cluster.mk").read_text()
+    text = "\n".join(path.read_text() for path in (ROOT / "Makefile", *(ROOT / "e2e").glob("*.mk")))
     return set(re.findall(r"^([a-z][a-z0-9-]*):", text, re.MULTILINE))
 
 

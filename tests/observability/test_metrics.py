@@ -21,6 +21,10 @@ ROW = re.compile(
     r"^\| `(weightlock_\w+)` \| (\w+) \| (\w+) \| ([\w, ]*?) ?\| [^|]+ \|$", re.MULTILINE
 )
 
+LABELS = {
+    *("algorithm", "component", "decision", "device", "family", "method", "mode", "phase"),
+    *("policy", "reason", "resource", "result", "state", "version"),
+}
 Described = tuple[str, frozenset[str]]
 
 
@@ -84,6 +88,13 @@ def test_the_documentation_lists_what_the_process_has(
 @pytest.mark.parametrize(("process", "declared"), [("operator", OPERATOR), ("webhook", WEBHOOK)])
 def test_the_documentation_lists_what_the_simulation_has(process: str, declared: Declared) -> None:
     assert documented(process) == simulated(process, declared)
+
+
+@pytest.mark.parametrize("process", ["operator", "webhook"])
+def test_every_label_is_a_word_of_a_closed_list(process: str) -> None:
+    """Or a cluster policy, of which there are few: never a checkpoint, a path, an error (D02)."""
+    labels = {label for _, found in documented(process).values() for label in found}
+    assert labels <= LABELS
 
 
 def test_the_table_is_in_order() -> None:

@@ -58,6 +58,8 @@ class ApiInMemory:
         self.faults = Faults()
         self.calls: list[tuple[str, str]] = []
         self.posted: list[Json] = []
+        self.missing: set[str] = set()
+        """Paths that do not exist."""
         self.documents: dict[str, Json] = {}
         """What is answered at paths that are no collections."""
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}
@@ -155,6 +157,8 @@ class ApiInMemory:
         if method == "POST":
             self.posted.append(body)  # type: ignore[arg-type]
             return Reply(201, b"{}")
+        if path in self.missing:
+            return Reply(404, b"{}")
         if path in self.documents:
             return Reply(200, json.dumps(self.documents[path]).encode())
         return self._got(path)

@@ -21,7 +21,7 @@ from weightlock_webhook.reviews.pods import PodReviews, Rules
 from weightlock_webhook.reviews.protected import ProtectedReviews
 from weightlock_webhook.reviews.reading import Reading
 from weightlock_webhook.reviews.resources import ResourceReviews
-from weightlock_webhook.reviews.routes import SERVED
+from weightlock_webhook.reviews.routes import MUTATE_PODS, SERVED, VALIDATE_PODS
 from weightlock_webhook.reviews.wiring import handlers
 from weightlock_webhook.reviews.workloads import WorkloadReviews
 from weightlock_webhook.server.door import Door
@@ -45,13 +45,15 @@ class Behind:
     records: Records = field(default_factory=Records)
     images: frozenset[str] = frozenset()
 
+    def pods(self) -> PodReviews:
+        rules = Rules(ACCOUNTS, EXEMPT, self.images)
+        return PodReviews(self.judge, self.mutation, Reading(self.cluster), rules)
+
     def handlers(self) -> dict[str, Handler]:
         reading = Reading(self.cluster)
         return dict(
             handlers(
-                PodReviews(
-                    self.judge, self.mutation, reading, Rules(ACCOUNTS, EXEMPT, self.images)
-                ),
+                self.pods(),
                 ProtectedReviews(reading, ACCOUNTS),
                 ResourceReviews(reading, ACCOUNTS),
                 WorkloadReviews(self.judge, EXEMPT),
@@ -59,7 +61,9 @@ class Behind:
         )
 
     def desk(self) -> Desk:
-        return Desk(self.handlers(), self.records)
+        at_once = self.pods().at_once
+        paths = {VALIDATE_PODS: at_once, MUTATE_PODS: at_once}
+        return Desk(self.handlers(), self.records, paths)
 
     async def ask(self, path: str, body: bytes, seconds: float = 3.0) -> dict[str, Any]:
         """What the desk answers, without a network."""

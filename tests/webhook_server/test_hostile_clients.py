@@ -20,8 +20,8 @@ from tests.webhook_server.standins import DENIED, Judge
 from weightlock_webhook.server.limits import MOST_BODY_BYTES, Limits
 
 PATH = "/validate/pods"
-SOON = 1.0
-"""Seconds in which a hostile client must have its answer; the machine may be busy."""
+SOON = 3.0
+"""Seconds in which a hostile client must have its answer; the machine may be very busy."""
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -198,7 +198,7 @@ def test_64_mib_bodies_leave_no_memory_behind() -> None:
 
 
 def test_slow_senders_are_dropped_while_others_are_served() -> None:
-    limits = Limits(read_seconds=0.3)
+    limits = Limits(read_seconds=1.0)
 
     async def test() -> None:
         async with running(limits=limits) as server:
@@ -215,9 +215,9 @@ def test_slow_senders_are_dropped_while_others_are_served() -> None:
             await still_serves(server)
             started = time.monotonic()
             for reader, _ in slow:
-                async with asyncio.timeout(5):
-                    assert await reader.read() == b""
-            assert time.monotonic() - started < 2
+                async with asyncio.timeout(10):
+                    assert await the_end(reader) == b""
+            assert time.monotonic() - started < 5
             for _, writer in slow:
                 writer.close()
             await still_serves(server)
@@ -226,14 +226,14 @@ def test_slow_senders_are_dropped_while_others_are_served() -> None:
 
 
 def test_a_drop_at_a_time_does_not_buy_time() -> None:
-    limits = Limits(read_seconds=0.3)
+    limits = Limits(read_seconds=1.0)
 
     async def test() -> None:
         async with running(limits=limits) as server:
             reader, writer = await server.connect()
             writer.write(b"POST /validate/pods HTTP/1.1\r\n")
-            gone = asyncio.ensure_future(reader.read())
-            for _ in range(100):
+            gone = asyncio.ensure_future(the_end(reader))
+            for _ in range(500):
                 if gone.done():
                     break
                 writer.write(b"X-A: b\r\n")
@@ -301,6 +301,14 @@ def test_ten_thousand_uids_are_answered_and_forgotten() -> None:
             assert _objects() - before < 2_000
 
     run(test())
+
+
+async def the_end(reader: asyncio.StreamReader) -> bytes:
+    """What comes before the connection ends, however it ends."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
 
 
 def _forget(behind: Behind) -> None:

@@ -520,6 +520,11 @@ def test_exempt_namespaces_work_by_name(site: Site) -> None:
 # --- workloads --------------------------------------------------------------------------------
 
 
+def warnings(site: Site) -> list[Json]:
+    found = (line.get("admission", {}) for line in lines_of(site.webhook.log))
+    return [each for each in found if each.get("reason") == "TemplateWarned"]
+
+
 def test_a_workload_is_warned_about_and_stored(site: Site) -> None:
     template = {"metadata": {"labels": {"app": "t"}}, "spec": site.pod("t", "fresh")["spec"]}
     deployment = site.tenant.object(
@@ -529,12 +534,7 @@ def test_a_workload_is_warned_about_and_stored(site: Site) -> None:
         spec={"selector": {"matchLabels": {"app": "t"}}, "template": template},
     )
     site.stored(deployment)
-    warned = [
-        line["admission"]
-        for line in lines_of(site.webhook.log)
-        if line.get("admission", {}).get("reason") == "TemplateWarned"
-    ]
-    assert warned
+    warned = wait_until("the warning is written", lambda: warnings(site), timeout_seconds=5)
     assert "spec.template" in str(warned[0]["warnings"])
 
 
@@ -575,13 +575,16 @@ def test_it_is_armed_and_its_metrics_are_bounded(site: Site) -> None:
     assert site.webhook.metric("weightlock_certificate_expiry_timestamp_seconds") > 0
 
 
+def decisions(webhook: Webhook, name: str) -> list[Json]:
+    found = (line.get("admission", {}) for line in lines_of(webhook.log))
+    return [each for each in found if each.get("name") == name]
+
+
 def test_the_log_says_each_decision_once_and_escapes_names(site: Site) -> None:
     site.refused(site.pod("logged", "fresh"))
-    found = [
-        line["admission"]
-        for line in lines_of(site.webhook.log)
-        if line.get("admission", {}).get("name") == "logged"
-    ]
+    found = wait_until(
+        "the decision is written", lambda: decisions(site.webhook, "logged"), timeout_seconds=5
+    )
     assert len(found) == 1
     assert found[0]["decision"] == "Deny"
     assert "ClusterModelPolicy strict" in found[0]["policy"]

@@ -5,7 +5,6 @@ Everything is put together here, and nothing is decided here.
 
 import argparse
 import asyncio
-import gc
 import logging
 import random
 import signal
@@ -14,7 +13,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,12 +26,11 @@ from weightlock_webhook.arming.shipped import ShippedFile
 from weightlock_webhook.arming.store import ReleaseStore
 from weightlock_webhook.cache.access import access_of
 from weightlock_webhook.cache.client import connected
-from weightlock_webhook.cache.features import Features, discovered
-from weightlock_webhook.cache.knowledge import Knowledge, watch
+from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.transport import Transport
 from weightlock_webhook.certificates import tls
 from weightlock_webhook.certificates.authority import client_leaf, new_authority
-from weightlock_webhook.certificates.serving import Files, OwnLeaf, Serving, service_names
+from weightlock_webhook.certificates.serving import OwnLeaf, Serving, service_names
 from weightlock_webhook.decision.facts import Allowances
 from weightlock_webhook.election import Election
 from weightlock_webhook.gathering.gather import Gathering
@@ -61,15 +59,13 @@ from weightlock_webhook.reviews.pods import PodReviews, Rules
 from weightlock_webhook.reviews.protected import ProtectedReviews
 from weightlock_webhook.reviews.reading import Reading
 from weightlock_webhook.reviews.resources import ResourceReviews
-from weightlock_webhook.reviews.routes import SERVED
+from weightlock_webhook.reviews.routes import MUTATE_PODS, SERVED, VALIDATE_PODS
 from weightlock_webhook.reviews.wiring import handlers
 from weightlock_webhook.reviews.workloads import WorkloadReviews
-from weightlock_webhook.server.canary import Canary
 from weightlock_webhook.server.door import Door
 from weightlock_webhook.server.health import Health
-from weightlock_webhook.server.heartbeat import Heartbeat
 from weightlock_webhook.server.limits import Limits
-from weightlock_webhook.server.listening import drain, http, https
+from weightlock_webhook.server.listening import http, https
 from weightlock_webhook.settings import (
     LogFormat,
     Settings,
@@ -77,22 +73,13 @@ from weightlock_webhook.settings import (
     described,
     environment,
 )
+from weightlock_webhook.upkeep import State, Upkeep
 
-POLL_FILES_SECONDS: Final = 10.0
-FEATURES_SECONDS: Final = 600.0
-CANARY_SECONDS: Final = 30.0
-RETRY_SECONDS: Final = 1.0
-SYNC_POLL_SECONDS: Final = 0.05
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
 
-YOUNG_OBJECTS: Final = 50_000
-"""Allocations between two collections of the youngest: a review makes some hundred objects, nearly
-all of which are freed by counting references."""
-
 log: Final = logging.getLogger("weightlock_webhook")
 
-Job = Callable[[], Coroutine[Any, Any, None]]
 Confirmed = Callable[[Confirmation], Confirmation]
 
 
@@ -166,22 +153,14 @@ async def serve_with(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     process = Process.of(settings, transport, confirmed)
-    async with process.listening(), asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(job()) for job in process.jobs()]
+    async with process.listening() as port, asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(job()) for job in process.upkeep.jobs(port)]
         await stop.wait()
         log.info("draining for %s s", settings.drain_seconds)
-        await process.leave(settings.drain_seconds)
+        await process.upkeep.leave(settings.drain_seconds)
+        process.lines.flush()
         for task in running:
             task.cancel()
-
-
-@dataclass(slots=True)
-class State:
-    """What changes while the process runs, and readiness looks at."""
-
-    features: Features | None = None
-    was_refused: bool = False
-    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,19 +168,9 @@ class Process:
     """All the parts, wired."""
 
     settings: Settings
-    client: Transport
-    knowledge: Knowledge
     metrics: Metrics
-    serving: Serving
-    election: Election
-    keeper: Keeper
-    events: RequestedEvents
-    door: Door
-    canary_context: Callable[[], ssl.SSLContext]
+    upkeep: Upkeep
     lines: Lines
-    heartbeat: Heartbeat = field(default_factory=Heartbeat)
-    state: State = field(default_factory=State)
-    ports: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -209,156 +178,53 @@ class Process:
     ) -> "Process":
         """Put everything together."""
         loop = asyncio.get_running_loop()
-        clock, metrics, state = ForwardClock(now), Metrics(), State()
+        metrics, state, lines = Metrics(), State(), Lines(written)
         knowledge = Knowledge(now, loop.time)
         metrics.watch_cache(knowledge)
         events = RequestedEvents(client, Cached(knowledge), now, loop.time)
-        parts = Parts(knowledge, metrics, events, clock, state, confirmed)
-        pods = _pods(settings, client, parts)
-        accounts = Accounts(settings.operator_user, settings.job_managers)
-        reading = Reading(client)
-        lines = Lines(written)
-        desk = Desk(
-            handlers(
-                pods,
-                ProtectedReviews(reading, accounts),
-                ResourceReviews(reading, accounts),
-                WorkloadReviews(pods.judge, settings.exempt_namespaces),
-            ),
-            DecisionLog(
-                metrics,
-                lines,
-                json_line if settings.log_format is LogFormat.JSON else plain_line,
-            ),
-        )
-        door = Door(desk, frozenset(SERVED), _limits(settings), metrics.in_flight.set)
+        parts = Parts(knowledge, metrics, events, state, confirmed)
+        desk = _desk(settings, client, parts, lines)
+        door = Door(desk, frozenset(SERVED), _limits(settings))
         serving, canary_context = _serving(settings, metrics)
         identity = f"{socket.gethostname()}-{random.getrandbits(32):08x}"
         election = Election(client, settings.namespace, identity, now)
-        names = service_names(settings.service, settings.namespace)
-        names += tuple(sorted(settings.extra_names))
-        own_leaf = OwnLeaf(serving, names) if settings.tls_mode is TlsMode.SELF else None
-        keeper = Keeper(
-            ReleaseStore(client, settings.namespace),
-            ShippedFile(settings.shipped),
-            own_leaf,
-            lambda: election.is_leader,
-            now,
-        )
+        keeper = _keeper(settings, client, serving, election)
+        metrics.in_flight.set_function(lambda: door.in_flight)
         metrics.armed.set_function(lambda: keeper.is_armed)
         metrics.leader.set_function(lambda: election.is_leader)
-        return cls(
+        upkeep = Upkeep(
             settings,
             client,
             knowledge,
-            metrics,
             serving,
             election,
             keeper,
             events,
             door,
+            state,
             canary_context,
-            lines,
-            state=state,
+            now,
         )
+        return cls(settings, metrics, upkeep, lines)
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """Both listeners, from before anything is known: a probe should be told why."""
-        settings = self.settings
-        health = Health(self.unready, self.heartbeat.troubles, self.metrics.exposition)
+    async def listening(self) -> AsyncIterator[int]:
+        """Both listeners, from before anything is known: a probe should be told why.
+
+        What is yielded is the port of the reviews.
+        """
+        settings, upkeep = self.settings, self.upkeep
+        health = Health(upkeep.unready, upkeep.heartbeat.troubles, self.metrics.exposition)
         async with AsyncExitStack() as stack:
             probes = await stack.enter_async_context(http(settings.http_address, health))
+            context = upkeep.serving.context
             reviews = await stack.enter_async_context(
-                https(settings.listen, self.door, _limits(settings), self.serving.context)
+                https(settings.listen, upkeep.door, _limits(settings), context)
             )
-            self.ports.update(http=probes.port, https=reviews.port)
             log.info("listening: reviews on %s, probes on %s", reviews.port, probes.port)
             if not tls.offers_hybrid():
                 log.info("this OpenSSL offers no post-quantum key exchange; 3.5 and later do")
-            yield
-
-    def jobs(self) -> Sequence[Job]:
-        """What runs beside the listeners; if any of it fails, the process ends."""
-        found: list[Job] = [
-            lambda: watch(self.knowledge, self.client, self.settings.namespace, random.random),
-            self.events.run,
-            self.election.run,
-            self.keeper.run,
-            self.heartbeat.run,
-            self._freeze_when_synced,
-            self._discover,
-            self._sing,
-        ]
-        if self.settings.tls_mode is TlsMode.FILES:
-            found.append(self._follow_files)
-        return found
-
-    def unready(self) -> Sequence[str]:
-        """What keeps this replica from being asked."""
-        found = []
-        if self.door.is_draining:
-            found.append("draining")
-        try:
-            self.knowledge.expect_fresh()
-        except WeightlockError as error:
-            found.append(error.message)
-        if self.state.features is None:
-            found.append("the API server's version is not known yet")
-        found += self.serving.troubles(now(), self.keeper.bundles)
-        if not self.state.was_refused:
-            found.append(f"the canary was not refused yet: {self.state.trouble}")
-        return found
-
-    async def leave(self, seconds: float) -> None:
-        """Hand over, and answer for a while."""
-        try:
-            await self.election.resign()
-        except WeightlockError as error:
-            log.warning("the Lease could not be given up: %s", error.message)
-        await drain(self.door, seconds)
-        self.lines.flush()
-
-    async def _freeze_when_synced(self) -> None:
-        """Keep the collector from walking through all that is known, again and again.
-
-        With some ten thousand objects a full collection stops every answer for half a second.
-        """
-        while not self.knowledge.is_synced:
-            await asyncio.sleep(SYNC_POLL_SECONDS)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, 20, 50)
-        log.info("synced: %s", dict(self.knowledge.counts()))
-
-    async def _discover(self) -> None:
-        while True:
-            try:
-                self.state.features = await discovered(self.client)
-            except WeightlockError as error:
-                log.warning("%s", error.message)
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            await asyncio.sleep(FEATURES_SECONDS)
-
-    async def _sing(self) -> None:
-        name = service_names(self.settings.service, self.settings.namespace)[0]
-        while True:
-            try:
-                await Canary(self.ports["https"], name, self.canary_context()).sing()
-                self.state.was_refused, self.state.trouble = True, ""
-            except WeightlockError as error:
-                self.state.was_refused, self.state.trouble = False, error.message
-            await asyncio.sleep(CANARY_SECONDS if self.state.was_refused else RETRY_SECONDS)
-
-    async def _follow_files(self) -> None:
-        files = Files(self.serving, self.settings.tls_dir)
-        while True:
-            try:
-                files.keep()
-            except WeightlockError as error:
-                log.warning("%s", error.message)
-            await asyncio.sleep(POLL_FILES_SECONDS if self.serving.pair else RETRY_SECONDS)
+            yield reviews.port
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,13 +234,29 @@ class Parts:
     knowledge: Knowledge
     metrics: Metrics
     events: RequestedEvents
-    clock: ForwardClock
     state: State
     confirmed: Confirmed
 
 
+def _desk(settings: Settings, client: Transport, parts: Parts, lines: Lines) -> Desk:
+    accounts = Accounts(settings.operator_user, settings.job_managers)
+    reading = Reading(client)
+    pods = _pods(settings, client, parts)
+    line_of = json_line if settings.log_format is LogFormat.JSON else plain_line
+    return Desk(
+        handlers(
+            pods,
+            ProtectedReviews(reading, accounts),
+            ResourceReviews(reading, accounts),
+            WorkloadReviews(pods.judge, settings.exempt_namespaces),
+        ),
+        DecisionLog(parts.metrics, lines, line_of),
+        {VALIDATE_PODS: pods.at_once, MUTATE_PODS: pods.at_once},
+    )
+
+
 def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
-    knowledge, state = parts.knowledge, parts.state
+    knowledge = parts.knowledge
     allowances = Allowances(
         settings.exempt_namespaces,
         settings.runtime_classes,
@@ -383,22 +265,28 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
         settings.without_policy,
     )
     gathering = Gathering(knowledge, allowances, RememberingJudge(), RememberingRecords())
+    deciding = Deciding(gathering, ForwardClock(now))
     reads = LiveReads(client, parts.metrics.live_read)
-    deciding = Deciding(gathering, parts.clock)
-    confirming = Confirming(knowledge, deciding, reads)
-    judge = Judging(knowledge, deciding, parts.confirmed(confirming), parts.events, allowances)
-
-    def features() -> Features:
-        if state.features is None:
-            raise Unreadable("the API server's version is not known yet")
-        return state.features
-
+    confirming = parts.confirmed(Confirming(knowledge, deciding, reads))
+    judge = Judging(knowledge, deciding, confirming, parts.events, allowances)
     mutation = PodMutation(
-        knowledge.policies.governing, knowledge, features, settings.verifier_image
+        knowledge.policies.governing, knowledge, parts.state.features, settings.verifier_image
     )
     accounts = Accounts(settings.operator_user, settings.job_managers)
     rules = Rules(accounts, settings.exempt_namespaces, settings.verifier_images)
     return PodReviews(judge, mutation, Reading(client), rules)
+
+
+def _keeper(settings: Settings, client: Transport, serving: Serving, election: Election) -> Keeper:
+    names = service_names(settings.service, settings.namespace)
+    names += tuple(sorted(settings.extra_names))
+    return Keeper(
+        ReleaseStore(client, settings.namespace),
+        ShippedFile(settings.shipped),
+        OwnLeaf(serving, names) if settings.tls_mode is TlsMode.SELF else None,
+        lambda: election.is_leader,
+        now,
+    )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -412,7 +300,7 @@ def _limits(settings: Settings) -> Limits:
 
 def _serving(settings: Settings, metrics: Metrics) -> tuple[Serving, Callable[[], ssl.SSLContext]]:
     """The listener's context, and a client's that may come in for the canary."""
-    door_key = None
+    own_key = None
     authorities: tuple[str, ...] = ()
     if settings.client_ca is not None:
         try:
@@ -421,14 +309,14 @@ def _serving(settings: Settings, metrics: Metrics) -> tuple[Serving, Callable[[]
             raise Unreadable(f"cannot read {settings.client_ca}") from error
         # The canary's authority lives in this process only, and signs one certificate.
         own = new_authority(now())
-        door_key = client_leaf(own, "weightlock-canary", now())
+        own_key = client_leaf(own, "weightlock-canary", now())
         authorities = (required, own.certificate)
     serving = Serving(tls.server_context(authorities), metrics)
 
     def context() -> ssl.SSLContext:
         if serving.pair is None:
             raise Unreadable("no certificate yet")
-        return tls.client_context(serving.pair.certificate, door_key, only_leaf=True)
+        return tls.client_context(serving.pair.certificate, own_key, only_leaf=True)
 
     return serving, context
 

@@ -14,9 +14,22 @@ from weightlock.reasons import Reason
 from weightlock_webhook.documents import Request
 from weightlock_webhook.metrics import Metrics
 from weightlock_webhook.responses import Response
+from weightlock_webhook.reviews import pods, protected, resources, workloads
 
 DECISIONS: Final = "weightlock_webhook.decisions"
 LONGEST_FIELD: Final = 512
+
+_DULL: Final = frozenset(
+    {
+        str(Reason.NOT_GOVERNED),
+        pods.EXEMPT,
+        pods.UNCHANGED,
+        protected.NOT_OURS,
+        resources.VALID,
+        workloads.UNOBJECTED,
+    }
+)
+"""Allowances in which no policy and no guard had a say."""
 
 Decision: TypeAlias = dict[str, str | bool | float | list[str]]
 
@@ -162,7 +175,7 @@ def _ascii_json(line: dict[str, object]) -> bytes:
 
 
 def _is_dull(response: Response) -> bool:
-    return response.allowed and response.reason == Reason.NOT_GOVERNED and not response.warnings
+    return response.allowed and response.reason in _DULL and not response.warnings
 
 
 def _cut(text: str) -> str:

@@ -1,12 +1,19 @@
 """What Prometheus scrapes. Every label is a word of a small set (D02)."""
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 from weightlock_webhook.documents import Request
 from weightlock_webhook.responses import Response
@@ -45,19 +52,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "weightlock_admission_requests",
-            "Reviews answered.",
-            ("decision", "reason", "mode", "resource"),
-            registry=self.registry,
-        )
-        self._durations = Histogram(
-            "weightlock_admission_duration_seconds",
-            "From the head of a review to its answer.",
-            ("resource",),
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
+        self._tally = _Tally()
+        self.registry.register(self._tally)
         self.in_flight = self._gauge("weightlock_admission_in_flight", "Reviews being answered.")
         self.armed = self._gauge(
             "weightlock_admission_armed",
@@ -88,8 +84,6 @@ class Metrics:
             registry=self.registry,
         )
         build.labels("webhook", _version()).set(1)
-        self._of: dict[tuple[str, str, str, str], Callable[[], None]] = {}
-        self._lasting: dict[str, Callable[[float], None]] = {}
 
     def watch_cache(self, readiness: Readiness) -> None:
         """Show what the cache says of itself whenever somebody scrapes."""
@@ -97,14 +91,7 @@ class Metrics:
 
     def count(self, request: Request | None, response: Response, seconds: float) -> None:
         """One decision."""
-        resource = resource_of(request)
-        key = (response.decision, response.reason, response.mode, resource)
-        increase = self._of.get(key)
-        if increase is None:
-            increase = self._of[key] = self._requests.labels(*key).inc
-            self._lasting[resource] = self._durations.labels(resource).observe
-        increase()
-        self._lasting[resource](seconds)
+        self._tally.add(response, resource_of(request), seconds)
 
     def certificate_taken(self, not_after: datetime) -> None:
         """A certificate is served from now on."""
@@ -124,6 +111,48 @@ class Metrics:
 
     def _gauge(self, name: str, meaning: str) -> Gauge:
         return Gauge(name, meaning, registry=self.registry)
+
+
+class _Tally:
+    """Counts decisions. Plain numbers: this is done for every review, a scrape is rare."""
+
+    def __init__(self) -> None:
+        self._decisions: dict[tuple[str, str, str, str], int] = {}
+        self._durations: dict[str, list[int]] = {}
+        self._seconds: dict[str, float] = {}
+
+    def add(self, response: Response, resource: str, seconds: float) -> None:
+        """One decision."""
+        key = (response.decision, response.reason, response.mode, resource)
+        self._decisions[key] = self._decisions.get(key, 0) + 1
+        counts = self._durations.get(resource)
+        if counts is None:
+            counts = self._durations[resource] = [0] * (len(BUCKETS) + 1)
+        counts[bisect_left(BUCKETS, seconds)] += 1
+        self._seconds[resource] = self._seconds.get(resource, 0.0) + seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus reads."""
+        requests = CounterMetricFamily(
+            "weightlock_admission_requests",
+            "Reviews answered.",
+            labels=["decision", "reason", "mode", "resource"],
+        )
+        for key, count in self._decisions.items():
+            requests.add_metric([str(word) for word in key], count)
+        yield requests
+        durations = HistogramMetricFamily(
+            "weightlock_admission_duration_seconds",
+            "From the head of a review to its answer.",
+            labels=["resource"],
+        )
+        for resource, counts in self._durations.items():
+            sums = list(accumulate(counts))
+            bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
+            durations.add_metric(
+                [resource], list(zip(bounds, sums, strict=True)), self._seconds[resource]
+            )
+        yield durations
 
 
 class _Cache:

@@ -23,7 +23,7 @@ LONGEST_WARNING: Final = 256
 
 MOST_WARNINGS: Final = 12
 LONGEST_MESSAGE: Final = 4096
-MOST_RESPONSES: Final = 4096
+MOST_RESPONSES: Final = 2048
 """Responses that are kept beside the answers that are remembered."""
 
 LONGEST_ANNOTATION: Final = 1024
@@ -103,22 +103,24 @@ def judged(answer: Answer, *, patch: Sequence[Mapping[str, object]] = ()) -> Res
     )
 
 
-class Judged:
-    """`judged` for answers that are given again and again; by identity, as they are remembered."""
+class Settled:
+    """The responses to answers that allow or deny, which are given again and again.
+
+    By the answer's identity: it is remembered beside its response, so no other can get it.
+    """
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, tuple[Answer, Response]] = OrderedDict()
 
     def __call__(self, answer: Answer) -> Response:
-        """The response to an answer."""
+        """What `judged` or `denied` says."""
         known = self._known.get(id(answer))
-        if known is not None and known[0] is answer:
-            return known[1]
-        response = judged(answer)
-        self._known[id(answer)] = answer, response
-        if len(self._known) > MOST_RESPONSES:
-            self._known.popitem(last=False)
-        return response
+        if known is None:
+            write = judged if answer.outcome is Outcome.ALLOW else denied
+            known = self._known[id(answer)] = answer, write(answer)
+            if len(self._known) > MOST_RESPONSES:
+                self._known.popitem(last=False)
+        return known[1]
 
 
 def denied(answer: Answer, lacking: str = "") -> Response:

@@ -55,10 +55,16 @@ def root_key(packages: Path) -> str:
 
 
 def build_root(
-    folder: Path, packages: Sequence[str], sources: str, commands: Commands, log: Path
+    folder: Path,
+    packages: Sequence[str],
+    sources: str,
+    commands: Commands,
+    log: Path,
+    *,
+    options: Sequence[str] = (),
 ) -> None:
-    """Fill an empty folder with a minimal Debian and these packages."""
-    argv = [*ISOLATED, "mmdebstrap", "--mode=root", "--variant=minbase", *SLIM]
+    """Fill an empty folder with a minimal Debian and these packages; `options` are mmdebstrap's."""
+    argv = [*ISOLATED, "mmdebstrap", "--mode=root", "--variant=minbase", *SLIM, *options]
     argv += [f"--include={','.join(packages)}", SUITE, str(folder), "-"]
     commands.run(argv, log, stdin=sources)
 

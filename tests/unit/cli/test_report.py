@@ -1,5 +1,6 @@
 """`weightlock report` as a Job runs it: a process with arguments, a file, an exit code."""
 
+import json
 import resource
 import signal
 import subprocess
@@ -205,6 +206,18 @@ def test_an_oms_bundle_is_classical_only(tmp_path: Path) -> None:
     report = reported(folder, asked(trust=trust, recognise_classical=False))
     assert report.reason is Reason.UNSIGNED
     assert "notarize" in report.hint
+
+
+@pytest.mark.parametrize("hint", ["release@models.example", "", "AB" * 32, "\u202e" * 3000])
+def test_what_a_stranger_calls_its_key_is_left_out(tmp_path: Path, hint: str) -> None:
+    folder = folders.write(tmp_path / "model", folders.SAMPLE)
+    oms(folder, key("ECDSA-P256-SHA256"))
+    bundle = json.loads((folder / "model.sig").read_bytes())
+    bundle["verificationMaterial"]["publicKey"]["hint"] = hint
+    (folder / "model.sig").write_text(json.dumps(bundle))
+    report = reported(folder, asked())
+    assert (report.verdict, report.reason) == (Verdict.FAILED, Reason.SIGNER_UNTRUSTED)
+    assert [each.keyid for each in report.signatures] == [""]
 
 
 @pytest.mark.parametrize(

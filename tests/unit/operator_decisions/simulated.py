@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from tests.support import crds
 from tests.unit.policy.builders import NOW, PQ, Json, policy_object
 
 from weightlock.digests import Digest, HashAlgorithm
@@ -208,6 +209,7 @@ class Cluster:
         if decision.status is not None:
             self.write()
             self.status_writes += 1
+            assert crds.errors(decision.status, crds.schema("modelcheckpoints", "status")) == []
             self.checkpoint["status"] = copy.deepcopy(dict(decision.status))
         self.carry_out(decision.after)
         return decision

@@ -367,8 +367,36 @@ def test_it_is_bound_where_the_waiting_pod_can_run() -> None:
     cluster.look()
     assert cluster.phase == "Verifying"
     cluster.claim, cluster.volume = claim_object(), volume_object()
+    cluster.look()
     cluster.settle()
     assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+def test_a_claim_that_is_bound_a_second_time_is_other_storage() -> None:
+    cluster = bound_late()
+    cluster.is_requested = True
+    cluster.look()
+    cluster.claim, cluster.volume = claim_object(), volume_object(handle="good")
+    cluster.look()
+    cluster.run_jobs()
+    cluster.volume = volume_object(handle="evil")
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Pending", "Queued")
+    cluster.settle()
+    assert "seal" not in cluster.status
+
+
+def test_what_a_claim_was_bound_to_is_seen_before_the_answer_counts() -> None:
+    cluster = bound_late()
+    cluster.is_requested = True
+    cluster.look()
+    cluster.run_jobs()
+    cluster.claim, cluster.volume = claim_object(), volume_object(handle="evil")
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Error", "ChangedWhileReading")
+    cluster.pass_time(minutes=1)
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 2)
 
 
 @pytest.mark.parametrize("how", ["anywhere", "requested"])

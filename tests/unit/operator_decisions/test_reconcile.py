@@ -20,6 +20,7 @@ from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
 from weightlock_operator import reconcile
 from weightlock_operator.facts import ServerFeatures
+from weightlock_operator.floors import MOST_OF_A_TENANT, MOST_OF_TENANTS
 from weightlock_operator.queue import Running
 
 
@@ -288,6 +289,25 @@ def test_a_tenants_own_floor_counts_for_the_tenant(cluster: Cluster) -> None:
     assert (cluster.phase, cluster.reason) == ("Failed", "Rollback")
 
 
+@pytest.mark.parametrize(
+    ("others", "most"),
+    [("team-a:other-{}", MOST_OF_A_TENANT), ("team-{}:other", MOST_OF_TENANTS)],
+)
+def test_tenants_do_not_fill_the_memory_that_all_share(
+    cluster: Cluster, others: str, most: int
+) -> None:
+    own, full = [own_policy()], {others.format(number): 1 for number in range(most)}
+    cluster.policies, cluster.floors = own, dict(full)
+    cluster.settle()
+    assert (cluster.phase, cluster.floors) == ("Verified", full)
+    cluster.floors |= {"team-a:llama-70b": 6}
+    cluster.look()
+    assert cluster.floors["team-a:llama-70b"] == 7
+    cluster.policies = [policy_object()]
+    cluster.look()
+    assert cluster.floors["llama-70b"] == 7
+
+
 def test_what_cluster_policies_vouch_for_counts_everywhere(cluster: Cluster) -> None:
     cluster.policies = [policy_object(), own_policy()]
     cluster.settle()
@@ -392,19 +412,26 @@ def test_nobody_waits_since_tomorrow(cluster: Cluster) -> None:
     assert ticket.since == cluster.now
 
 
+def restored_years_from_now(cluster: Cluster) -> None:
+    cluster.restored_at = cluster.now + YEARS
+
+
+def counted_for_less_than_reading_takes(cluster: Cluster) -> None:
+    cluster.policies = [policy_object(freshness={"maxAge": "5m"})]
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("reason", "change"),
     [
-        pytest.param(lambda c: setattr(c, "restored_at", c.now + YEARS), id="restore to come"),
-        pytest.param(
-            lambda c: setattr(c, "policies", [policy_object(freshness={"maxAge": "5m"})]),
-            id="reading takes longer than it counts",
-        ),
+        (Reason.VERIFIED, restored_years_from_now),
+        (Reason.CONTENT_MISMATCH, restored_years_from_now),
+        (Reason.VERIFIED, counted_for_less_than_reading_takes),
     ],
 )
 def test_an_answer_that_never_counts_is_not_asked_for_without_a_pause(
-    cluster: Cluster, change: Callable[[Cluster], object]
+    cluster: Cluster, reason: Reason, change: Callable[[Cluster], object]
 ) -> None:
+    cluster.content = Content(reason=reason)
     change(cluster)
     for _ in range(144):
         for job in list(cluster.jobs.values()):
@@ -414,5 +441,5 @@ def test_an_answer_that_never_counts_is_not_asked_for_without_a_pause(
                 cluster.end_job(job, "Complete")
         cluster.look()
         cluster.pass_time(minutes=10)
-    assert cluster.phase in ("Stale", "Verifying")
-    assert 10 <= cluster.jobs_made <= 25
+    assert cluster.phase != "Verified"
+    assert cluster.jobs_made <= 25

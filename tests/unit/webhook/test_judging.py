@@ -1,6 +1,7 @@
 """Answers about pods, from the watches and the live reads together."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.unit.webhook.world import (
     POLICIES,
     SECRETS,
     VOLUMES,
+    World,
     claim,
     new_api,
     put_policy,
@@ -31,8 +33,16 @@ from tests.unit.webhook.world import (
 from weightlock.cluster_names import NAMESPACE as SYSTEM
 from weightlock.errors import PolicyInvalid, WeightlockError
 from weightlock.reasons import Reason
+from weightlock_webhook.cache import checkpoints, policies, volumes
 from weightlock_webhook.cache.errors import Stale, Unreachable
 from weightlock_webhook.decision.answers import Outcome
+from weightlock_webhook.documents import JsonObject
+from weightlock_webhook.gathering.gather import Subject
+from weightlock_webhook.gathering.lookups import Cached
+from weightlock_webhook.judging import deciding, pods, remembering
+from weightlock_webhook.live import sharing
+from weightlock_webhook.mounts.pods import pod_of
+from weightlock_webhook.reviews.collaborators import Reply
 
 
 def test_a_pod_with_a_verified_checkpoint_is_let_in() -> None:
@@ -574,7 +584,9 @@ def test_claims_of_ephemeral_volumes_count_once_the_pod_has_a_uid() -> None:
         forbid = {"nfs": {"servers": ["evil"]}, "action": "Forbid"}
         async with world(new_api(volumes={"rules": [rule, forbid]})) as found:
             template = {"spec": {"storageClassName": "scratch"}}
-            spec = pod_spec(pod_volume("model", ephemeral={"volumeClaimTemplate": template}))
+            scratch = pod_volume("scratch", emptyDir={})
+            model = pod_volume("model", ephemeral={"volumeClaimTemplate": template})
+            spec = pod_spec(model, scratch)
             assert (await found.answer(spec)).outcome is Outcome.ALLOW
             owned = claim("trainer-model", "nfs")
             owned["metadata"]["ownerReferences"] = [{"uid": "pod-uid"}]
@@ -660,3 +672,228 @@ def _keyid(api: ApiInMemory) -> str:
     stored = api.stored(CHECKPOINTS, NAMESPACE, "llama-step-1200")
     keyid: str = stored["status"]["signatures"][0]["keyid"]
     return keyid
+
+
+def test_what_changes_all_the_while_is_refused() -> None:
+    """Each answer rests on another checkpoint than the one before."""
+
+    class Restless:
+        def __init__(self, found: World) -> None:
+            self.found, self.count = found, 0
+
+        async def call(self, method: str, path: str, body: object = None, **more: Any) -> Reply:
+            if "modelcheckpoints/" in path:
+                self.count += 1
+                last = f"llama-{self.count}"
+                api = self.found.api
+                name = path.rpartition("/")[2]
+                if api.has(CHECKPOINTS, NAMESPACE, name):
+                    api.delete(CHECKPOINTS, name, NAMESPACE)
+                self.found.verify(last)
+                await asyncio.sleep(0.05)
+            return await self.found.api.call(method, path, body, **more)
+
+    async def story() -> None:
+        async with world() as found:
+            found.webhook.judge._confirmation._reads._cluster = Restless(found)  # type: ignore[attr-defined]
+            with pytest.raises(Stale, match="changes while"):
+                await found.answer()
+
+    run(story())
+
+
+def test_another_checkpoint_may_take_over_while_the_pod_waits() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.verify("other")
+            found.api.faults.is_lagging = True
+            found.api.delete(CHECKPOINTS, "llama-step-1200", NAMESPACE)
+            found.api.faults.is_lagging = False
+            found.api.end_watches()
+            answer = await found.answer()
+            assert answer.checkpoints == {"other"}
+
+    run(story())
+
+
+def test_a_pod_that_would_be_held_asks_at_binding_and_not_before() -> None:
+    async def story() -> None:
+        async with world(new_api(onUnverified="Hold")) as found:
+            found.bind()
+            await found.settle()
+            found.api.calls.clear()
+            assert (await found.answer()).outcome is Outcome.HOLD
+            assert not [path for method, path in found.api.calls if method == "GET"]
+            found.api.faults.is_lagging = True
+            found.verify()
+            assert (await found.answer(node="n1")).outcome is Outcome.ALLOW
+
+    run(story())
+
+
+def test_a_list_that_the_server_does_not_have_is_no_list() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.missing.add("/apis/weightlock.dev/v1beta1/clustermodelpolicies")
+            with pytest.raises(Unreachable, match="no such list"):
+                await found.answer()
+
+    run(story())
+
+
+def test_plain_pods_are_left_alone_where_nobody_minds_them() -> None:
+    async def story() -> None:
+        rules = [{"emptyDir": {}, "action": "Forbid"}]
+        async with world(new_api(volumes={"rules": rules})) as found:
+            assert not found.webhook.judge.leaves_alone(NAMESPACE)
+        async with world() as found:
+            assert found.webhook.judge.leaves_alone(NAMESPACE)
+
+    run(story())
+
+
+def test_readiness_shows_ages_and_counts() -> None:
+    async def story() -> None:
+        async with world() as found:
+            knowledge = found.webhook.knowledge
+            ages, counts = knowledge.staleness_seconds(), knowledge.counts()
+            assert ages.keys() == counts.keys()
+            assert max(ages.values()) < 1
+            assert counts["modelcheckpoints"] == 1
+
+    run(story())
+
+
+def test_what_a_checkpoint_expects_is_told_to_whoever_injects() -> None:
+    async def story() -> None:
+        async with world() as found:
+            knowledge = found.webhook.knowledge
+            document = found.verify("named")
+            spec = {**document["spec"], "modelName": "llama"}
+            found.api.put(CHECKPOINTS, {**document, "spec": spec})
+            put_config_map(found.api, "weightlock-versions", k='{"model": "llama", "version": 4}')
+            await found.settle()
+            assert knowledge.expected(NAMESPACE, "named") == ("llama", 4)
+            assert knowledge.expected(NAMESPACE, "llama-step-1200") == (None, 0)
+            assert knowledge.expected(NAMESPACE, "none") == (None, 0)
+
+    run(story())
+
+
+def test_a_checkpoint_goes_and_others_of_its_claim_stay() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.verify("other")
+            found.api.delete(CHECKPOINTS, "llama-step-1200", NAMESPACE)
+            await found.settle()
+            assert (await found.answer()).checkpoints == {"other"}
+
+    run(story())
+
+
+def test_an_inline_volume_that_somebody_writes_is_stale() -> None:
+    async def story() -> None:
+        rules = [{"hostPath": {"paths": ["/mnt"]}, "action": "Verify"}]
+        async with world(new_api(volumes={"rules": rules})) as found:
+            host = pod_volume("model", hostPath={"path": "/mnt/models"})
+            writing = pod_spec(host, containers=[container(mount(readOnly=False))])
+            metadata = {"name": "w", "namespace": NAMESPACE}
+            found.api.put(PODS, {"metadata": metadata, "spec": writing})
+            await found.settle()
+            subject = Subject(pod_of({}, pod_spec(host)), NAMESPACE)
+            gathering = found.webhook.judge._deciding._gathering
+            ground = gathering.ground(subject, Cached(found.webhook.knowledge))
+            assert dict(ground.written).keys() == {"model"}
+
+    run(story())
+
+
+SMALL = [
+    (deciding, "MOST_ANSWERS"),
+    (pods, "MOST_PODS"),
+    (pods, "MOST_BYTES"),
+    (remembering, "MOST_JUDGEMENTS"),
+    (remembering, "MOST_RECORDS"),
+    (checkpoints, "MOST_READ"),
+    (volumes, "MOST_READ"),
+    (policies, "MOST_NAMESPACES"),
+    (sharing, "MOST_REMEMBERED"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), SMALL, ids=lambda found: str(found)[-40:])
+def test_memory_is_bounded_and_forgetting_changes_no_answer(
+    module: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, name, 1)
+
+    async def story() -> None:
+        async with world() as found:
+            found.bind("other", "vol-2")
+            found.verify("other", of="other")
+            await found.settle()
+            for _ in range(3):
+                for claim_name in ("llama", "other"):
+                    spec = pod_spec(claim_volume(claim=claim_name))
+                    content = JsonObject(json.dumps(spec).encode())
+                    answer = await found.answer(content)  # type: ignore[arg-type]
+                    assert answer.outcome is Outcome.ALLOW
+                for namespace in ("team-b", "team-c"):
+                    await found.answer(namespace=namespace)
+                    found.webhook.knowledge.policies.identities(namespace)
+
+    run(story())
+
+
+def test_policies_that_come_while_the_pod_waits_are_part_of_its_answer() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.faults.reply_delay_seconds = 0.1
+            waiting = asyncio.create_task(found.answer())
+            await asyncio.sleep(0.05)
+            put_policy(found.api, "second", freshness={"maxAge": "100h"})
+            answer = await waiting
+            assert answer.outcome is Outcome.ALLOW
+            assert len(answer.policies) == 2
+
+    run(story())
+
+
+def test_whoever_asks_during_a_read_shares_the_next_one() -> None:
+    async def story() -> None:
+        reads: sharing.SharedReads[int] = sharing.SharedReads()
+        began: list[float] = []
+
+        async def fetch() -> int:
+            began.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(1)
+            return len(began)
+
+        first = reads.begin("x", fetch)
+        await asyncio.sleep(0.5)
+        second, third = reads.begin("x", fetch), reads.begin("x", fetch)
+        old = reads.begin("x", fetch, 0.9)
+        assert (old, third) == (first, second)
+        await asyncio.sleep(1)
+        fourth = reads.begin("x", fetch)
+        assert [await each for each in (first, second, fourth)] == [1, 2, 3]
+        assert began == [0, 1, 2]
+
+    run(story())
+
+
+def test_a_failed_read_is_no_answer_for_anybody_later() -> None:
+    async def story() -> None:
+        reads: sharing.SharedReads[int] = sharing.SharedReads()
+
+        async def fails() -> int:
+            raise Unreachable("no")
+
+        async def works() -> int:
+            return 1
+
+        failed = reads.begin("x", fails)
+        await asyncio.wait([failed])
+        assert await reads.begin("x", works, 60) == 1
+
+    run(story())

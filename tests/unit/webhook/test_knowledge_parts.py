@@ -14,8 +14,11 @@ from tests.unit.policy.builders import NOW
 from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec, volume
 from tests.unit.webhook.world import NAMESPACE, claim
 
+from weightlock.errors import Malformed, PolicyInvalid
+from weightlock.policy.objects import PolicyKind
 from weightlock.policy.volumes import VolumeFacts
 from weightlock.reasons import Reason
+from weightlock_webhook import documents
 from weightlock_webhook.cache.checkpoints import checkpoint_of, key_of, key_of_volume
 from weightlock_webhook.cache.errors import Unreachable
 from weightlock_webhook.cache.features import discovered, features_of
@@ -25,6 +28,7 @@ from weightlock_webhook.cache.objects import (
     ClaimItem,
     ConfigMapItem,
     Metadata,
+    PolicyItem,
     SecretItem,
     VolumeItem,
 )
@@ -35,10 +39,13 @@ from weightlock_webhook.cache.pods import (
     WrittenPath,
     writer_of,
 )
+from weightlock_webhook.cache.policies import Policies
+from weightlock_webhook.cache.store import Store
 from weightlock_webhook.cache.volumes import Volumes, backing_in
 from weightlock_webhook.cache.writers import MOST_PATHS, Writers
 from weightlock_webhook.decision.answers import Problem
 from weightlock_webhook.gathering.gather import Subject
+from weightlock_webhook.gathering.lookups import Live
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.paths import path_of
@@ -496,3 +503,33 @@ def test_names_in_an_event_cannot_pretend_to_be_more() -> None:
     request = events.Request(NAMESPACE, "llama", "uid", '/a"\n/b')
     event = events.event_of(request, NOW)
     assert "\n" not in str(event["message"])
+
+
+def test_a_policy_that_is_no_json_cannot_be_decided_upon() -> None:
+    index = Policies(Store("namespaces"))
+    item = PolicyItem(Metadata("bad", "", "uid"), msgspec.Raw(b"{"))
+    index.changed(PolicyKind.CLUSTER_MODEL_POLICY, None, item)
+    with pytest.raises(PolicyInvalid, match="bad"):
+        index.governing("team-a")
+    index.changed(PolicyKind.CLUSTER_MODEL_POLICY, item, None)
+    assert not index.governing("team-a").policies
+    assert index.identities("team-a") == frozenset()
+
+
+def test_live_reads_of_other_namespaces_are_no_business_of_this_one() -> None:
+    item = checkpoint_item(GOOD)
+    live = Live(Claims(), read_checkpoints={("team-b", "x"): item})
+    assert tuple(live.checkpoints(NAMESPACE, sources.ClaimSource("llama", read_only=True))) == ()
+
+
+@pytest.mark.parametrize("content", [b'{"spec": []}', b'{"spec": 5}', b"{}"])
+def test_a_pod_without_a_spec_is_none(content: bytes) -> None:
+    with pytest.raises(Malformed):
+        documents.decoded(content, documents.POD, "pod")
+
+
+def test_a_json_object_is_one_when_somebody_looks() -> None:
+    found = documents.JsonObject(b'{"a": 1}')
+    assert (dict(found), len(found), list(found)) == ({"a": 1}, 1, ["a"])
+    with pytest.raises(Malformed):
+        len(documents.JsonObject(b"{"))

@@ -442,6 +442,13 @@ def test_policies_that_only_watch_ask_nothing_of_the_container() -> None:
     assert len(asked.gate.requirements) == 1
 
 
+def test_what_only_warns_is_nothing_to_verify() -> None:
+    warning = policy("warning", enforcement="Warn", volumes={"default": "Forbid"})
+    found = unverified(INJECT, warning)
+    spec = pod_spec(claim_volume(), claim_volume("other", "c"))
+    assert len(injected_in(stored(found, spec, mutation(found)).spec)) == 2
+
+
 def test_a_policy_that_is_gone_by_now_leaves_nothing_to_ask_for() -> None:
     found = unverified(INJECT)
     parts = replace(mutation(found), governing=lambda _: Governance.of((), NAMESPACE, {}))

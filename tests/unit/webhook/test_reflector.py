@@ -410,3 +410,20 @@ def test_a_single_object_is_that_one_whatever_the_server_selects() -> None:
         await asyncio.wait([task])
 
     run(story())
+
+
+def test_objects_that_are_not_kept_are_left_out_of_a_list_too() -> None:
+    async def story() -> None:
+        kept = resources.Resource(
+            "volumes", PATH, Item, lambda item: item if item.metadata.name == "a" else None
+        )
+        async with watched(api_with("a", "b"), kept) as found:
+            assert found.names == {"a"}
+
+    run(story())
+
+
+def test_nothing_is_proven_before_the_first_list() -> None:
+    store: Store[Item] = Store("x")
+    store.proven(5.0)
+    assert store.staleness_seconds(6.0) == float("inf")

@@ -304,7 +304,9 @@ def test_an_uninstall_is_not_worked_against() -> None:
             await site.rounds(1)
 
         await disarm(site.store, "weightlock", sleep)
+        site.cluster.calls.clear()
         await site.rounds()
+        assert {method for method, _ in site.cluster.calls} == {"GET"}
         assert path_of(VALIDATING) not in site.cluster.objects
         assert path_of(MUTATING) not in site.cluster.objects
         assert not site.is_armed

@@ -32,6 +32,7 @@ from weightlock.reporting import (
     Report,
     ReportedSignature,
     Request,
+    keyid_or_none,
     parse_request,
     report_json,
 )
@@ -128,7 +129,11 @@ def report_of(
         digest=evidence.digest,
         signatures=tuple(
             ReportedSignature(
-                fact.algorithm, fact.keyid, fact.valid, fact.trusted, fact.keyid in listed
+                fact.algorithm,
+                keyid_or_none(fact.keyid),
+                fact.valid,
+                fact.trusted,
+                fact.keyid in listed,
             )
             for fact in evidence.signatures
         ),

@@ -11,6 +11,7 @@ from weightlock.reporting.report import (
     MAX_REPORT_BYTES,
     Report,
     ReportedSignature,
+    keyid_or_none,
     parse_report,
     report_json,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "ReportedSignature",
     "Request",
     "evidence_of",
+    "keyid_or_none",
     "merged",
     "parse_report",
     "parse_request",

@@ -62,6 +62,11 @@ class ReportedSignature:
             raise Malformed("a signature is called valid, and no trusted key has checked it")
 
 
+def keyid_or_none(text: str) -> str:
+    """A keyid as reports have it; "" for whatever else a stranger calls its key."""
+    return text if _KEYID.fullmatch(text) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """An answer. Verified says that content and signatures are as *some* trusted keys signed them.

@@ -85,11 +85,6 @@ class Knowledge:
         )
 
     @property
-    def version(self) -> int:
-        """Changes whenever anything of this does."""
-        return sum(store.changes for store in self.stores)
-
-    @property
     def is_synced(self) -> bool:
         """Whether every resource was listed once."""
         return all(store.is_synced for store in self.stores)

@@ -59,16 +59,13 @@ class Policies:
         self, kind: PolicyKind, before: PolicyItem | None, after: PolicyItem | None
     ) -> None:
         """A policy is new, different or gone."""
-        known = before or after
-        if known is None:
+        if before is not None and after is not None and identity_of(before) == identity_of(after):
             return
-        key = (kind, known.metadata.key)
-        if after is None:
-            self._policies.pop(key, None)
-        elif before is not None and identity_of(before) == identity_of(after):
-            return
-        else:
-            self._policies[key] = _Known(identity_of(after), _read(kind, after))
+        if before is not None:
+            self._policies.pop((kind, before.metadata.key), None)
+        if after is not None:
+            known = _Known(identity_of(after), _read(kind, after))
+            self._policies[kind, after.metadata.key] = known
         self.version += 1
         self._by_policies.clear()
         self._identities.clear()

@@ -33,8 +33,6 @@ class Store(Generic[KeptType]):
         self._objects: dict[Key, KeptType] = {}
         self._listeners = listeners
         self._proven_at: float | None = None
-        self.changes = 0
-        """How often anything was new, different or gone."""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -85,7 +83,6 @@ class Store(Generic[KeptType]):
             self._tell(before, None)
 
     def _tell(self, before: KeptType | None, after: KeptType | None) -> None:
-        self.changes += 1
         for listener in self._listeners:
             listener(before, after)
 

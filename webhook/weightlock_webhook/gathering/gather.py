@@ -19,7 +19,7 @@ from typing import Final
 from weightlock.policy.volumes import VolumeFacts
 from weightlock.verdict.seal import SealKey
 from weightlock_webhook.cache.knowledge import Knowledge
-from weightlock_webhook.cache.objects import CheckpointItem
+from weightlock_webhook.cache.objects import CheckpointItem, ClaimItem
 from weightlock_webhook.decision.facts import Allowances, Facts, Judge, Recall
 from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.governing import facts_of
@@ -126,14 +126,12 @@ class Gathering:
             if isinstance(volume.source, sources.ClaimSource)
         )
         for name in names:
-            claim = self._claim(subject.namespace, name, lookup)
-            if claim is not None:
-                yield claim
+            item = lookup.claim((subject.namespace, name))
+            if item is not None:
+                yield self._claim(item, lookup)
 
-    def _claim(self, namespace: str, name: str, lookup: Lookup) -> Claim | None:
-        item = lookup.claim((namespace, name))
-        if item is None:
-            return None
+    def _claim(self, item: ClaimItem, lookup: Lookup) -> Claim:
+        namespace, name = item.metadata.key
         volume = lookup.volume(item.spec.volumeName) if item.spec.volumeName else None
         claim = self._knowledge.claim_reader.read(item, volume)
         real = claim.backing.facts if claim.backing else None
@@ -149,10 +147,8 @@ class Gathering:
             item = lookup.claim((subject.namespace, name))
             owners = (item.metadata.ownerReferences or ()) if item else ()
             # A claim of the right name that somebody else made is not used by the kubelet either.
-            if any(owner.uid == subject.uid for owner in owners):
-                claim = self._claim(subject.namespace, name, lookup)
-                if claim is not None:
-                    yield volume.name, claim
+            if item and any(owner.uid == subject.uid for owner in owners):
+                yield volume.name, self._claim(item, lookup)
 
     def _twins(
         self, claims: tuple[Claim, ...], ephemeral: tuple[tuple[str, Claim], ...]

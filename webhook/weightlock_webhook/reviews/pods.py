@@ -13,8 +13,7 @@ alone what holds or injects the pod; only the operator lets a held pod go, and o
 allows it at that moment (A17).
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +27,7 @@ from weightlock_webhook.guards.keys import is_marked
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
 from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.guards.verification_pods import Claimed, job_of, not_a_verification
-from weightlock_webhook.responses import Judged, Response, allowed, denied, judged, refused
+from weightlock_webhook.responses import Response, Settled, allowed, denied, judged, refused
 from weightlock_webhook.reviews.collaborators import Mutation, PodJudge, PodQuestion
 from weightlock_webhook.reviews.plain import is_plain
 from weightlock_webhook.reviews.reading import Reading
@@ -38,7 +37,6 @@ MIRROR: Final = "MirrorPod"
 VERIFICATION: Final = "VerificationPod"
 EXEMPT: Final = "ExemptNamespace"
 UNCHANGED: Final = "Unchanged"
-MOST_RESPONSES: Final = 2048
 PLAIN: Final = allowed()
 _JOB_CONTROLLER: Final = User(JOB_CONTROLLER_USER)
 
@@ -60,16 +58,20 @@ class PodReviews:
         self._mutation = mutation
         self._reading = reading
         self._rules = rules
-        # By the answer's identity; it is remembered beside its response, so no other can get it.
-        self._responses: OrderedDict[int, tuple[Answer, Response]] = OrderedDict()
-        self._judged = Judged()
+        self._responses = Settled()
+
+    def at_once(self, request: Request) -> Response | None:
+        """The answer to a new pod that holds nothing that anybody has to verify; else None."""
+        if request.operation != "CREATE" or request.namespace in self._rules.exempt_namespaces:
+            return None
+        if is_plain(request.object) and self.judge.leaves_alone(request.namespace):
+            return PLAIN
+        return None
 
     async def validate(self, request: Request, deadline: float) -> Response:
         """A pod is made or changed; all mutators are through."""
         if request.namespace in self._rules.exempt_namespaces:
             return allowed(EXEMPT)
-        if self._is_nobodys(request):
-            return PLAIN
         pod = documents.decoded(request.object, documents.POD, "pod")
         if request.operation == "UPDATE":
             return await self._updated(request, pod, deadline)
@@ -86,8 +88,6 @@ class PodReviews:
         """A pod is made: hold or inject it if that is the answer; all else is validation's."""
         if request.namespace in self._rules.exempt_namespaces:
             return allowed(EXEMPT)
-        if self._is_nobodys(request):
-            return PLAIN
         pod = documents.decoded(request.object, documents.POD, "pod")
         if is_marked(pod.metadata) or _is_mirror(request, pod):
             return allowed(UNCHANGED)
@@ -130,14 +130,6 @@ class PodReviews:
             return refused(wrong) if wrong else allowed(VERIFICATION)
         question = question_of(request, pod, node=binding.target.name)
         return self._running(question, await self.judge.answer(question, deadline))
-
-    def _is_nobodys(self, request: Request) -> bool:
-        """Whether a new pod holds nothing that anybody has to verify."""
-        return (
-            request.operation == "CREATE"
-            and is_plain(request.object)
-            and self.judge.leaves_alone(request.namespace)
-        )
 
     async def _exception(self, request: Request, pod: Pod, deadline: float) -> Response | None:
         """Steps 2 and 3."""
@@ -186,22 +178,11 @@ class PodReviews:
     def _settled(self, question: PodQuestion, answer: Answer) -> Response:
         """Step 5, for a pod that is being made."""
         match answer.outcome:
-            case Outcome.ALLOW:
-                return self._judged(answer)
-            case Outcome.DENY:
-                return denied(answer)
+            case Outcome.ALLOW | Outcome.DENY:
+                return self._responses(answer)
             case _:
                 lacking = self._mutation.missing(question, answer)
                 return denied(answer, lacking) if lacking else judged(answer)
-
-    def _written(self, answer: Answer, write: Callable[[Answer], Response]) -> Response:
-        """The response to an answer, which is the same each time the same answer is recalled."""
-        known = self._responses.get(id(answer))
-        if known is None:
-            known = self._responses[id(answer)] = answer, write(answer)
-            if len(self._responses) > MOST_RESPONSES:
-                self._responses.popitem(last=False)
-        return known[1]
 
     def _running(self, question: PodQuestion, answer: Answer) -> Response:
         """For a pod that is about to run or does: to be held is too late."""

@@ -8,7 +8,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from aiohttp import web
@@ -50,12 +49,10 @@ class Door:
         desk: Desk,
         paths: frozenset[str],
         limits: Limits,
-        in_flight: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._desk = desk
         self._paths = paths
         self._limits = limits
-        self._tell = in_flight
         self._in_flight = 0
         self._large = asyncio.Semaphore(MOST_LARGE_BODIES)
         self.is_draining = False
@@ -70,14 +67,12 @@ class Door:
         if self._in_flight >= self._limits.most_in_flight:
             return _closing(_text(503, "too many reviews at once, try again"))
         self._in_flight += 1
-        self._tell(self._in_flight)
         try:
             return await self._answered(request)
         except Exception as error:
             return _closing(_failure(error))
         finally:
             self._in_flight -= 1
-            self._tell(self._in_flight)
 
     @property
     def in_flight(self) -> int:
