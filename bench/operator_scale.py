@@ -78,11 +78,10 @@ class Bench:
 
     def run(self) -> dict[str, object]:
         """All measurements, in order."""
-        count = self.arguments.checkpoints
         found: dict[str, object] = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),  # noqa: TID251
             "cores": os.cpu_count(),
-            "checkpoints": count,
+            "checkpoints": self.arguments.checkpoints,
             "namespaces": self.arguments.namespaces,
         }
         operator_account.install(self.server)
@@ -95,27 +94,7 @@ class Bench:
         agent.start()
         try:
             with operator:
-                say("verifying")
-                before, cpu = requests(operator), cpu_seconds(operator.pid)
-                seconds = asyncio.run(self.until_verified(count))
-                found["seconds_to_verified"] = round(seconds, 1)
-                found["cpu_seconds_to_verified"] = round(cpu_seconds(operator.pid) - cpu, 1)
-                made = requests(operator) - before
-                found["requests_per_checkpoint"] = round(made / count, 2)
-                found["jobs"] = len(asyncio.run(self.cluster.list(JOBS)).items)
-                found["rss_mib"] = rss_mib(operator.pid)
-                found["peak_rss_mib"] = peak_mib(operator.pid)
-                say("resting")
-                time.sleep(15)
-                cpu, asked = cpu_seconds(operator.pid), requests(operator)
-                time.sleep(self.arguments.rest)
-                used = cpu_seconds(operator.pid) - cpu
-                found["cpu_at_rest_percent"] = round(100 * used / self.arguments.rest, 2)
-                found["requests_at_rest_per_minute"] = round(
-                    60 * (requests(operator) - asked) / self.arguments.rest, 1
-                )
-                found["log_bytes"] = len(operator.log)
-            say("restarting")
+                found |= self.verified(operator) | self.at_rest(operator)
             self.free_lease()
             found |= self.restarted(operator)
         finally:
@@ -123,8 +102,37 @@ class Bench:
             agent.join()
         return found
 
+    def verified(self, operator: RunningOperator) -> dict[str, object]:
+        """From nothing to a verdict about each."""
+        say("verifying")
+        count = self.arguments.checkpoints
+        before, cpu = requests(operator), cpu_seconds(operator.pid)
+        seconds = asyncio.run(self.until_verified(count))
+        return {
+            "seconds_to_verified": round(seconds, 1),
+            "cpu_seconds_to_verified": round(cpu_seconds(operator.pid) - cpu, 1),
+            "requests_per_checkpoint": round((requests(operator) - before) / count, 2),
+            "jobs": len(asyncio.run(self.cluster.list(JOBS)).items),
+            "rss_mib": rss_mib(operator.pid),
+            "peak_rss_mib": peak_mib(operator.pid),
+        }
+
+    def at_rest(self, operator: RunningOperator) -> dict[str, object]:
+        """When nothing happens any more."""
+        say("resting")
+        time.sleep(15)
+        cpu, asked = cpu_seconds(operator.pid), requests(operator)
+        time.sleep(self.arguments.rest)
+        used, made = cpu_seconds(operator.pid) - cpu, requests(operator) - asked
+        return {
+            "cpu_at_rest_percent": round(100 * used / self.arguments.rest, 2),
+            "requests_at_rest_per_minute": round(60 * made / self.arguments.rest, 1),
+            "log_bytes": len(operator.log),
+        }
+
     def restarted(self, operator: RunningOperator) -> dict[str, object]:
         """Start over verified checkpoints, then let unrelated pods come and go."""
+        say("restarting")
         jobs = len(asyncio.run(self.cluster.list(JOBS)).items)
         began = time.monotonic()
         with operator:
@@ -144,12 +152,13 @@ class Bench:
             before, cpu = rss_mib(operator.pid), cpu_seconds(operator.pid)
             began = time.monotonic()
             asyncio.run(self.churn(self.arguments.pods))
+            half = rss_mib(operator.pid)
+            asyncio.run(self.churn(self.arguments.pods))
             found |= {
-                "churned_pods": self.arguments.pods,
+                "churned_pods": 2 * self.arguments.pods,
                 "churn_seconds": round(time.monotonic() - began, 1),
                 "churn_cpu_seconds": round(cpu_seconds(operator.pid) - cpu, 1),
-                "churn_rss_mib_before": before,
-                "churn_rss_mib_after": rss_mib(operator.pid),
+                "churn_rss_mib": [before, half, rss_mib(operator.pid)],
                 "churn_healthz": operator.get("/healthz")[0],
             }
             return found
@@ -235,11 +244,13 @@ async def _end_jobs(cluster: RestCluster) -> None:
 
 
 def complete() -> Json:
+    """A Job's condition."""
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251 - it plays a controller
     return {"type": "Complete", "status": "True", "lastTransitionTime": at}
 
 
 def pod_of(job: Json) -> Json:
+    """The pod that the Job controller would make, on a node already."""
     template = job["spec"]["template"]
     metadata = job["metadata"]
     owner = {
@@ -263,11 +274,13 @@ def pod_of(job: Json) -> Json:
 
 
 def connected(kubeconfig: Path) -> RestCluster:
+    """A client with the rights of a kubeconfig."""
     settings = Settings(verifier_image="v", verifier_cpu_image="v", kubeconfig=str(kubeconfig))
     return RestCluster(api_client(settings), threads=ThreadPoolExecutor(16), fence=Unfenced())
 
 
 def policy() -> Json:
+    """For every namespace."""
     return {
         "apiVersion": CLUSTER_POLICIES.api_version,
         "kind": "ClusterModelPolicy",
@@ -277,10 +290,12 @@ def policy() -> Json:
 
 
 def named(name: str) -> Json:
+    """A namespace."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def claim_of(namespace: str, name: str) -> Json:
+    """A claim that names its volume."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -295,6 +310,7 @@ def claim_of(namespace: str, name: str) -> Json:
 
 
 def volume_of(namespace: str, name: str, uid: str) -> Json:
+    """The volume of a claim."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -310,6 +326,7 @@ def volume_of(namespace: str, name: str, uid: str) -> Json:
 
 
 def checkpoint_of(namespace: str, name: str) -> Json:
+    """A checkpoint that is a whole claim."""
     source = {"persistentVolumeClaim": {"claimName": name}, "path": "/"}
     return {
         "apiVersion": CHECKPOINTS.api_version,
@@ -320,6 +337,7 @@ def checkpoint_of(namespace: str, name: str) -> Json:
 
 
 def unrelated(name: str) -> Json:
+    """A pod of the usual size that nobody of ours cares about."""
     environment = [{"name": f"VARIABLE_{number}", "value": "x" * 60} for number in range(40)]
     container = {"name": "main", "image": "registry.example/web:1", "env": environment}
     return {
@@ -346,10 +364,12 @@ async def each(items: Iterable[object], work: Callable[..., Awaitable[object]]) 
 
 
 def requests(operator: RunningOperator) -> int:
+    """How many requests the operator has made."""
     return int(metric(operator, "weightlock_api_requests_total"))
 
 
 def metric(operator: RunningOperator, name: str) -> float:
+    """The sum of a metric over its labels."""
     text = operator.get("/metrics")[1]
     return sum(
         sample.value
@@ -360,15 +380,18 @@ def metric(operator: RunningOperator, name: str) -> float:
 
 
 def cpu_seconds(pid: int) -> float:
+    """User and system time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def rss_mib(pid: int) -> int:
+    """Its resident memory."""
     return _status(pid, "VmRSS") // 1024
 
 
 def peak_mib(pid: int) -> int:
+    """The most it ever had."""
     return _status(pid, "VmHWM") // 1024
 
 
@@ -378,6 +401,7 @@ def _status(pid: int, name: str) -> int:
 
 
 def say(text: str) -> None:
+    """Progress."""
     sys.stderr.write(f"{text}\n")
 
 

@@ -113,8 +113,8 @@ class Election:
         self.answered_at: float | None = None
         """When the API server last answered about the Lease, by the steady clock."""
 
-        self.heard: Callable[[str], None] = lambda _version: None
-        """Told the resource version of every answer (weightlock_operator.restores)."""
+        self.heard: Callable[[str, str], None] = lambda _version, _uid: None
+        """Told version and uid of the Lease in every answer (weightlock_operator.restores)."""
 
     async def acquire(self) -> None:
         """Return when this replica leads."""
@@ -176,7 +176,7 @@ class Election:
         except NotFound:
             self._remember(await self._cluster.create(LEASES, self._namespace, self._fresh()))
             return True
-        self.heard(live["metadata"]["resourceVersion"])
+        self._hear(live)
         self._other_leads = not self._may_take(live)
         if self._other_leads:
             self._lease = None
@@ -187,7 +187,11 @@ class Election:
 
     def _remember(self, lease: Json) -> None:
         self._lease = lease
-        self.heard(lease["metadata"]["resourceVersion"])
+        self._hear(lease)
+
+    def _hear(self, lease: Json) -> None:
+        metadata = lease["metadata"]
+        self.heard(str(metadata["resourceVersion"]), str(metadata.get("uid", "")))
 
     def _may_take(self, live: Json) -> bool:
         """Ours, nobody's, or unchanged for longer than it lasts."""

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import kopf
@@ -63,6 +64,7 @@ LEASE_SILENCE_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 5.0
 LEASE_THREADS: Final = 2
 TAKE_BACK_SECONDS: Final = 1.0
+EPOCH_FILE: Final = "highest-version.json"
 
 EXIT_STOPPED: Final = 0
 EXIT_LOST: Final = 1
@@ -88,13 +90,13 @@ class Process:
     settings: Settings
     client: ApiClient
     metrics: Metrics
+    epoch: Epoch
     health: Health = field(default_factory=Health)
     threads: ThreadPoolExecutor = field(default_factory=thread_pool)
     lease_threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(LEASE_THREADS, thread_name_prefix="lease")
     )
     fence: LeaseFence = field(default_factory=lambda: LeaseFence(steady_clock))
-    epoch: Epoch = field(default_factory=Epoch)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     not_ready: str = "starting"
 
@@ -260,6 +262,7 @@ class Leadership:
         watch = Watch(lambda: self._kopf(controller, upkeep), self._process.stopping)
         watch.ended = upkeep.deaf
         resync.missed = watch.is_deaf
+        await upkeep.note_restore(self._process.epoch)
         await resync.first()
         await self._first_pods(controller)
         self._resume_flights(around)
@@ -367,8 +370,14 @@ class Leadership:
         metrics.snapshot = lambda: census.snapshot(self.store)
         metrics.queue_length = lambda: len(self.queue) + len(self.turns)
         metrics.watch_ages = self.ages.ages
+        metrics.events_dropped.set_function(lambda: self.recorder.dropped)
         health.must_live("watches", self.ages.wrong)
         health.must_live("resync", resync.wrong)
+
+
+def epoch_of(settings: Settings) -> Epoch:
+    """What this replica has seen, kept where the settings say."""
+    return Epoch(Path(settings.state_dir) / EPOCH_FILE if settings.state_dir else None)
 
 
 def installation_of(settings: Settings) -> Installation:
@@ -392,7 +401,7 @@ def main(settings: Settings) -> int:
     metrics = Metrics(importlib.metadata.version("weightlock"))
 
     async def run() -> None:
-        await Process(settings, client, metrics).run()
+        await Process(settings, client, metrics, epoch_of(settings)).run()
 
     asyncio.run(run())
     return EXIT_LOST

@@ -92,6 +92,11 @@ VARIABLES: Final = (
     Variable(
         "WEIGHTLOCK_IDENTITY", "", "the name of this replica in the Lease; else the host name"
     ),
+    Variable(
+        "WEIGHTLOCK_STATE_DIR",
+        "",
+        "a folder that outlives the process, to notice that the cluster came back from a backup",
+    ),
     Variable("WEIGHTLOCK_WORKERS", "16", "checkpoints that are looked at side by side, 1 to 64"),
 )
 
@@ -113,6 +118,7 @@ class Settings:
     log_format: LogFormat = LogFormat.TEXT
     kubeconfig: str = ""
     identity: str = ""
+    state_dir: str = ""
     workers: int = 16
     """Reconciles wait for the API server, not for the CPU; more of them only fill its queue."""
 
@@ -147,6 +153,7 @@ class Settings:
             log_format=LogFormat(read.word("WEIGHTLOCK_LOG_FORMAT", tuple(LogFormat))),
             kubeconfig=read.text("WEIGHTLOCK_KUBECONFIG"),
             identity=read.text("WEIGHTLOCK_IDENTITY") or socket.gethostname(),
+            state_dir=read.text("WEIGHTLOCK_STATE_DIR"),
             workers=read.integer("WEIGHTLOCK_WORKERS", 1, 64),
         )
 

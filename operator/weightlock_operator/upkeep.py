@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from weightlock.errors import WeightlockError
+from weightlock.errors import Unanswerable, WeightlockError
 from weightlock.policy.objects import Policy
+from weightlock.reasons import Reason
 from weightlock_operator import census, restores, seal_keys
 from weightlock_operator.cluster import Cluster
 from weightlock_operator.cluster_errors import Conflict, NotFound
@@ -30,6 +31,12 @@ REPORT_SECONDS: Final = 10.0
 RELIST_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
+
+
+class Restored(Unanswerable):
+    """What this process has seen is of another time."""
+
+    reason = Reason.RESTORED_FROM_BACKUP
 
 
 class Upkeep:
@@ -90,15 +97,31 @@ class Upkeep:
             self._controller.look_at(self._store.checkpoints)
 
     async def watch_epoch(self, epoch: Epoch) -> None:
-        """Record that the cluster came back from a backup (A39)."""
+        """End when the cluster comes back from a backup while this replica leads (A39).
 
-        async def look() -> None:
-            if epoch.take():
-                await restores.record(self._cluster, self._namespace, self._store.now())
-                await self._versions.restore()
-                await self.refresh_state()
+        Everything that was seen before is of another time, and no watch can go on from there.
 
-        await every(EPOCH_SECONDS, look)
+        Raises:
+            Restored: it came back, and that is recorded.
+        """
+        while True:
+            await asyncio.sleep(EPOCH_SECONDS)
+            if await self.note_restore(epoch):
+                raise Restored("the cluster came back from a backup; starting anew")
+
+    async def note_restore(self, epoch: Epoch) -> bool:
+        """Record that the cluster came back from a backup, if it did since this was last asked."""
+        if not epoch.take():
+            return False
+        try:
+            await restores.record(self._cluster, self._namespace, self._store.now())
+            await self._versions.restore()
+            await self.refresh_state()
+        except WeightlockError as error:
+            epoch.again()
+            _log.warning("the restore was not recorded: %s", error.message)
+            return False
+        return True
 
     async def keep_policies(self) -> None:
         """Policy statuses."""

@@ -154,6 +154,9 @@ class Watch:
     ) -> None:
         self._run = run
         self._stopping = stopping
+        self.first_pause_seconds = FIRST_PAUSE_SECONDS
+        self.longest_pause_seconds = LONGEST_PAUSE_SECONDS
+        self.cleanup_seconds = CLEANUP_SECONDS
         self._deaf = asyncio.Event()
         self.ended: Callable[[], None] = lambda: None
         """Told that nothing is heard for a while, so that it is asked for instead."""
@@ -167,7 +170,7 @@ class Watch:
 
         Some answers that it takes for the end of the world (a 410 to a list) are none.
         """
-        pause = FIRST_PAUSE_SECONDS
+        pause = self.first_pause_seconds
         while True:
             began = time.monotonic()
             if await self._once():
@@ -175,10 +178,10 @@ class Watch:
             if self._stopping.is_set():
                 return
             self.ended()
-            if time.monotonic() - began > LONGEST_PAUSE_SECONDS:
-                pause = FIRST_PAUSE_SECONDS
+            if time.monotonic() - began > self.longest_pause_seconds:
+                pause = self.first_pause_seconds
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, self.longest_pause_seconds)
 
     async def _once(self) -> bool:
         """Run it until it ends or hears nothing; whether it ended well."""
@@ -198,7 +201,7 @@ class Watch:
             deaf.cancel()
             running.cancel()
             # It may never come to its end; then it is left behind, cancelled.
-            await asyncio.wait({running}, timeout=CLEANUP_SECONDS)
+            await asyncio.wait({running}, timeout=self.cleanup_seconds)
         return True
 
 
@@ -216,6 +219,7 @@ class Resync:
         self._take = take
         self._heard = heard
         self._misses: dict[str, int] = {}
+        self.grace_seconds = GRACE_SECONDS
         self.missed: Callable[[], None] = lambda: None
         """Told when a watch had missed something."""
 
@@ -245,7 +249,7 @@ class Resync:
             ClusterTrouble: it could not be listed.
         """
         listing = await self._list(watched)
-        await asyncio.sleep(GRACE_SECONDS)
+        await asyncio.sleep(self.grace_seconds)
         missed = self._take(watched.resource, listing)
         self._heard(watched.resource.plural)
         plural = watched.resource.plural

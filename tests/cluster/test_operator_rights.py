@@ -114,7 +114,7 @@ def there(shelf: Shelf, path: str) -> bool:
 
 
 def used_by_a_pod(shelf: Shelf, node: NodeAgent) -> Json:
-    """A running pod whose model turns out bad is evicted; its Job is deleted when it is called off."""
+    """Whoever runs with a model that turns out bad is evicted; what is called off is deleted."""
     node.contents["bad"] = Content(reason=Reason.CONTENT_MISMATCH, signers=())
     node.paused.add("bad")
     body = shelf.good("bad")

@@ -175,7 +175,7 @@ def test_releasing_what_was_never_held_writes_nothing(cluster: MemoryCluster) ->
 def test_every_answer_tells_its_version(cluster: MemoryCluster) -> None:
     one = Replica(cluster, "one", Hands())
     heard: list[str] = []
-    one.election.heard = heard.append
+    one.election.heard = lambda version, _uid: heard.append(version)
     one.attempt()
     one.attempt()
     assert heard == sorted(heard)

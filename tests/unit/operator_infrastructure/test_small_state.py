@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.support.memory_cluster import Call, MemoryCluster, failing
@@ -168,14 +169,51 @@ def test_a_backup_does_not_take_the_floor_from_who_remembers_it() -> None:
 def test_versions_that_go_back_are_noticed_once() -> None:
     epoch = Epoch()
     for version in ("5", "9", "9", "12"):
-        epoch.hear(version)
+        epoch.hear(version, "c")
     assert not epoch.take()
-    epoch.hear("not a number")
-    epoch.hear("11")
+    epoch.hear("not a number", "c")
+    epoch.hear("11", "c")
     assert epoch.take()
-    epoch.hear("11")
-    epoch.hear("12")
+    epoch.hear("11", "c")
+    epoch.hear("12", "c")
     assert not epoch.take(), "the cluster's time goes on from there"
+
+
+def test_what_was_seen_outlives_the_process(tmp_path: Path) -> None:
+    file = tmp_path / "seen.json"
+    Epoch(file).hear("500", "c")
+    after = Epoch(file)
+    after.hear("300", "c")
+    assert after.take()
+    later = Epoch(file)
+    later.hear("301", "c")
+    assert not later.take(), "noticed once"
+
+
+def test_another_cluster_is_no_earlier_state_of_this_one(tmp_path: Path) -> None:
+    file = tmp_path / "seen.json"
+    Epoch(file).hear("500", "c")
+    after = Epoch(file)
+    after.hear("3", "another")
+    assert not after.take()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"c": "many"}', '{"c": true}', "\x00"])
+def test_a_damaged_memory_is_none(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "seen.json"
+    file.write_text(text)
+    epoch = Epoch(file)
+    epoch.hear("3", "c")
+    assert not epoch.take()
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_memory(tmp_path: Path) -> None:
+    epoch = Epoch(tmp_path / "missing" / "seen.json")
+    epoch.hear("500", "c")
+    epoch.hear("400", "c")
+    assert epoch.take()
+    epoch.again()
+    assert epoch.take()
 
 
 def test_a_restore_is_written_down_and_never_moved_back() -> None:
