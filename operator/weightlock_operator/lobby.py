@@ -19,7 +19,7 @@ from weightlock_operator.cluster import Json
 from weightlock_operator.holding import HeldPod, release
 from weightlock_operator.looking import GRANTING
 from weightlock_operator.registration import Request, registration, requests_of_pod
-from weightlock_operator.store import REQUESTED_FOR, Store
+from weightlock_operator.store import Store
 
 NUDGE_EVERY: Final = timedelta(seconds=30)
 """A scheduler without gates tries a pod again by itself about as often."""
@@ -53,13 +53,8 @@ class Lobby:
     def _registrations(
         self, namespace: str, held: Iterable[HeldPod], bodies: Iterable[Json]
     ) -> Iterable[Action]:
-        now = self._store.now()
         wanted = [request for pod in held for request in requests_of_pod(pod)]
-        wanted += [
-            request
-            for request, at in self._store.requests.items()
-            if request.namespace == namespace and now - at < REQUESTED_FOR
-        ]
+        wanted += self._store.wishes.of(namespace, self._store.now())
         if not wanted:
             return
         governing, _ = self._store.governing(namespace)
