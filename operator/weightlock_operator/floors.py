@@ -11,6 +11,7 @@ from weightlock.formats.manifest import ModelIdentity
 from weightlock.policy.composition import Composition
 from weightlock.policy.objects import PolicyKind
 from weightlock.reasons import Verdict
+from weightlock.verdict.floors import OF_NAMESPACE, highest_seen, own_name
 from weightlock.verdict.judge import judge
 from weightlock.verdict.records import VerdictRecord
 from weightlock_operator.facts import Facts
@@ -19,14 +20,10 @@ MOST_OF_A_TENANT: Final = 50
 MOST_OF_TENANTS: Final = 1000
 """All names share one ConfigMap of 1 MiB; once it is full nobody's model could be verified."""
 
-_OF_NAMESPACE: Final = ":"
-"""Between namespace and model; neither can have one in its name."""
-
 
 def floor_of(model: ModelIdentity, facts: Facts) -> int:
     """The version below which a model is refused where the checkpoint is."""
-    known = (model.name, _own_name(model, facts))
-    return max(facts.floors.get(name, 0) for name in known)
+    return highest_seen(facts.floors, facts.checkpoint.metadata.namespace, model.name)
 
 
 def remembered_as(record: VerdictRecord, model: ModelIdentity, facts: Facts) -> str:
@@ -41,16 +38,12 @@ def remembered_as(record: VerdictRecord, model: ModelIdentity, facts: Facts) -> 
     judgement = judge(record.evidence, cluster.binding.requirements, facts.now)
     if judgement.verdict is Verdict.VERIFIED:
         return model.name
-    name = _own_name(model, facts)
+    name = own_name(facts.checkpoint.metadata.namespace, model.name)
     return name if name in facts.floors or _has_room(facts) else ""
 
 
 def _has_room(facts: Facts) -> bool:
-    prefix = f"{facts.checkpoint.metadata.namespace}{_OF_NAMESPACE}"
-    tenants = [name for name in facts.floors if _OF_NAMESPACE in name]
+    prefix = f"{facts.checkpoint.metadata.namespace}{OF_NAMESPACE}"
+    tenants = [name for name in facts.floors if OF_NAMESPACE in name]
     own = sum(name.startswith(prefix) for name in tenants)
     return own < MOST_OF_A_TENANT and len(tenants) < MOST_OF_TENANTS
-
-
-def _own_name(model: ModelIdentity, facts: Facts) -> str:
-    return f"{facts.checkpoint.metadata.namespace}{_OF_NAMESPACE}{model.name}"

@@ -4,7 +4,7 @@ Looked at per namespace, since one pod may wait for several checkpoints.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,12 +14,12 @@ from weightlock.policy.checkpoints import Checkpoint, CheckpointSpec
 from weightlock.policy.composition import Composition
 from weightlock.policy.volumes import VolumeFacts
 from weightlock_operator.acting import Actor
-from weightlock_operator.actions import Action
+from weightlock_operator.actions import Action, RegisterCheckpoint
 from weightlock_operator.cluster import Json
 from weightlock_operator.holding import HeldPod, release
 from weightlock_operator.looking import GRANTING
 from weightlock_operator.registration import Request, registration, requests_of_pod
-from weightlock_operator.store import REQUESTED_FOR, Store
+from weightlock_operator.store import Store
 
 NUDGE_EVERY: Final = timedelta(seconds=30)
 """A scheduler without gates tries a pod again by itself about as often."""
@@ -53,13 +53,8 @@ class Lobby:
     def _registrations(
         self, namespace: str, held: Iterable[HeldPod], bodies: Iterable[Json]
     ) -> Iterable[Action]:
-        now = self._store.now()
         wanted = [request for pod in held for request in requests_of_pod(pod)]
-        wanted += [
-            request
-            for request, at in self._store.requests.items()
-            if request.namespace == namespace and now - at < REQUESTED_FOR
-        ]
+        wanted += self._store.wishes.of(namespace, self._store.now())
         if not wanted:
             return
         governing, _ = self._store.governing(namespace)
@@ -69,11 +64,12 @@ class Lobby:
             action = self._registration(request, composition, known)
             if action is not None:
                 _log.info("registering claim %s/%s", namespace, request.claim)
+                known += _specs([action.manifest])
                 yield action
 
     def _registration(
-        self, request: Request, composition: Composition, known: list[CheckpointSpec]
-    ) -> Action | None:
+        self, request: Request, composition: Composition, known: list[CheckpointSpec | None]
+    ) -> RegisterCheckpoint | None:
         claim = self._store.claims.get((request.namespace, request.claim))
         if claim is None:
             return None  # a claim that is not there need not be verified
@@ -99,12 +95,12 @@ class Lobby:
             return True
 
 
-def _specs(bodies: Iterable[Json]) -> Iterable[CheckpointSpec]:
+def _specs(bodies: Iterable[Mapping[str, object]]) -> Iterable[CheckpointSpec | None]:
     for body in bodies:
         try:
             yield CheckpointSpec.from_spec(body.get("spec"))
         except Malformed:
-            continue
+            yield None  # it takes room all the same
 
 
 def _admitted(bodies: Iterable[Json]) -> Iterable[Checkpoint]:

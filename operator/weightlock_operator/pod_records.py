@@ -20,6 +20,7 @@ from weightlock_operator.holding import HeldPod
 from weightlock_operator.seen import SeenPod
 
 _SOURCES: Final = ("persistentVolumeClaim", "ephemeral", "hostPath", "nfs")
+_READ_ONLY_SOURCES: Final = ("persistentVolumeClaim", "nfs")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
@@ -58,7 +59,9 @@ def record_of_pod(pod: Json) -> PodRecord | None:
     checkpoint_uid = labels.get(CHECKPOINT_UID_LABEL, "")
     seen = _seen(pod) if checkpoint_uid else None
     held = _held(pod) if labels.get(HELD_LABEL) == "true" else None
-    volumes = [] if checkpoint_uid else _volumes(pod)
+    volumes = _volumes(pod)
+    if checkpoint_uid and not _may_write(pod, volumes):
+        volumes = []  # a verification reads; that is no use that anybody has to wait for
     has_node = bool((pod.get("spec") or {}).get("nodeName"))
     if seen is None and held is None and not (volumes and has_node):
         return None
@@ -122,6 +125,26 @@ def _volumes(pod: Json) -> list[Json]:
         for each in found
         if any(each.get(kind) is not None for kind in _SOURCES)
     ]
+
+
+def _may_write(pod: Json, volumes: list[Json]) -> bool:
+    """Whether a pod has the means to write to any of its volumes, whatever it is labelled (A15)."""
+    spec = pod.get("spec") or {}
+    mounts = [
+        mount
+        for kind in _CONTAINERS
+        for container in _mounting(spec.get(kind) or [], {each["name"] for each in volumes})
+        for mounted in container.values()
+        for mount in mounted
+    ]
+    only_read = {
+        each["name"]
+        for each in volumes
+        if any((each.get(kind) or {}).get("readOnly") is True for kind in _READ_ONLY_SOURCES)
+    }
+    unmounted = {each["name"] for each in volumes} - {mount["name"] for mount in mounts}
+    written = {mount["name"] for mount in mounts if mount.get("readOnly") is not True}
+    return bool((written | unmounted) - only_read)
 
 
 def _kept(kind: str, volume: Json) -> object:

@@ -63,19 +63,19 @@ def registration(
     request: Request,
     composition: Composition,
     volume: VolumeFacts,
-    known: Iterable[CheckpointSpec],
+    known: Iterable[CheckpointSpec | None],
 ) -> RegisterCheckpoint | None:
     """The checkpoint to make for a claim; None if no policy wants that, or it has one.
 
     `composition` governs the namespace, `volume` is the claim as policies look at it, `known` are
-    the checkpoints of the namespace.
+    the checkpoints of the namespace, None for one that cannot be read.
     """
     there = list(known)
     if not composition.auto_register or len(there) >= MOST_PER_NAMESPACE:
         return None
     if composition.action_for(volume) is not VolumeAction.VERIFY:
         return None
-    if any(spec.source == ClaimSource(request.claim) for spec in there):
+    if any(spec and spec.source == ClaimSource(request.claim) for spec in there):
         return None  # somebody has said what of it is a model
     # The name is that of `weightlock register`, so whoever registers second finds the first.
     document = Registration(request.namespace, ClaimSource(request.claim), VolumePath()).document

@@ -9,7 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, TypeVar
 
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL
@@ -33,11 +33,8 @@ from weightlock_operator.pod_records import PodRecord
 from weightlock_operator.policies import Invalid, read_policy
 from weightlock_operator.registration import Request, request_of_event
 from weightlock_operator.seen import SeenJob
+from weightlock_operator.wishes import Wishes
 
-REQUESTED_FOR: Final = timedelta(minutes=30)
-"""How long a refused pod's wish counts; whoever still wants it is refused again."""
-
-MOST_REQUESTS: Final = 10_000
 NOBODY: Final[frozenset[str]] = frozenset()
 
 _log = logging.getLogger(__name__)
@@ -63,7 +60,7 @@ class Store:
     claims: dict[Place, Json] = field(default_factory=dict)
     volumes: dict[str, Json] = field(default_factory=dict)
     pods: PodIndex = field(default_factory=PodIndex)
-    requests: dict[Request, datetime] = field(default_factory=dict)
+    wishes: Wishes = field(default_factory=Wishes)
     _jobs: defaultdict[str, dict[str, SeenJob]] = field(default_factory=lambda: defaultdict(dict))
     _job_owner: dict[str, str] = field(default_factory=dict)
     _at: defaultdict[Place, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -161,8 +158,7 @@ class Store:
 
     def is_requested(self, namespace: str, claim: str) -> bool:
         """Whether a refused pod has asked for a claim of late."""
-        asked = self.requests.get(Request(namespace, claim))
-        return asked is not None and self.now() - asked < REQUESTED_FOR
+        return self.wishes.has(Request(namespace, claim), self.now())
 
     def _take(self, resource: Resource, body: Json, *, deleted: bool) -> frozenset[str]:
         take = {
@@ -268,11 +264,7 @@ class Store:
         request = None if deleted else request_of_event(body)
         if request is None:
             return NOBODY
-        now = self.now()
-        self.requests[request] = now
-        if len(self.requests) > MOST_REQUESTS:
-            fresh = {key: at for key, at in self.requests.items() if now - at < REQUESTED_FOR}
-            self.requests = dict(list(fresh.items())[-MOST_REQUESTS // 2 :])
+        self.wishes.add(request, self.now())
         return self.at((request.namespace, request.claim))
 
     def _known(self, resource: Resource) -> list[tuple[str, Json]]:

@@ -11,7 +11,7 @@ from tests.unit.operator_runtime.stage import NAMESPACE, Stage
 
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
-from weightlock_operator.cluster import CHECKPOINTS, CLAIMS, JOBS, PODS, VOLUMES
+from weightlock_operator.cluster import CHECKPOINTS, CLAIMS, EVENTS, JOBS, PODS, VOLUMES
 from weightlock_operator.cluster_errors import (
     AlreadyExists,
     ClusterTrouble,
@@ -22,6 +22,7 @@ from weightlock_operator.cluster_errors import (
     Unavailable,
 )
 from weightlock_operator.controller import LOBBY
+from weightlock_operator.registration import MOST_PER_NAMESPACE
 
 Json = dict[str, Any]
 
@@ -350,6 +351,29 @@ def test_a_held_pod_is_let_go_and_an_unknown_claim_registered(stage: Stage) -> N
     before = len(stage.cluster.calls)
     work(stage, LOBBY + NAMESPACE)
     assert len(stage.cluster.calls) == before, "not nudged again so soon"
+
+
+def test_no_more_is_registered_than_there_is_room_for(stage: Stage) -> None:
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    policy["spec"]["autoRegister"] = True
+    stage.hear()
+    for number in range(MOST_PER_NAMESPACE - 1):
+        metadata = {"name": f"c-{number}", "namespace": NAMESPACE, "uid": f"c-{number}"}
+        stage.store.apply(CHECKPOINTS, {"metadata": metadata, "spec": {"source": "unreadable"}})
+    for name in ("one", "two", "three"):
+        metadata = {"name": name, "namespace": NAMESPACE, "uid": name}
+        stage.store.apply(CLAIMS, {"metadata": metadata, "spec": {}})
+        stage.store.apply(
+            EVENTS,
+            {
+                "metadata": {"namespace": NAMESPACE},
+                "reason": "VerificationRequested",
+                "reportingComponent": "weightlock-webhook",
+                "involvedObject": {"kind": "PersistentVolumeClaim", "name": name},
+            },
+        )
+    asyncio.run(stage.lobby.see_to(NAMESPACE))
+    assert len(stage.all(CHECKPOINTS)) == 1
 
 
 def held(name: str, *, gated: bool) -> Json:

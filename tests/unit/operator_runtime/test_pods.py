@@ -128,9 +128,42 @@ def test_what_is_kept_says_the_same_about_use_as_the_whole_pod(
 
 def test_a_pod_of_ours_is_kept_as_seen_and_uses_nothing() -> None:
     labels = {"weightlock.dev/checkpoint-uid": "c", "weightlock.dev/verification": "n" * 16}
-    kept = record("verifier", MODEL, labels=labels)
+    claim = {"claimName": "llama", "readOnly": True}
+    kept = record("verifier", {"name": "model", "persistentVolumeClaim": claim}, labels=labels)
     assert kept.seen is not None
     assert (kept.checkpoint_uid, kept.use) == ("c", b"")
+
+
+@pytest.mark.parametrize(
+    ("volume", "mount", "may_write"),
+    [
+        pytest.param({}, {"readOnly": True}, False, id="a mount that is only read"),
+        pytest.param({}, {}, True, id="a mount"),
+        pytest.param({"readOnly": True}, {}, False, id="a volume that is only read"),
+        pytest.param({}, None, True, id="not mounted yet"),
+        pytest.param({"readOnly": True}, None, False, id="only read and not mounted yet"),
+        pytest.param({}, {"readOnly": "true"}, True, id="what is no boolean"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["persistentVolumeClaim", "hostPath", "nfs"])
+def test_a_label_of_ours_makes_nobody_less_of_a_writer(
+    kind: str, volume: Json, mount: Json | None, *, may_write: bool
+) -> None:
+    if kind == "hostPath" and volume:
+        pytest.skip("it cannot say so")
+    sources = {
+        "persistentVolumeClaim": {"claimName": "llama"},
+        "hostPath": {"path": "/models"},
+        "nfs": {"server": "s", "path": "/models"},
+    }
+    labels = {"weightlock.dev/checkpoint-uid": "c"}
+    body = pod("forged", {"name": "model", kind: {**sources[kind], **volume}}, labels=labels)
+    mounts = [] if mount is None else [{"name": "model", "mountPath": "/m", **mount}]
+    body["spec"]["containers"][0]["volumeMounts"] = mounts
+    kept = record_of_pod(body)
+    assert kept is not None
+    assert kept.checkpoint_uid == "c"
+    assert bool(kept.use) is may_write
 
 
 def test_a_held_pod_is_kept_before_it_has_a_node() -> None:

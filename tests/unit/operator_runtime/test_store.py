@@ -18,7 +18,8 @@ from weightlock_operator.cluster import (
     VOLUMES,
     Resource,
 )
-from weightlock_operator.store import MOST_REQUESTS, REQUESTED_FOR, Store
+from weightlock_operator.store import Store
+from weightlock_operator.wishes import MOST_OF_NAMESPACE, MOST_REQUESTS, REQUESTED_FOR
 
 Json = dict[str, Any]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -230,14 +231,14 @@ def test_a_list_of_policies_tells_the_two_kinds_apart(store: Store) -> None:
     assert not store.policies
 
 
-def requested(claim_name: str, number: int = 0) -> Json:
+def requested(claim_name: str, number: int = 0, namespace: str = "team-a") -> Json:
     return {
-        "metadata": {"name": f"e{number}", "namespace": "team-a", "uid": f"e{number}"},
+        "metadata": {"name": f"e{number}", "namespace": namespace, "uid": f"e{number}"},
         "reason": "VerificationRequested",
         "reportingComponent": "weightlock-webhook",
         "involvedObject": {
             "kind": "PersistentVolumeClaim",
-            "namespace": "team-a",
+            "namespace": namespace,
             "name": claim_name,
         },
     }
@@ -256,5 +257,26 @@ def test_wishes_do_not_fill_the_memory(store: Store, clock: Clock) -> None:
     for number in range(MOST_REQUESTS + 1):
         clock.now += timedelta(milliseconds=1)
         store.apply(EVENTS, requested(f"c-{number}", number))
-    assert len(store.requests) <= MOST_REQUESTS
+    assert len(store.wishes.of("team-a", clock.now)) == MOST_OF_NAMESPACE
     assert store.is_requested("team-a", f"c-{MOST_REQUESTS}")
+
+
+def test_the_wishes_of_one_namespace_push_out_those_of_no_other(store: Store) -> None:
+    store.apply(EVENTS, requested("llama", namespace="team-b"))
+    store.apply(EVENTS, requested("often"))
+    for number in range(MOST_REQUESTS + 1):
+        store.apply(EVENTS, requested(f"c-{number}", number))
+        store.apply(EVENTS, requested("often"))
+    assert store.is_requested("team-b", "llama")
+    assert store.is_requested("team-a", "often"), "who asks again is not the oldest"
+
+
+def test_the_wishes_of_many_namespaces_do_not_fill_the_memory(store: Store) -> None:
+    for number in range(MOST_OF_NAMESPACE):
+        store.apply(EVENTS, requested(f"c-{number}", namespace="greedy"))
+    for number in range(MOST_REQUESTS + 1):
+        store.apply(EVENTS, requested("llama", namespace=f"team-{number}"))
+    names = ["greedy", *(f"team-{number}" for number in range(MOST_REQUESTS + 1))]
+    assert sum(len(store.wishes.of(name, NOW)) for name in names) == MOST_REQUESTS
+    assert len(store.wishes.of("greedy", NOW)) <= 1, "whoever has the most loses first"
+    assert store.is_requested(f"team-{MOST_REQUESTS}", "llama")

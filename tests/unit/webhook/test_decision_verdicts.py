@@ -256,6 +256,11 @@ REMADE = replace(LLAMA, uid="uid-new")
         pytest.param(
             Reason.ROLLBACK, {"highest_versions": {"llama": 4}}, id="a newer version was seen"
         ),
+        pytest.param(
+            Reason.ROLLBACK,
+            {"highest_versions": {"llama": 1, "team-a:llama": 4}},
+            id="a newer version was seen in the namespace",
+        ),
     ],
 )
 def test_facts_that_unmake_a_good_verdict(reason: Reason, found: dict[str, Any]) -> None:
@@ -265,6 +270,11 @@ def test_facts_that_unmake_a_good_verdict(reason: Reason, found: dict[str, Any])
         [reason],
     )
     assert answer(pod_spec(), facts()).outcome is Outcome.ALLOW
+
+
+def test_versions_that_another_namespace_has_seen_are_its_own() -> None:
+    elsewhere = facts(highest_versions={"team-b:llama": 4})
+    assert answer(pod_spec(), elsewhere).outcome is Outcome.ALLOW
 
 
 EXPIRED = signatures(authority("release", PQ, notAfter="2026-11-21T12:00:00Z"))

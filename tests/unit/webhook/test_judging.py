@@ -776,6 +776,10 @@ def test_what_a_checkpoint_expects_is_told_to_whoever_injects() -> None:
             assert knowledge.expected(NAMESPACE, "named") == ("llama", 4)
             assert knowledge.expected(NAMESPACE, "llama-step-1200") == (None, 0)
             assert knowledge.expected(NAMESPACE, "none") == (None, 0)
+            own = json.dumps({"model": f"{NAMESPACE}:llama", "version": 5})
+            put_config_map(found.api, "weightlock-versions", k=own)
+            await found.settle()
+            assert knowledge.expected(NAMESPACE, "named") == ("llama", 5)
 
     run(story())
 

@@ -114,8 +114,9 @@ def test_a_volume_that_the_api_would_not_have_sent_is_malformed(broken: Object) 
         backing_of(broken)
 
 
-def twin(name: str, *modes: str, handle: str = "1") -> Object:
-    return volume_object(name, csi={"driver": "d", "volumeHandle": handle}, accessModes=list(modes))
+def twin(name: str, *modes: str, handle: str = "1", read_only: bool = False) -> Object:
+    source = {"driver": "d", "volumeHandle": handle, "readOnly": read_only}
+    return volume_object(name, csi=source, accessModes=list(modes))
 
 
 @pytest.mark.parametrize(
@@ -123,11 +124,18 @@ def twin(name: str, *modes: str, handle: str = "1") -> Object:
     [
         pytest.param([twin("a", "ReadWriteMany")], set(), id="alone"),
         pytest.param(
-            [twin("a", "ReadOnlyMany"), twin("b", "ReadOnlyMany")], set(), id="two readers"
+            [twin("a", "ReadOnlyMany"), twin("b", "ReadOnlyMany")],
+            {"pv-a", "pv-b"},
+            id="two that say that they are read",
+        ),
+        pytest.param(
+            [twin("a", read_only=True), twin("b", read_only=True)],
+            {"pv-a", "pv-b"},
+            id="two whose sources say that they are read",
         ),
         pytest.param(
             [twin("a", "ReadOnlyMany"), twin("b", "ReadWriteOnce")],
-            {"pv-a"},
+            {"pv-a", "pv-b"},
             id="a reader and a writer",
         ),
         pytest.param(
@@ -135,7 +143,9 @@ def twin(name: str, *modes: str, handle: str = "1") -> Object:
             {"pv-a", "pv-b"},
             id="two writers",
         ),
-        pytest.param([twin("a", "ReadOnlyMany"), twin("b")], {"pv-a"}, id="one without modes"),
+        pytest.param(
+            [twin("a", "ReadOnlyMany"), twin("b")], {"pv-a", "pv-b"}, id="one without modes"
+        ),
         pytest.param(
             [twin("a", "ReadOnlyMany"), twin("b", "ReadWriteOnce", handle="2")],
             set(),

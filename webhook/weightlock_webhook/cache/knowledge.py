@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from weightlock.policy.objects import PolicyKind
+from weightlock.verdict.floors import highest_seen
 from weightlock_webhook.cache import resources
 from weightlock_webhook.cache.checkpoints import Checkpoints
 from weightlock_webhook.cache.errors import Stale
@@ -103,7 +104,7 @@ class Knowledge:
         item = self.checkpoints.get((namespace, checkpoint))
         found = self.checkpoint_index.read((item,)) if item else ()
         name = found[0].spec.model_name if found else None
-        return name, self.versions.highest.get(name, 0) if name else 0
+        return name, highest_seen(self.versions.highest, namespace, name) if name else 0
 
     def expect_fresh(self) -> None:
         """Raise if any of this is too old to let anybody in by it (A38).

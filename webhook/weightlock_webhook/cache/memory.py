@@ -34,7 +34,7 @@ class SealKeys:
 
 
 class Versions:
-    """The highest version that was seen of each model (A22)."""
+    """The highest version that was seen of each model, by weightlock.verdict.floors (A22)."""
 
     def __init__(self) -> None:
         self.highest: Mapping[str, int] = {}

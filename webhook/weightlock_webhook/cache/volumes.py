@@ -18,7 +18,7 @@ class Volumes:
 
     def __init__(self) -> None:
         self._handles: dict[str, str] = {}
-        self._writers: dict[str, set[str]] = {}
+        self._names: dict[str, set[str]] = {}
 
     def changed(self, before: VolumeItem | None, after: VolumeItem | None) -> None:
         """A persistent volume is new, different or gone."""
@@ -29,22 +29,21 @@ class Volumes:
                 self._forget(handle, name)
         if after is not None and (backing := backing_in(after)) is not None:
             self._handles[backing.name] = backing.handle
-            if backing.may_be_written:
-                self._writers.setdefault(backing.handle, set()).add(backing.name)
+            self._names.setdefault(backing.handle, set()).add(backing.name)
 
     def has_writable_twin(self, backing: Backing) -> bool:
-        """Whether another persistent volume leads to the same bytes and may be written.
+        """Whether another persistent volume leads to the same bytes: any may be written.
 
         Law: as weightlock_webhook.decision.storage.writable_twins says of all of them.
         """
-        return bool(self._writers.get(backing.handle, set()) - {backing.name})
+        return bool(self._names.get(backing.handle, set()) - {backing.name})
 
     def _forget(self, handle: str, name: str) -> None:
-        names = self._writers.get(handle)
+        names = self._names.get(handle)
         if names is not None:
             names.discard(name)
             if not names:
-                del self._writers[handle]
+                del self._names[handle]
 
 
 class Claims:

@@ -70,8 +70,9 @@ class Facts:
 
     `checkpoints` are those of the pod's namespace. `device_classes` maps
     `claim/NAME` and `template/NAME` of DRA claims to the classes that they ask for.
-    `highest_versions` is what the operator remembers per model name against rollback (A22), and
-    `restored_at` when the cluster's state last came from a backup (A39).
+    `highest_versions` is what the operator remembers against rollback (A22), by the names of
+    weightlock.verdict.floors, and `restored_at` when the cluster's state last came from a backup
+    (A39).
     """
 
     namespace: str

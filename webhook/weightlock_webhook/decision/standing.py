@@ -14,6 +14,7 @@ from weightlock.policy.checkpoints import Checkpoint
 from weightlock.reasons import Reason, Verdict, verdict_of
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.evidence import Evidence
+from weightlock.verdict.floors import highest_seen
 from weightlock.verdict.records import RECORDED_VERDICTS, VerdictRecord
 from weightlock.verdict.staleness import Current, Sealed, stale_of
 from weightlock_webhook.decision.answers import Problem, Vouched
@@ -75,7 +76,9 @@ def grounds_of(
     return Grounds(
         checkpoint.metadata.name,
         recorded.evidence,
-        Expected(checkpoint.spec.model_name, facts.highest_versions.get(model, 0)),
+        Expected(
+            checkpoint.spec.model_name, highest_seen(facts.highest_versions, facts.namespace, model)
+        ),
         str(record.digest) if record.digest else "",
     )
 

@@ -20,8 +20,6 @@ LOCAL: Final = "local"
 HOST_BACKED: Final = frozenset({"hostPath", LOCAL})
 """Sources that are a path of one node."""
 
-_READ_ONLY_MODES: Final = frozenset({"ReadOnlyMany"})
-
 
 @dataclass(frozen=True, slots=True)
 class Backing:
@@ -33,7 +31,6 @@ class Backing:
     source_hash: str
     handle: str
     nodes: Nodes
-    may_be_written: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class Storage:
     claims: Mapping[str, Claim] = field(default_factory=dict)
     of_ephemeral_volumes: Mapping[str, Claim] = field(default_factory=dict)
     writable_twins: frozenset[str] = frozenset()
-    """Names of persistent volumes whose bytes another, writable persistent volume leads to."""
+    """Names of persistent volumes whose bytes another persistent volume leads to as well."""
 
     written_at: Mapping[str, datetime] = field(default_factory=dict)
     """Of the pod's volumes without a claim, by name: when a writer was last seen there (A02)."""
@@ -70,7 +67,6 @@ def backing_of(persistent_volume: object) -> Backing:
     root = Fields.of(persistent_volume, "persistentVolume")
     metadata, spec = root.child("metadata"), root.child("spec")
     kind = source_kind(spec.members)
-    modes = frozenset(spec.texts("accessModes"))
     return Backing(
         metadata.name("name"),
         metadata.text("uid"),
@@ -78,7 +74,6 @@ def backing_of(persistent_volume: object) -> Backing:
         persistent_volume_hash(spec.members),
         handle_hash(spec.members),
         nodes_of_selector(spec.child("nodeAffinity").child("required")),
-        may_be_written=not modes or not modes <= _READ_ONLY_MODES,
     )
 
 
@@ -103,12 +98,14 @@ def claim_of(
 
 
 def writable_twins(backings: Iterable[Backing]) -> frozenset[str]:
-    """The names of those whose bytes can be written through another of them (A28)."""
+    """The names of those whose bytes can be written through another of them (A28).
+
+    Any other will do. Access modes choose a volume, and nobody enforces them (B15); `readOnly` of a
+    persistent volume's source is not what kubelets mount by, that of the pod's volume is.
+    """
     known = tuple(backings)
-    writers = Counter(each.handle for each in known if each.may_be_written)
-    return frozenset(
-        each.name for each in known if writers[each.handle] > (1 if each.may_be_written else 0)
-    )
+    volumes = Counter(each.handle for each in known)
+    return frozenset(each.name for each in known if volumes[each.handle] > 1)
 
 
 def _facts(kind: str, source: Fields) -> VolumeFacts:

@@ -98,14 +98,14 @@ def image_by_tag(case: Case) -> Iterator[Problem]:
 
 
 def backing_shared(case: Case) -> Iterator[Problem]:
-    """Another persistent volume leads to the same bytes, and can be written through (A28)."""
+    """Another persistent volume leads to the same bytes, so somebody can write through it (A28)."""
     for each in case.governed:
         if each.backing and each.backing.name in case.facts.storage.writable_twins:
             yield Problem(
                 Reason.BACKING_SHARED,
                 "storage that another persistent volume can write to",
-                "one persistent volume for the storage, or ReadOnlyMany for all of them",
-                "Ask whoever owns the storage to remove the other one or make it ReadOnlyMany.",
+                "one persistent volume for the storage: nobody enforces access modes",
+                "Ask whoever owns the storage to remove the other persistent volume.",
                 volume=each.volume.name,
             )
 

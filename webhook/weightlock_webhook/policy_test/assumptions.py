@@ -107,5 +107,4 @@ def _backing(volume: VolumeStatus) -> Backing:
         volume.source_hash,
         handle="",
         nodes=None,
-        may_be_written=False,
     )
