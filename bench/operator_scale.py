@@ -31,7 +31,7 @@ from tests.unit.policy.builders import PQ, authority, signatures
 from e2e.cluster.apiserver import ApiServer, running_apiserver
 from e2e.cluster.pytest_plugin import _assets
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL
-from weightlock_operator.cluster import (
+from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
     CLUSTER_POLICIES,
@@ -42,9 +42,9 @@ from weightlock_operator.cluster import (
     Json,
     Precondition,
 )
-from weightlock_operator.cluster_errors import ClusterTrouble
-from weightlock_operator.connecting import api_client
-from weightlock_operator.rest import RestCluster, Unfenced
+from weightlock_operator.api.cluster_errors import ClusterTrouble
+from weightlock_operator.api.connecting import api_client
+from weightlock_operator.api.rest import RestCluster, Unfenced
 from weightlock_operator.settings import Settings
 
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -13,7 +13,17 @@ from weightlock.cluster_names import HELD_LABEL, NUDGED_AT_ANNOTATION, SCHEDULIN
 from weightlock.names import API_VERSION
 from weightlock.policy.checkpoints import KIND
 from weightlock.verdict.records import instant_text
-from weightlock_operator.actions import (
+from weightlock_operator.api.cluster import CHECKPOINTS, JOBS, PODS, Cluster, Json, Precondition
+from weightlock_operator.api.cluster_errors import (
+    AlreadyExists,
+    ClusterTrouble,
+    Conflict,
+    NotFound,
+    NotLeader,
+)
+from weightlock_operator.api.events import EventType, Involved, Notice, Recorder
+from weightlock_operator.api.versions import Versions
+from weightlock_operator.decision.actions import (
     Action,
     DeleteJob,
     Event,
@@ -23,16 +33,6 @@ from weightlock_operator.actions import (
     RegisterCheckpoint,
     ReleasePod,
 )
-from weightlock_operator.cluster import CHECKPOINTS, JOBS, PODS, Cluster, Json, Precondition
-from weightlock_operator.cluster_errors import (
-    AlreadyExists,
-    ClusterTrouble,
-    Conflict,
-    NotFound,
-    NotLeader,
-)
-from weightlock_operator.events import EventType, Involved, Notice, Recorder
-from weightlock_operator.versions import Versions
 
 _log = logging.getLogger(__name__)
 

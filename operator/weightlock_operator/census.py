@@ -11,13 +11,13 @@ from weightlock.policy.checkpoints import CheckpointSpec
 from weightlock.policy.objects import Policy, PolicyKind
 from weightlock.policy.sources import ClaimSource
 from weightlock.reasons import Verdict
-from weightlock_operator.cluster import Json
+from weightlock_operator.api.cluster import Json
+from weightlock_operator.api.policyreports import Outcome
+from weightlock_operator.decision.seen import SeenJob
+from weightlock_operator.decision.usage import uses_of
 from weightlock_operator.metrics import Snapshot
 from weightlock_operator.pod_index import ELSEWHERE
-from weightlock_operator.policyreports import Outcome
-from weightlock_operator.seen import SeenJob
 from weightlock_operator.store import Store
-from weightlock_operator.usage import uses_of
 
 POST_QUANTUM: Final = "post-quantum"
 HYBRID: Final = "hybrid"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from weightlock.errors import Malformed, WeightlockError
-from weightlock_operator.cluster import CHECKPOINTS, EVENTS, Json, Listing, Resource
-from weightlock_operator.cluster_errors import Conflict, NotLeader
+from weightlock_operator.api.cluster import CHECKPOINTS, EVENTS, Json, Listing, Resource
+from weightlock_operator.api.cluster_errors import Conflict, NotLeader
 from weightlock_operator.lobby import Lobby
 from weightlock_operator.looking import Looker
 from weightlock_operator.metrics import Metrics

@@ -15,7 +15,7 @@ from weightlock.errors import Malformed
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.composition import Composition
 from weightlock.policy.sources import ClaimSource
-from weightlock_operator.cluster import (
+from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
     JOBS,
@@ -26,23 +26,23 @@ from weightlock_operator.cluster import (
     Json,
     Resource,
 )
-from weightlock_operator.cluster_errors import NotFound
-from weightlock_operator.facts import Facts, Installation, Registered, ServerFeatures
-from weightlock_operator.flights import Flight
-from weightlock_operator.holding import HeldPod
-from weightlock_operator.pod_index import ELSEWHERE
-from weightlock_operator.seal_keys import SealKeys
-from weightlock_operator.seen import SeenJob, SeenPod
-from weightlock_operator.storage import (
+from weightlock_operator.api.cluster_errors import NotFound
+from weightlock_operator.api.seal_keys import SealKeys
+from weightlock_operator.api.versions import Versions
+from weightlock_operator.decision.facts import Facts, Installation, Registered, ServerFeatures
+from weightlock_operator.decision.flights import Flight
+from weightlock_operator.decision.holding import HeldPod
+from weightlock_operator.decision.seen import SeenJob, SeenPod
+from weightlock_operator.decision.storage import (
     Storage,
     StorageState,
     claimed_storage,
     described_storage,
 )
+from weightlock_operator.decision.usage import PodUse, uses_of
+from weightlock_operator.pod_index import ELSEWHERE
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
-from weightlock_operator.usage import PodUse, uses_of
-from weightlock_operator.versions import Versions
 
 NONCE_BYTES: Final = 8
 NO_STORAGE: Final = Storage(StorageState.UNUSABLE, message="the spec names no storage")

@@ -14,11 +14,11 @@ from weightlock.policy.checkpoints import Checkpoint, CheckpointSpec
 from weightlock.policy.composition import Composition
 from weightlock.policy.volumes import VolumeFacts
 from weightlock_operator.acting import Actor
-from weightlock_operator.actions import Action, RegisterCheckpoint
-from weightlock_operator.cluster import Json
-from weightlock_operator.holding import HeldPod, release
+from weightlock_operator.api.cluster import Json
+from weightlock_operator.decision.actions import Action, RegisterCheckpoint
+from weightlock_operator.decision.holding import HeldPod, release
+from weightlock_operator.decision.registration import Request, registration, requests_of_pod
 from weightlock_operator.looking import GRANTING
-from weightlock_operator.registration import Request, registration, requests_of_pod
 from weightlock_operator.store import Store
 
 NUDGE_EVERY: Final = timedelta(seconds=30)

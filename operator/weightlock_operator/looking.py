@@ -15,19 +15,19 @@ from typing import Final
 from weightlock.reasons import Verdict
 from weightlock_operator import logs
 from weightlock_operator.acting import Actor
-from weightlock_operator.actions import CreateJob, Decision
-from weightlock_operator.cluster import CHECKPOINTS, Json
-from weightlock_operator.cluster_errors import (
+from weightlock_operator.api.cluster import CHECKPOINTS, Json
+from weightlock_operator.api.cluster_errors import (
     ClusterTrouble,
     Forbidden,
     NotFound,
     Rejected,
     Terminating,
 )
-from weightlock_operator.facts import Facts
+from weightlock_operator.decision.actions import CreateJob, Decision
+from weightlock_operator.decision.facts import Facts
+from weightlock_operator.decision.reconcile import actions_for, job_refused, job_started
 from weightlock_operator.gathering import Gatherer
 from weightlock_operator.metrics import Metrics
-from weightlock_operator.reconcile import actions_for, job_refused, job_started
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 

@@ -128,7 +128,7 @@ class Metrics:
             self.reconcile.labels(result.word).observe(time.perf_counter() - started)
 
     def count_request(self, method: str, result: str) -> None:
-        """For weightlock_operator.rest."""
+        """For weightlock_operator.api.rest."""
         self.requests.labels(method, result).inc()
 
     def verification_ended(self, result: str, device: str, size: int, seconds: float) -> None:

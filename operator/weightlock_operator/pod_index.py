@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from weightlock_operator.cluster import Json
-from weightlock_operator.holding import HeldPod
+from weightlock_operator.api.cluster import Json
+from weightlock_operator.decision.holding import HeldPod
+from weightlock_operator.decision.seen import SeenPod
 from weightlock_operator.pod_records import PodRecord, departed
-from weightlock_operator.seen import SeenPod
 
 DEPARTED_PODS: Final = 2000
 DEPARTED_FOR: Final = timedelta(minutes=15)

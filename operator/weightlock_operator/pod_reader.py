@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import urllib3.exceptions
 
 from weightlock.policy.scalars import printable
-from weightlock_operator.cluster import Json
+from weightlock_operator.api.cluster import Json
 from weightlock_operator.pod_records import PodRecord, record_of_pod
 
 PAGE_ITEMS: Final = 250

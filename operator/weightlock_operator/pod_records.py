@@ -15,9 +15,9 @@ from typing import Any, Final
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL, HELD_LABEL
 from weightlock.errors import Malformed
 from weightlock.verdict.records import instant_text
-from weightlock_operator.cluster import Json, texts
-from weightlock_operator.holding import HeldPod
-from weightlock_operator.seen import SeenPod
+from weightlock_operator.api.cluster import Json, texts
+from weightlock_operator.decision.holding import HeldPod
+from weightlock_operator.decision.seen import SeenPod
 
 _SOURCES: Final = ("persistentVolumeClaim", "ephemeral", "hostPath", "nfs")
 _READ_ONLY_SOURCES: Final = ("persistentVolumeClaim", "nfs")
@@ -41,7 +41,7 @@ class PodRecord:
     seen: SeenPod | None = None
     held: HeldPod | None = None
     use: bytes = b""
-    """What weightlock_operator.usage reads of it, as JSON."""
+    """What weightlock_operator.decision.usage reads of it, as JSON."""
 
     claims: tuple[str, ...] = ()
     has_other_storage: bool = False

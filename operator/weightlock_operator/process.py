@@ -32,30 +32,31 @@ from kubernetes.client import ApiClient
 from weightlock.cluster_names import OPERATOR_ACCOUNT
 from weightlock.errors import WeightlockError
 from weightlock.names import API_GROUP
-from weightlock_operator import census, features, http, permissions, policyreports, seal_keys
-from weightlock_operator import restores as restoring
+from weightlock_operator import census, http
 from weightlock_operator.acting import Actor
-from weightlock_operator.cluster import CHECKPOINTS, CLUSTER_POLICIES, POLICIES
-from weightlock_operator.cluster_errors import ClusterTrouble, NotFound
-from weightlock_operator.connecting import api_client, kopf_connection, thread_pool
+from weightlock_operator.api import features, permissions, policyreports, seal_keys
+from weightlock_operator.api import restores as restoring
+from weightlock_operator.api.cluster import CHECKPOINTS, CLUSTER_POLICIES, POLICIES
+from weightlock_operator.api.cluster_errors import ClusterTrouble, NotFound
+from weightlock_operator.api.connecting import api_client, kopf_connection, thread_pool
+from weightlock_operator.api.events import Recorder
+from weightlock_operator.api.leader import Candidate, Election, LeaseFence
+from weightlock_operator.api.rest import RestCluster, Unfenced
+from weightlock_operator.api.restores import Epoch
+from weightlock_operator.api.versions import Versions
 from weightlock_operator.controller import Controller
-from weightlock_operator.events import Recorder
-from weightlock_operator.facts import Installation
-from weightlock_operator.flights import Flight
+from weightlock_operator.decision.facts import Installation
+from weightlock_operator.decision.flights import Flight
 from weightlock_operator.gathering import Gatherer, Surroundings
 from weightlock_operator.health import Health, LoopWatch, WatchAges
-from weightlock_operator.leader import Candidate, Election, LeaseFence
 from weightlock_operator.lobby import Lobby
 from weightlock_operator.looking import Looker
 from weightlock_operator.metrics import Metrics
 from weightlock_operator.pod_reader import PodChange, PodList, PodReader
-from weightlock_operator.rest import RestCluster, Unfenced
-from weightlock_operator.restores import Epoch
 from weightlock_operator.settings import Settings
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 from weightlock_operator.upkeep import Upkeep
-from weightlock_operator.versions import Versions
 from weightlock_operator.watching import Resync, Watch, kopf_registry, kopf_settings
 from weightlock_operator.work import WorkQueue
 

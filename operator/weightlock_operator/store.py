@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL
 from weightlock.errors import Malformed
 from weightlock.policy.objects import Policy, PolicyKind, policies_governing
-from weightlock_operator.cluster import (
+from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
     CLUSTER_POLICIES,
@@ -28,11 +28,11 @@ from weightlock_operator.cluster import (
     Resource,
     texts,
 )
+from weightlock_operator.decision.policies import Invalid, read_policy
+from weightlock_operator.decision.registration import Request, request_of_event
+from weightlock_operator.decision.seen import SeenJob
 from weightlock_operator.pod_index import ELSEWHERE, Place, PodIndex, places_of
 from weightlock_operator.pod_records import PodRecord
-from weightlock_operator.policies import Invalid, read_policy
-from weightlock_operator.registration import Request, request_of_event
-from weightlock_operator.seen import SeenJob
 from weightlock_operator.wishes import Wishes
 
 NOBODY: Final[frozenset[str]] = frozenset()

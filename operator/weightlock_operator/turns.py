@@ -1,4 +1,4 @@
-"""Whose turn it is: keeps the tickets and what runs, and asks weightlock_operator.queue.
+"""Whose turn it is: keeps the tickets and what runs, and asks weightlock_operator.decision.queue.
 
 The order is computed a few times a second at most, however many checkpoints wait; the limits are
 counted at every start, so a stale order may delay one, and never let one too many start (A25).
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from weightlock_operator.queue import Place, Running, Ticket, places
+from weightlock_operator.decision.queue import Place, Running, Ticket, places
 
 ORDER_SECONDS: Final = 0.25
 NO_PLACE: Final = Place()

@@ -12,16 +12,17 @@ from typing import Final
 from weightlock.errors import Unanswerable, WeightlockError
 from weightlock.policy.objects import Policy
 from weightlock.reasons import Reason
-from weightlock_operator import census, restores, seal_keys
-from weightlock_operator.cluster import Cluster
-from weightlock_operator.cluster_errors import Conflict, NotFound
+from weightlock_operator import census
+from weightlock_operator.api import restores, seal_keys
+from weightlock_operator.api.cluster import Cluster
+from weightlock_operator.api.cluster_errors import Conflict, NotFound
+from weightlock_operator.api.policyreports import Reporter
+from weightlock_operator.api.restores import Epoch
+from weightlock_operator.api.versions import Versions
 from weightlock_operator.controller import Controller
+from weightlock_operator.decision.policies import policy_status
 from weightlock_operator.gathering import Surroundings
-from weightlock_operator.policies import policy_status
-from weightlock_operator.policyreports import Reporter
-from weightlock_operator.restores import Epoch
 from weightlock_operator.store import PolicyEntry, Store
-from weightlock_operator.versions import Versions
 from weightlock_operator.watching import RESYNC_SECONDS, WATCHED, Resync
 
 STATE_SECONDS: Final = 30.0

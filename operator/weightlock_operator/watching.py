@@ -18,7 +18,7 @@ import kopf
 
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL, REQUESTED_EVENT
 from weightlock.policy.scalars import printable
-from weightlock_operator.cluster import (
+from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
     CLUSTER_POLICIES,
@@ -81,7 +81,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     """How kopf behaves here."""
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True  # the Lease decides
-    settings.posting.enabled = False  # weightlock_operator.events
+    settings.posting.enabled = False  # weightlock_operator.api.events
     settings.scanning.disabled = True  # the kinds are known, and no rights are needed for others
     # Nothing is ever persisted by low-level handlers; if that changes, it must not look like kopf's
     # own, which tenants could forge (A10).

@@ -6,7 +6,7 @@ Tenants can forge the events that say so, hence no namespace may push out anothe
 from datetime import datetime, timedelta
 from typing import Final
 
-from weightlock_operator.registration import Request
+from weightlock_operator.decision.registration import Request
 
 REQUESTED_FOR: Final = timedelta(minutes=30)
 """How long a refused pod's wish counts; whoever still wants it is refused again."""

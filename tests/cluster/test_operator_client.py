@@ -14,7 +14,7 @@ import pytest
 
 from e2e.cluster.apiserver import ApiServer
 from e2e.cluster.tenants import Tenant
-from weightlock_operator.cluster import (
+from weightlock_operator.api.cluster import (
     CONFIG_MAPS,
     EVENTS,
     NAMESPACES,
@@ -23,7 +23,7 @@ from weightlock_operator.cluster import (
     Json,
     Precondition,
 )
-from weightlock_operator.cluster_errors import (
+from weightlock_operator.api.cluster_errors import (
     AlreadyExists,
     ClusterTrouble,
     Conflict,
@@ -33,9 +33,9 @@ from weightlock_operator.cluster_errors import (
     Rejected,
     Unavailable,
 )
-from weightlock_operator.connecting import NoCluster, api_client
-from weightlock_operator.leader import LeaseFence
-from weightlock_operator.rest import PAGE_ITEMS, RestCluster, Unfenced
+from weightlock_operator.api.connecting import NoCluster, api_client
+from weightlock_operator.api.leader import LeaseFence
+from weightlock_operator.api.rest import PAGE_ITEMS, RestCluster, Unfenced
 from weightlock_operator.settings import Settings
 
 T = TypeVar("T")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ from e2e.cluster.pytest_plugin import RunApiServer
 from e2e.cluster.waiting import wait_until
 from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
-from weightlock_operator.policyreports import KINDS
-from weightlock_operator.rights import CLUSTER_RIGHTS, OWN_RIGHTS
+from weightlock_operator.api.policyreports import KINDS
+from weightlock_operator.api.rights import CLUSTER_RIGHTS, OWN_RIGHTS
 
 Use = tuple[str, str, str]
 """Verb, group, resource with its subresource."""
@@ -97,13 +98,17 @@ def every_story(shelf: Shelf, node: NodeAgent) -> None:
     shelf.api.send("DELETE", everything)
     for resource in KINDS:
         path = resource.path(shelf.tenant.namespace, "weightlock")
-        wait_until("it is gone", lambda path=path: not there(shelf, path), timeout_seconds=40)
+        wait_until("it is gone", partial(gone, shelf, path), timeout_seconds=40)
 
 
 def wait_for_reports(shelf: Shelf) -> None:
     for resource in KINDS:
         path = resource.path(shelf.tenant.namespace, "weightlock")
-        wait_until("a report is written", lambda path=path: there(shelf, path), timeout_seconds=40)
+        wait_until("a report is written", partial(there, shelf, path), timeout_seconds=40)
+
+
+def gone(shelf: Shelf, path: str) -> bool:
+    return not there(shelf, path)
 
 
 def there(shelf: Shelf, path: str) -> bool:

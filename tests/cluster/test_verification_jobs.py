@@ -15,11 +15,11 @@ from tests.unit.policy.builders import policy_object
 
 from e2e.cluster.apiserver import ApiServer
 from e2e.cluster.waiting import wait_until
-from weightlock_operator import reconcile
-from weightlock_operator.facts import Facts, Registered
-from weightlock_operator.pod_specs import changed_fields, pod_spec_hash
-from weightlock_operator.queue import Place
-from weightlock_operator.seen import SeenJob, SeenPod, template_spec
+from weightlock_operator.decision import reconcile
+from weightlock_operator.decision.facts import Facts, Registered
+from weightlock_operator.decision.pod_specs import changed_fields, pod_spec_hash
+from weightlock_operator.decision.queue import Place
+from weightlock_operator.decision.seen import SeenJob, SeenPod, template_spec
 
 SOURCES = {
     "claim": {"persistentVolumeClaim": {"claimName": "llama"}, "path": "/step-1200"},

@@ -12,8 +12,8 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from weightlock_operator.cluster import ACCESS_REVIEWS, Json, Listing, Precondition, Resource
-from weightlock_operator.cluster_errors import AlreadyExists, ClusterTrouble, Conflict, NotFound
+from weightlock_operator.api.cluster import ACCESS_REVIEWS, Json, Listing, Precondition, Resource
+from weightlock_operator.api.cluster_errors import AlreadyExists, ClusterTrouble, Conflict, NotFound
 
 Key = tuple[str, str, str]
 

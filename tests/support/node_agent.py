@@ -24,10 +24,10 @@ from weightlock.formats.manifest import ModelIdentity
 from weightlock.formats.spki import PublicKeyInfo
 from weightlock.reasons import Reason
 from weightlock.reporting import Report, ReportedSignature, Request, parse_request, report_json
-from weightlock_operator.cluster import PODS, Json, Resource
-from weightlock_operator.cluster_errors import ClusterTrouble
-from weightlock_operator.connecting import api_client
-from weightlock_operator.rest import RestCluster, Unfenced
+from weightlock_operator.api.cluster import PODS, Json, Resource
+from weightlock_operator.api.cluster_errors import ClusterTrouble
+from weightlock_operator.api.connecting import api_client
+from weightlock_operator.api.rest import RestCluster, Unfenced
 from weightlock_operator.settings import Settings
 
 NODE = "node-a"

@@ -24,8 +24,8 @@ from weightlock.reasons import Reason
 from weightlock.reporting import Report, ReportedSignature, Request, parse_request, report_json
 from weightlock.verdict.records import instant_text
 from weightlock.verdict.seal import SealKey
-from weightlock_operator import reconcile
-from weightlock_operator.actions import (
+from weightlock_operator.decision import reconcile
+from weightlock_operator.decision.actions import (
     Action,
     CreateJob,
     Decision,
@@ -34,13 +34,13 @@ from weightlock_operator.actions import (
     EvictPod,
     RaiseFloor,
 )
-from weightlock_operator.facts import Facts, Installation, Registered, ServerFeatures
-from weightlock_operator.holding import HeldPod
-from weightlock_operator.policies import Invalid, read_policy
-from weightlock_operator.queue import Place, Running, places
-from weightlock_operator.seen import SeenJob, SeenPod
-from weightlock_operator.storage import Storage, claimed_storage, described_storage
-from weightlock_operator.usage import uses_of
+from weightlock_operator.decision.facts import Facts, Installation, Registered, ServerFeatures
+from weightlock_operator.decision.holding import HeldPod
+from weightlock_operator.decision.policies import Invalid, read_policy
+from weightlock_operator.decision.queue import Place, Running, places
+from weightlock_operator.decision.seen import SeenJob, SeenPod
+from weightlock_operator.decision.storage import Storage, claimed_storage, described_storage
+from weightlock_operator.decision.usage import uses_of
 
 NAMESPACE = "team-a"
 IMAGE_DIGEST = "sha256:" + "1d" * 32

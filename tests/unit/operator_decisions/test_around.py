@@ -18,10 +18,10 @@ from weightlock.policy.registration import Registration
 from weightlock.policy.sources import ClaimSource
 from weightlock.policy.volumes import VolumeFacts
 from weightlock.reasons import Verdict
-from weightlock_operator.actions import NudgePod, ReleasePod
-from weightlock_operator.holding import HeldPod, release
-from weightlock_operator.policies import Invalid, policy_status, read_policy
-from weightlock_operator.registration import (
+from weightlock_operator.decision.actions import NudgePod, ReleasePod
+from weightlock_operator.decision.holding import HeldPod, release
+from weightlock_operator.decision.policies import Invalid, policy_status, read_policy
+from weightlock_operator.decision.registration import (
     MOST_PER_NAMESPACE,
     Request,
     registration,

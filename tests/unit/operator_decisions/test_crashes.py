@@ -23,7 +23,7 @@ from tests.unit.operator_decisions.simulated import (
 )
 
 from weightlock.reasons import Reason
-from weightlock_operator.actions import Event
+from weightlock_operator.decision.actions import Event
 
 GOOD = Content()
 BAD = [

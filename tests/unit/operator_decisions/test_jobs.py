@@ -31,10 +31,10 @@ from weightlock.algorithms import ML_DSA_87
 from weightlock.digests import HashAlgorithm
 from weightlock.errors import Malformed
 from weightlock.reporting import EngineName
-from weightlock_operator import jobs
-from weightlock_operator.facts import Installation, ServerFeatures
-from weightlock_operator.flights import DeviceKind
-from weightlock_operator.pod_specs import changed_fields, pod_spec_hash
+from weightlock_operator.decision import jobs
+from weightlock_operator.decision.facts import Installation, ServerFeatures
+from weightlock_operator.decision.flights import DeviceKind
+from weightlock_operator.decision.pod_specs import changed_fields, pod_spec_hash
 
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.0"

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.unit.operator_decisions.simulated import Cluster
 from tests.unit.policy.builders import NOW, policy_object
 
-from weightlock_operator import reconcile
-from weightlock_operator.backoff import FIRST, SLOWEST, delay_after, spread
-from weightlock_operator.queue import Place, Running, Ticket, places
-from weightlock_operator.statuses import rounded
+from weightlock_operator.decision import reconcile
+from weightlock_operator.decision.backoff import FIRST, SLOWEST, delay_after, spread
+from weightlock_operator.decision.queue import Place, Running, Ticket, places
+from weightlock_operator.decision.statuses import rounded
 
 
 def ticket(

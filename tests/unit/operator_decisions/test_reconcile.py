@@ -18,10 +18,10 @@ from tests.unit.policy.builders import EC, PQ, PQ_TOO, authority, policy_object,
 
 from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
-from weightlock_operator import reconcile
-from weightlock_operator.facts import ServerFeatures
-from weightlock_operator.floors import MOST_OF_A_TENANT, MOST_OF_TENANTS
-from weightlock_operator.queue import Running
+from weightlock_operator.decision import reconcile
+from weightlock_operator.decision.facts import ServerFeatures
+from weightlock_operator.decision.floors import MOST_OF_A_TENANT, MOST_OF_TENANTS
+from weightlock_operator.decision.queue import Running
 
 
 @pytest.fixture

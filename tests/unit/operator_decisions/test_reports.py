@@ -21,9 +21,9 @@ from tests.unit.policy.builders import policy_object
 from weightlock.formats.shards import Shard
 from weightlock.reasons import Reason
 from weightlock.verdict.records import instant_text
-from weightlock_operator.facts import Installation, ServerFeatures
-from weightlock_operator.memory import recall
-from weightlock_operator.reports import (
+from weightlock_operator.decision.facts import Installation, ServerFeatures
+from weightlock_operator.decision.memory import recall
+from weightlock_operator.decision.reports import (
     CACHE_LAG,
     PATIENCE,
     START_PATIENCE,
@@ -32,8 +32,8 @@ from weightlock_operator.reports import (
     Trouble,
     Waiting,
 )
-from weightlock_operator.reports import outcome_of as outcome_of_flight
-from weightlock_operator.seen import SeenJob, SeenPod
+from weightlock_operator.decision.reports import outcome_of as outcome_of_flight
+from weightlock_operator.decision.seen import SeenJob, SeenPod
 
 
 @pytest.fixture

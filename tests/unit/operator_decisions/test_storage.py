@@ -27,8 +27,8 @@ from weightlock.policy.sources import (
 from weightlock.reasons import Reason
 from weightlock.verdict.records import instant_text
 from weightlock.verdict.storage import persistent_volume_hash
-from weightlock_operator.storage import StorageState, claimed_storage
-from weightlock_operator.usage import PodUse, use_of, uses_of
+from weightlock_operator.decision.storage import StorageState, claimed_storage
+from weightlock_operator.decision.usage import PodUse, use_of, uses_of
 
 SPEC = CheckpointSpec(ClaimSource("llama"), VolumePath.parse("/step-1200"))
 LATE: dict[str, object] = {"volumeBindingMode": "WaitForFirstConsumer"}

@@ -19,12 +19,12 @@ from tests.unit.policy.builders import EC, PQ, authority, policy_object, rule, s
 from weightlock.policy.checkpoints import VolumeStatus
 from weightlock.policy.paths import VolumePath
 from weightlock.reasons import Reason
-from weightlock_operator import reconcile
-from weightlock_operator.actions import Decision, EventType
-from weightlock_operator.facts import Registered
-from weightlock_operator.flights import DeviceKind, Flight
-from weightlock_operator.memory import Memory, recall
-from weightlock_operator.queue import Place
+from weightlock_operator.decision import reconcile
+from weightlock_operator.decision.actions import Decision, EventType
+from weightlock_operator.decision.facts import Registered
+from weightlock_operator.decision.flights import DeviceKind, Flight
+from weightlock_operator.decision.memory import Memory, recall
+from weightlock_operator.decision.queue import Place
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 
 from tests.support.memory_cluster import Hands, MemoryCluster, failing
 
-from weightlock_operator.cluster_errors import Forbidden
-from weightlock_operator.events import (
+from weightlock_operator.api.cluster_errors import Forbidden
+from weightlock_operator.api.events import (
     OBJECT_BURST,
     QUEUE_EVENTS,
     REMEMBERED,

@@ -6,9 +6,15 @@ from datetime import UTC, datetime
 import pytest
 from tests.support.memory_cluster import Hands, MemoryCluster
 
-from weightlock_operator.cluster import LEASES
-from weightlock_operator.cluster_errors import NotLeader, Unavailable
-from weightlock_operator.leader import LEASE_SECONDS, Candidate, Election, LeaseFence, micro_time
+from weightlock_operator.api.cluster import LEASES
+from weightlock_operator.api.cluster_errors import NotLeader, Unavailable
+from weightlock_operator.api.leader import (
+    LEASE_SECONDS,
+    Candidate,
+    Election,
+    LeaseFence,
+    micro_time,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import pytest
 from tests.support.memory_cluster import MemoryCluster, failing
 
 from weightlock.reasons import Verdict
-from weightlock_operator.cluster import Json, Resource
-from weightlock_operator.cluster_errors import Conflict, Terminating
-from weightlock_operator.policyreports import (
+from weightlock_operator.api.cluster import Json, Resource
+from weightlock_operator.api.cluster_errors import Conflict, Terminating
+from weightlock_operator.api.policyreports import (
     KINDS,
     MAX_RESULTS,
     Outcome,

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from tests.support.memory_cluster import MemoryCluster
 
-from weightlock_operator.permissions import missing, questions
-from weightlock_operator.rights import CLUSTER_RIGHTS, OWN_RIGHTS, Right
+from weightlock_operator.api.permissions import missing, questions
+from weightlock_operator.api.rights import CLUSTER_RIGHTS, OWN_RIGHTS, Right
 
 ROLE = Path("manifests/base/operator/role.yaml")
 NAMESPACE = "weightlock-system"

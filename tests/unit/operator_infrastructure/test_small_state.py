@@ -9,11 +9,11 @@ import pytest
 from tests.support.memory_cluster import Call, MemoryCluster, failing
 
 from weightlock.errors import KeyUnusable, Malformed
-from weightlock_operator import restores, seal_keys
-from weightlock_operator.cluster import CONFIG_MAPS, SECRETS, Json
-from weightlock_operator.cluster_errors import AlreadyExists, Conflict, Unavailable
-from weightlock_operator.restores import Epoch
-from weightlock_operator.versions import Versions, entry_key, floors_of
+from weightlock_operator.api import restores, seal_keys
+from weightlock_operator.api.cluster import CONFIG_MAPS, SECRETS, Json
+from weightlock_operator.api.cluster_errors import AlreadyExists, Conflict, Unavailable
+from weightlock_operator.api.restores import Epoch
+from weightlock_operator.api.versions import Versions, entry_key, floors_of
 
 NAMESPACE = "weightlock-system"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from tests.unit.policy.builders import policy_object
 
 from weightlock.verdict.seal import SealKey
 from weightlock_operator.acting import Actor
-from weightlock_operator.cluster import (
+from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
     CLUSTER_POLICIES,
@@ -24,18 +24,18 @@ from weightlock_operator.cluster import (
     Json,
     Resource,
 )
+from weightlock_operator.api.events import Recorder
+from weightlock_operator.api.seal_keys import SealKeys
+from weightlock_operator.api.versions import Versions
 from weightlock_operator.controller import Controller
-from weightlock_operator.events import Recorder
-from weightlock_operator.facts import Installation, ServerFeatures
+from weightlock_operator.decision.facts import Installation, ServerFeatures
 from weightlock_operator.gathering import Gatherer, Surroundings
 from weightlock_operator.lobby import Lobby
 from weightlock_operator.looking import Looked, Looker
 from weightlock_operator.metrics import Metrics
 from weightlock_operator.pod_records import record_of_pod
-from weightlock_operator.seal_keys import SealKeys
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
-from weightlock_operator.versions import Versions
 from weightlock_operator.work import WorkQueue
 
 NAMESPACE = "team-a"

@@ -11,8 +11,8 @@ from tests.unit.operator_runtime.stage import NAMESPACE, Stage
 
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
-from weightlock_operator.cluster import CHECKPOINTS, CLAIMS, EVENTS, JOBS, PODS, VOLUMES
-from weightlock_operator.cluster_errors import (
+from weightlock_operator.api.cluster import CHECKPOINTS, CLAIMS, EVENTS, JOBS, PODS, VOLUMES
+from weightlock_operator.api.cluster_errors import (
     AlreadyExists,
     ClusterTrouble,
     Conflict,
@@ -22,7 +22,7 @@ from weightlock_operator.cluster_errors import (
     Unavailable,
 )
 from weightlock_operator.controller import LOBBY
-from weightlock_operator.registration import MOST_PER_NAMESPACE
+from weightlock_operator.decision.registration import MOST_PER_NAMESPACE
 
 Json = dict[str, Any]
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from weightlock.policy.paths import VolumePath
 from weightlock.policy.sources import ClaimSource, HostPathSource
+from weightlock_operator.decision.usage import use_of, uses_of
 from weightlock_operator.pod_index import DEPARTED_FOR, DEPARTED_PODS, ELSEWHERE, PodIndex
 from weightlock_operator.pod_reader import PodChange, PodList, PodReader
 from weightlock_operator.pod_records import PodRecord, record_of_pod
-from weightlock_operator.usage import use_of, uses_of
 
 Json = dict[str, Any]
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

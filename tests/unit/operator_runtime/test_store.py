@@ -7,7 +7,7 @@ import pytest
 from tests.unit.policy.builders import policy_object
 
 from weightlock.policy.objects import Policy
-from weightlock_operator.cluster import (
+from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
     CLUSTER_POLICIES,

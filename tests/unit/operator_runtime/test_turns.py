@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.memory_cluster import Hands
 
-from weightlock_operator.queue import Ticket
+from weightlock_operator.decision.queue import Ticket
 from weightlock_operator.turns import ORDER_SECONDS, Turns
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,8 +11,9 @@ from tests.unit.operator_runtime.stage import NAMESPACE, Stage
 from tests.unit.policy.builders import PQ
 
 from weightlock.reasons import Reason, Verdict
-from weightlock_operator import census, features, restores
-from weightlock_operator.cluster import (
+from weightlock_operator import census
+from weightlock_operator.api import features, restores
+from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLUSTER_POLICIES,
     EVENTS,
@@ -23,7 +24,7 @@ from weightlock_operator.cluster import (
     Listing,
     Resource,
 )
-from weightlock_operator.cluster_errors import (
+from weightlock_operator.api.cluster_errors import (
     AlreadyExists,
     ClusterTrouble,
     Conflict,
@@ -36,11 +37,11 @@ from weightlock_operator.cluster_errors import (
     Unavailable,
     trouble_of,
 )
-from weightlock_operator.facts import ServerFeatures
+from weightlock_operator.api.policyreports import KINDS, Reporter
+from weightlock_operator.api.restores import Epoch
+from weightlock_operator.decision.facts import ServerFeatures
 from weightlock_operator.pod_reader import PodChange, PodList
 from weightlock_operator.pod_records import record_of_pod
-from weightlock_operator.policyreports import KINDS, Reporter
-from weightlock_operator.restores import Epoch
 from weightlock_operator.upkeep import Restored, Upkeep
 from weightlock_operator.watching import (
     MISSES_TOLERATED,
