@@ -1,5 +1,5 @@
 # Included by the Makefile: a real Kubernetes for tests and demos. See docs/development.md.
-.PHONY: cluster cluster-down images apiserver-tests e2e image-locks
+.PHONY: cluster cluster-down images apiserver-tests slow-tests e2e image-locks
 
 cluster: $(STAMP) ## bring a cluster up
 	$(BIN)/python -m e2e.cluster up
@@ -11,7 +11,10 @@ images: $(STAMP) ## build the product's images into build/images.tar
 	$(BIN)/python -m e2e.images
 
 apiserver-tests: $(STAMP) ## the tests that need a real API server, without a node
-	$(BIN)/python -m pytest -m apiserver
+	$(BIN)/python -m pytest -m "apiserver and not slow"
+
+slow-tests: $(STAMP) ## those of them that take a quarter of an hour: every step of what others try in samples
+	$(BIN)/python -m pytest -m "apiserver and slow"
 
 e2e: $(STAMP) ## cluster up, install, tests, cluster down
 	$(BIN)/python -m e2e

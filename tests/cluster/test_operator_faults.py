@@ -204,22 +204,23 @@ def test_the_lease_is_lost_when_it_cannot_be_renewed(
     del shelf
 
 
+@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_after_each_of_its_requests_it_ends_where_it_would_have(
-    shelf: Shelf, server: ApiServer, node: NodeAgent, proxy: ApiProxy, start: Start
+    stride: int, shelf: Shelf, server: ApiServer, node: NodeAgent, proxy: ApiProxy, start: Start
 ) -> None:
     """A33: before, between and after each write of a verification, and each read."""
-    for step in count(1):
+    for step in count(1, stride):
         free_lease(server)
-        operator = start(f"step-{step}")
+        operator = start(f"step-{stride}-{step}")
         kill_at(proxy, operator, step)
-        good, bad = good_and_bad(shelf, node, f"step-{step}")
+        good, bad = good_and_bad(shelf, node, f"step-{stride}-{step}")
         settled = partial(decided, shelf, good, bad)
         wait_until("killed, or done", lambda: ended(operator) or settled(), timeout_seconds=60)  # noqa: B023
         was_killed = ended(operator)
         proxy.after = lambda _request: None
         operator.kill()
         free_lease(server)
-        again = start(f"again-{step}")
+        again = start(f"again-{stride}-{step}")
         # Evidence that was lost is an error first, and looked for again after half a minute.
         shelf.reaches(bad, "Failed", "ContentMismatch", seconds=90)
         shelf.reaches(good, "Verified", seconds=90)
