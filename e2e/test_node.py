@@ -146,9 +146,15 @@ def create_local_volume(cluster: RunningCluster, tenant: Tenant, path: str) -> N
 
 
 def await_endpoints(tenant: Tenant, service: str) -> None:
-    endpoints = tenant.object("v1", "Endpoints", service)
-    wait_until(
-        f"{service} has a ready pod",
-        lambda: tenant.api.read(endpoints).get("subsets", [{}])[0].get("addresses"),
-        timeout_seconds=60,
+    # Asked for as a list, because in the first moments there are none.
+    path = (
+        f"/api/v1/namespaces/{tenant.namespace}/endpoints?fieldSelector=metadata.name%3D{service}"
     )
+
+    def addresses() -> list[Json]:
+        items = tenant.api.get(path)["items"]
+        return [
+            each for item in items for each in item.get("subsets") or [] if each.get("addresses")
+        ]
+
+    wait_until(f"{service} has a ready pod", addresses, timeout_seconds=60)

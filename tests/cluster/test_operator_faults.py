@@ -157,8 +157,8 @@ def test_watches_that_are_dropped_lose_nothing(
         proxy.drop_watches()
         good, bad = good_and_bad(shelf, node, f"dropped-{number}")
         proxy.drop_watches()
-        shelf.reaches(good, "Verified")
-        shelf.reaches(bad, "Failed")
+        shelf.reaches(good, "Verified", seconds=90)
+        shelf.reaches(bad, "Failed", seconds=90)
 
 
 def test_what_was_deleted_behind_a_gap_is_noticed(
