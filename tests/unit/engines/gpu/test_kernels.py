@@ -1,6 +1,7 @@
 """The kernels, built by the host's compiler, equal the oracle at every boundary (A35)."""
 
 import ctypes
+import os
 import shutil
 import subprocess
 from itertools import accumulate
@@ -18,7 +19,19 @@ from weightlock.formats.tree import chunks, leaf_hash, merkle_tree_hash
 
 LEAF = 4096
 NVCC = shutil.which("nvcc")
+HIPCC = shutil.which("hipcc")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+
+each_source = pytest.mark.parametrize(
+    "source",
+    [
+        *(
+            pytest.param(tree_source(algorithm, bench=True), id=algorithm)
+            for algorithm in HashAlgorithm
+        ),
+        pytest.param(lattice_source(), id="lthash"),
+    ],
+)
 
 # Both sides of the blocks of every hash (64, 128, 136, 104, 72 bytes, with padding), of leaves, and
 # of groups of nodes.
@@ -69,16 +82,7 @@ def test_sums_of_elements_are_those_of_the_oracle(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(NVCC is None, reason="no nvcc")
-@pytest.mark.parametrize(
-    "source",
-    [
-        *(
-            pytest.param(tree_source(algorithm, bench=True), id=algorithm)
-            for algorithm in HashAlgorithm
-        ),
-        pytest.param(lattice_source(), id="lthash"),
-    ],
-)
+@each_source
 def test_nvcc_compiles_the_source_without_spilling(source: KernelSource, tmp_path: Path) -> None:
     assert NVCC is not None
     for name, text in source.headers.items():
@@ -95,3 +99,33 @@ def test_nvcc_compiles_the_source_without_spilling(source: KernelSource, tmp_pat
     spilled = [line for line in done.stderr.splitlines() if "spill" in line]
     assert spilled
     assert all("0 bytes spill stores" in line for line in spilled)
+
+
+@pytest.mark.skipif(HIPCC is None, reason="no hipcc")
+@each_source
+def test_hipcc_compiles_the_same_source_for_amd(source: KernelSource, tmp_path: Path) -> None:
+    assert HIPCC is not None
+    for name, text in source.headers.items():
+        (tmp_path / name).write_text(text)
+    unit = tmp_path / "unit.cu"
+    unit.write_text(source.text)
+    options = ["-x", "hip", "--offload-arch=gfx90a", "--cuda-device-only", "-nogpulib"]
+    built_in = ["-include", "hip/hip_runtime.h"]  # what the run-time compiler includes by itself
+    subprocess.run(  # noqa: S603
+        [
+            HIPCC,
+            *options,
+            *built_in,
+            "-std=c++17",
+            *source.options,
+            "-S",
+            "-o",
+            "unit.s",
+            "unit.cu",
+        ],
+        env={"PATH": os.environ["PATH"], "HIP_PLATFORM": "amd"},  # noqa: TID251 - to find clang
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    assert ".amdhsa_kernel" in (tmp_path / "unit.s").read_text()
