@@ -84,7 +84,7 @@ class PodReader:
         self._deliver = deliver
         self._stopping = threading.Event()
         self._known: set[str] = set()
-        self._answer: Answer | None = None
+        self._pause = FIRST_PAUSE_SECONDS
 
     def start(self) -> threading.Thread:
         """Begin."""
@@ -97,20 +97,18 @@ class PodReader:
         self._stopping.set()
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
         version = ""
         while not self._stopping.is_set():
             try:
                 if not version:
                     version = self._list()
                 version = self._watch(version)
-                pause = FIRST_PAUSE_SECONDS
             except _Relist:
                 version = ""
             except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError) as error:
                 _log.warning("watching pods: %s", printable(str(error)))
-                self._stopping.wait(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                self._stopping.wait(self._pause)
+                self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     def _list(self) -> str:
         records: list[PodRecord] = []
@@ -167,6 +165,8 @@ class PodReader:
             if pod.get("code") == _GONE:
                 raise _Relist
             raise OSError(f"watch: {pod.get('code')}: {pod.get('message')}")
+        # A watch that brought something was well until it was cut; pauses are for one that is not.
+        self._pause = FIRST_PAUSE_SECONDS
         metadata = pod["metadata"]
         if kind == "BOOKMARK":
             self._deliver(None)

@@ -13,7 +13,7 @@ from weightlock.policy.paths import VolumePath
 from weightlock.policy.sources import ClaimSource, HostPathSource
 from weightlock_operator.decision.usage import use_of, uses_of
 from weightlock_operator.pod_index import DEPARTED_FOR, DEPARTED_PODS, ELSEWHERE, PodIndex
-from weightlock_operator.pod_reader import PodChange, PodList, PodReader
+from weightlock_operator.pod_reader import FIRST_PAUSE_SECONDS, PodChange, PodList, PodReader
 from weightlock_operator.pod_records import PodRecord, record_of_pod
 
 Json = dict[str, Any]
@@ -257,7 +257,9 @@ def events(*pairs: tuple[str, Json]) -> Answer:
     return Answer(b"".join(json.dumps({"type": t, "object": o}).encode() + b"\n" for t, o in pairs))
 
 
-def read(*answers: Answer | Exception) -> tuple[list[PodChange | PodList | None], list[str]]:
+def read(
+    *answers: Answer | Exception, pauses: list[float] | None = None
+) -> tuple[list[PodChange | PodList | None], list[str]]:
     """Run a reader through the answers; what it delivered, and what it asked."""
     script, asked = list(answers), list[str]()
     delivered: list[PodChange | PodList | None] = []
@@ -272,8 +274,13 @@ def read(*answers: Answer | Exception) -> tuple[list[PodChange | PodList | None]
             raise found
         return found
 
+    def wait(pause: float) -> bool:
+        if pauses is not None:
+            pauses.append(pause)
+        return reader._stopping.is_set()
+
     reader = PodReader(open_path, delivered.append)
-    reader._stopping.wait = lambda _pause: reader._stopping.is_set()  # type: ignore[assignment,method-assign,misc]
+    reader._stopping.wait = wait  # type: ignore[assignment,method-assign]
     reader.start().join(10)
     return delivered, asked
 
@@ -344,3 +351,12 @@ def test_a_list_that_fails_is_listed_again() -> None:
     delivered, asked = read(OSError("refused"), page(pod("a", MODEL)))
     assert isinstance(delivered[0], PodList)
     assert asked[0] == asked[1]
+
+
+def test_pauses_grow_only_while_a_watch_brings_nothing() -> None:
+    cut = events(("MODIFIED", pod("a", MODEL, resourceVersion="9")))
+    cut.body += b"not json\n"
+    pauses: list[float] = []
+    read(page(pod("a", MODEL)), OSError("refused"), OSError("refused"), cut, cut, pauses=pauses)
+    first = FIRST_PAUSE_SECONDS
+    assert pauses[:4] == [first, 2 * first, first, first]
