@@ -7,11 +7,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Protocol
 
-import kopf
 from kubernetes.client import ApiClient
 
 from weightlock_operator import census
@@ -37,10 +36,9 @@ from weightlock_operator.settings import Settings
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 from weightlock_operator.upkeep import Upkeep
-from weightlock_operator.watching import Resync, Watch, kopf_registry, kopf_settings
+from weightlock_operator.watch_keeper import WatchKeeper
+from weightlock_operator.watching import Resync, kopf_registry, start_kopf
 from weightlock_operator.work import WorkQueue
-
-TAKE_BACK_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +87,7 @@ class Leadership:
         controller = self._controller(around)
         upkeep = self._upkeep(around, controller)
         resync = Resync(self._cluster, controller.take, self.ages.heard)
-        watch = Watch(lambda: self._kopf(controller, upkeep), self._process.stopping)
+        watch = WatchKeeper(lambda: self._start_kopf(controller, upkeep), self._process.stopping)
         watch.ended = upkeep.deaf
         resync.missed = watch.is_deaf
         await upkeep.note_restore(self._process.epoch)
@@ -112,27 +110,17 @@ class Leadership:
             *(controller.work() for _ in range(self._settings.workers)),
         )
 
-    async def _kopf(self, controller: Controller, upkeep: Upkeep) -> None:
+    async def _start_kopf(
+        self, controller: Controller, upkeep: Upkeep
+    ) -> Collection[asyncio.Task[None]]:
         registry = kopf_registry(
             controller.sink,
             lambda: kopf_connection(self._process.client),
             lambda resource: upkeep.relisted(resource.plural),
         )
-        # kopf takes the signals for itself when it starts; a moment later they are taken back.
-        asyncio.get_running_loop().call_later(TAKE_BACK_SECONDS, self._process.hear_signals)
-        try:
-            await kopf.operator(
-                registry=registry,
-                settings=kopf_settings(),
-                clusterwide=True,
-                standalone=True,
-                stop_flag=self._process.stopping,
-                # Or kopf asks who the user is, which has no name in the image; its type, a NewType
-                # of str, is not exported.
-                identity=self._settings.identity,  # type: ignore[arg-type]
-            )
-        finally:
-            self._process.hear_signals()
+        tasks = await start_kopf(registry, self._process.stopping, self._settings.identity)
+        self._process.hear_signals()  # kopf has taken the signals for itself
+        return tasks
 
     async def _surroundings(self) -> Surroundings:
         namespace = self._settings.namespace
