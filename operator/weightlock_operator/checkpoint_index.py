@@ -1,4 +1,4 @@
-"""The checkpoints, found by where they lie."""
+"""The checkpoints, found by where they lie and by the model that was verified there."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ class CheckpointIndex:
         """By uid."""
         self._at: defaultdict[Place, set[str]] = defaultdict(set)
         self._in: defaultdict[str, set[str]] = defaultdict(set)
+        self._of_model: defaultdict[str, set[str]] = defaultdict(set)
 
     def take(self, body: Json, *, deleted: bool) -> frozenset[str]:
         """Take one as it is now, or its end; returns it if that is news."""
@@ -27,11 +28,13 @@ class CheckpointIndex:
         if before is not None:
             discard(self._at, place_of(before), uid)
             discard(self._in, namespace, uid)
+            discard(self._of_model, model_of(before), uid)
         if deleted:
             return frozenset({uid})
         self.bodies[uid] = slim(body)
         self._at[place_of(body)].add(uid)
         self._in[namespace].add(uid)
+        self._of_model[model_of(body)].add(uid)
         # A write of our own comes back as an event; it changes nothing that we do not know.
         return NOBODY if before is not None and is_same(before, body) else frozenset({uid})
 
@@ -43,6 +46,10 @@ class CheckpointIndex:
         """Those of a namespace."""
         return frozenset(self._in.get(namespace, ()))
 
+    def of_model(self, model: str) -> frozenset[str]:
+        """Those in which that model was found."""
+        return frozenset(self._of_model.get(model, ()))
+
 
 def place_of(checkpoint: Json) -> Place:
     """Where a checkpoint lies: its namespace and claim, or elsewhere."""
@@ -50,6 +57,11 @@ def place_of(checkpoint: Json) -> Place:
     claim = source.get("persistentVolumeClaim") if isinstance(source, Mapping) else None
     name = claim.get("claimName") if isinstance(claim, Mapping) else None
     return (checkpoint["metadata"].get("namespace", ""), str(name)) if name else ELSEWHERE
+
+
+def model_of(checkpoint: Json) -> str:
+    """The name of the model that the last verification found; "" for none."""
+    return str((checkpoint.get("status") or {}).get("modelName") or "")
 
 
 def is_same(one: Json, other: Json) -> bool:

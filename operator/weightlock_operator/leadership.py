@@ -168,6 +168,7 @@ class Leadership:
         controller.changed = upkeep.verdicts_changed
         controller.policies_changed = upkeep.policies_changed
         controller.heard = self.ages.heard
+        self.versions.risen = controller.floor_risen
         return upkeep
 
     async def _first_pods(self, controller: Controller) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from weightlock.policy.objects import Policy
+from weightlock.verdict.floors import OF_NAMESPACE
 from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
@@ -147,6 +148,12 @@ class Store:
     def at(self, place: Place) -> frozenset[str]:
         """The checkpoints on a claim, or on no claim."""
         return self._checkpoints.at(place)
+
+    def under_floor(self, name: str) -> frozenset[str]:
+        """The checkpoints that a name of weightlock.verdict.floors counts for."""
+        namespace, _, model = name.rpartition(OF_NAMESPACE)
+        found = self._checkpoints.of_model(model)
+        return found & self.of_namespace(namespace) if namespace else found
 
     def governing(self, namespace: str) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
         """The policies of a namespace, and the names of those that might be and cannot be read."""
