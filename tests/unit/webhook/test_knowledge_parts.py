@@ -14,7 +14,7 @@ from tests.unit.policy.builders import NOW
 from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec, volume
 from tests.unit.webhook.world import NAMESPACE, claim
 
-from weightlock.errors import Malformed, PolicyInvalid
+from weightlock.errors import Malformed
 from weightlock.policy.objects import PolicyKind
 from weightlock.policy.volumes import VolumeFacts
 from weightlock.reasons import Reason
@@ -509,10 +509,11 @@ def test_a_policy_that_is_no_json_cannot_be_decided_upon() -> None:
     index = Policies(Store("namespaces"))
     item = PolicyItem(Metadata("bad", "", "uid"), msgspec.Raw(b"{"))
     index.changed(PolicyKind.CLUSTER_MODEL_POLICY, None, item)
-    with pytest.raises(PolicyInvalid, match="bad"):
-        index.governing("team-a")
+    (unread,) = index.governing("team-a").unread
+    assert (unread.policy.origin, unread.view) == ("ClusterModelPolicy bad", None)
+    assert "not plain JSON" in unread.policy.trouble.message
     index.changed(PolicyKind.CLUSTER_MODEL_POLICY, item, None)
-    assert not index.governing("team-a").policies
+    assert not index.governing("team-a").unread
     assert index.identities("team-a") == frozenset()
 
 
