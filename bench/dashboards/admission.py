@@ -122,8 +122,7 @@ ADMISSION = Dashboard(
                 ),
                 Panel(
                     "Refused and held, by reason",
-                    "The reason that stood first in each refusal; the same word as in the message."
-                    " Malformed, twice a minute by each replica, is the webhook testing itself.",
+                    "The reason that stood first in each refusal; the same word as in the message.",
                     Kind.LINES,
                     "reqps",
                     (Query(rate("reason", '{decision=~"Deny|Hold|Error"}'), "{{reason}}"),),

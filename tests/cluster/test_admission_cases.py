@@ -80,9 +80,14 @@ def _of_shared(**fields: Any) -> Object:
 # --- A01: part of a volume is verified, all of it is mounted
 
 
-@pytest.mark.parametrize("sub_path", ["", "evil", "good-evil", "goo", "Good"])
+@pytest.mark.parametrize("sub_path", ["", ".", "./"])
 def test_a01_more_than_what_was_verified_is_refused(verified: Case, sub_path: str) -> None:
     verified.refused(verified.pod(_of_shared(subPath=sub_path)), "PathNotCovered")
+
+
+@pytest.mark.parametrize("sub_path", ["evil", "good-evil", "goo", "Good"])
+def test_a01_what_lies_beside_what_was_verified_is_refused(verified: Case, sub_path: str) -> None:
+    verified.refused(verified.pod(_of_shared(subPath=sub_path)), "NoCheckpoint")
 
 
 @pytest.mark.parametrize("sub_path", ["good", "good/", "good//x", "./good", "good/./deep/er"])
@@ -167,7 +172,7 @@ def test_a10_a_spec_that_changed_needs_a_verdict_of_its_own(
     moved = {**made["spec"]["source"], "path": "/evil"}
     case.admin.patch(made, {"spec": {"source": moved}})
     case.becomes_refused(case.pod(evil), "SpecChanged")
-    case.refused(case.pod(good), "PathNotCovered")
+    case.refused(case.pod(good), "NoCheckpoint")
     record(case.tenant, case.admin.read(made))
     case.becomes_stored(case.pod(evil))
 

@@ -250,7 +250,7 @@ def _desk(settings: Settings, client: Transport, parts: Parts, lines: Lines) -> 
             ResourceReviews(reading, accounts),
             WorkloadReviews(pods.judge, settings.exempt_namespaces),
         ),
-        DecisionLog(parts.metrics, lines, line_of),
+        DecisionLog(parts.metrics, lines, line_of, parts.state.canary_uid),
         {VALIDATE_PODS: pods.at_once, MUTATE_PODS: pods.at_once},
     )
 

@@ -97,7 +97,7 @@ def judged(answer: Answer, *, patch: Sequence[Mapping[str, object]] = ()) -> Res
         answer.outcome,
         answer.reason,
         mode_of(answer.objections),
-        warnings=answer.warnings,
+        warnings=answer.warnings + answer.waits,
         audit=audit_of(answer),
         patch=patch,
     )

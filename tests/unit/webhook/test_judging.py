@@ -31,7 +31,7 @@ from tests.unit.webhook.world import (
 )
 
 from weightlock.cluster_names import NAMESPACE as SYSTEM
-from weightlock.errors import PolicyInvalid, WeightlockError
+from weightlock.errors import WeightlockError
 from weightlock.reasons import Reason
 from weightlock_webhook.cache import checkpoints, policies, volumes
 from weightlock_webhook.cache.errors import Stale, Unreachable
@@ -376,14 +376,16 @@ def test_the_status_of_a_policy_changes_nothing() -> None:
     run(story())
 
 
-def test_a_policy_that_cannot_be_read_keeps_everything_out_and_says_so() -> None:
+def test_a_policy_that_cannot_be_read_keeps_out_what_it_may_govern_and_says_so() -> None:
     async def story() -> None:
         async with world() as found:
             bad = policy_object("newer", enforcement="Obliterate")
             found.api.put(CLUSTER_POLICIES, bad)
             await found.settle()
-            with pytest.raises(PolicyInvalid, match="ClusterModelPolicy newer"):
-                await found.answer()
+            refused = await found.answer()
+            assert (refused.outcome, refused.reason) == (Outcome.DENY, Reason.POLICY_INVALID)
+            assert "ClusterModelPolicy newer cannot be decided upon" in refused.message
+            assert found.webhook.judge.leaves_alone(NAMESPACE), "nothing in it is about tokens"
             found.api.delete(CLUSTER_POLICIES, "newer")
             await found.settle()
             assert (await found.answer()).outcome is Outcome.ALLOW
@@ -397,8 +399,25 @@ def test_a_namespaced_policy_that_cannot_be_read_concerns_its_namespace_only() -
             found.api.put(POLICIES, policy_object("bad", "team-b", enforcement="No"))
             await found.settle()
             assert (await found.answer()).outcome is Outcome.ALLOW
-            with pytest.raises(PolicyInvalid):
-                await found.answer(namespace="team-b")
+            refused = await found.answer(namespace="team-b")
+            assert Reason.POLICY_INVALID in {each.reason for each in refused.refusals}
+
+    run(story())
+
+
+def test_a_cluster_policy_that_cannot_be_read_concerns_the_namespaces_that_it_selects() -> None:
+    async def story() -> None:
+        async with world() as found:
+            bad = policy_object(
+                "bad", enforcement="No", namespaceSelector={"matchLabels": {"team": "b"}}
+            )
+            found.api.put(CLUSTER_POLICIES, bad)
+            await found.settle()
+            assert (await found.answer()).outcome is Outcome.ALLOW
+            labelled = {"name": NAMESPACE, "labels": {"team": "b"}}
+            found.api.put(NAMESPACES, {"metadata": labelled})
+            await found.settle()
+            assert (await found.answer()).reason is Reason.POLICY_INVALID
 
     run(story())
 

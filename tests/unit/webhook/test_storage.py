@@ -9,7 +9,7 @@ from tests.unit.webhook.objects import Object, pod_spec
 
 from weightlock.errors import Malformed
 from weightlock.policy.volumes import VolumeFacts
-from weightlock.verdict.storage import PV_ATTRIBUTES, handle_hash
+from weightlock.verdict.storage import PV_ATTRIBUTES, persistent_volume_hash
 from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.governing import governed_volumes
 from weightlock_webhook.decision.identity import volume_now
@@ -172,7 +172,7 @@ def test_attributes_are_no_sources() -> None:
 
 def test_a_source_as_text_has_no_hash() -> None:
     with pytest.raises(Malformed):
-        handle_hash({"csi": "d"})
+        persistent_volume_hash({"csi": "d"})
 
 
 @pytest.mark.parametrize("known", [storage(), storage(claim_of(claim_object(), None))])

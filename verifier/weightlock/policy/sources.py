@@ -7,6 +7,7 @@ from weightlock.errors import Malformed
 from weightlock.policy import scalars
 from weightlock.policy.fields import Fields
 from weightlock.policy.paths import VolumePath
+from weightlock.policy.sizes import MOST_ATTRIBUTES
 
 CLAIM_FIELDS: Final = ("claimName",)
 HOST_PATH_FIELDS: Final = ("path", "nodeName")
@@ -89,7 +90,7 @@ def _host_path(fields: Fields) -> HostPathSource:
 
 
 def _csi(fields: Fields) -> CsiSource:
-    attributes = fields.mapping_of_texts("volumeAttributes", str)
+    attributes = fields.mapping_of_texts("volumeAttributes", str, MOST_ATTRIBUTES)
     return CsiSource(fields.text("driver", scalars.name), tuple(sorted(attributes.items())))
 
 

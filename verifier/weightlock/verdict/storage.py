@@ -60,15 +60,6 @@ def persistent_volume_hash(spec: Mapping[str, object]) -> str:
     return storage_hash({**_source(spec), **binding})
 
 
-def handle_hash(spec: Mapping[str, object]) -> str:
-    """The same for two persistent volumes that lead to the same bytes, however they are bound.
-
-    Raises:
-        Malformed: for a spec that is not a persistent volume's.
-    """
-    return storage_hash(_source(spec))
-
-
 def described_hash(source: Source) -> str:
     """The hash of storage that a checkpoint describes itself; "" for a claim, which has a volume.
 

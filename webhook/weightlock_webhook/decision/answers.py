@@ -141,6 +141,15 @@ class Answer:
         )
 
     @property
+    def waits(self) -> tuple[str, ...]:
+        """What a held pod waits for, for whoever made it: nothing else tells before it is bound."""
+        if self.outcome is not Outcome.HOLD:
+            return ()
+        return tuple(
+            f"Held: {problem.reason}: {problem.subject}. {problem.fix}" for problem in self.refusals
+        )
+
+    @property
     def message(self) -> str:
         """The refusals, one sentence each; the first of them if there are many."""
         sentences = [problem.sentence for problem in self.refusals[:MOST_SENTENCES]]

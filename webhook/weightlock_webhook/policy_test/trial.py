@@ -85,7 +85,9 @@ def _facts(
 ) -> Facts:
     return Facts(
         namespace,
-        Governance.of(scenario.policies, namespace, _labels(scenario, namespace)),
+        Governance.of(
+            scenario.policies, namespace, _labels(scenario, namespace), scenario.unreadable
+        ),
         _checkpoints(scenario, namespace),
         storage,
         seals.keys,
