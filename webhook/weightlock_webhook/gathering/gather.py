@@ -36,17 +36,22 @@ _WRITTEN_BY_PATH: Final = HOST_BACKED | {NFS}
 class Subject:
     """A pod with what is known of who and where it is.
 
-    `name` and `uid` are empty until the API server has given them.
+    `name` and `uid` are empty until the API server has given them. `names` is what the pod names.
     """
 
     pod: Pod
+    names: Names
     namespace: str
     name: str = ""
     uid: str = ""
 
+    @classmethod
+    def of(cls, pod: Pod, namespace: str, name: str = "", uid: str = "") -> "Subject":
+        """A pod that was not looked at before."""
+        return cls(pod, names_of(pod), namespace, name, uid)
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+
+class Ground(NamedTuple):
     """Everything that the facts about one pod rest on, except the time.
 
     A pod without storage rests on the policies alone.
@@ -92,7 +97,7 @@ class Gathering:
             claims,
             ephemeral,
             self._twins(claims, ephemeral),
-            tuple(self._written(pod)),
+            tuple(self._written(subject)),
             knowledge.seal_keys.keys,
             knowledge.versions.highest,
             knowledge.restores.restored_at,
@@ -120,12 +125,7 @@ class Gathering:
         )
 
     def _claims(self, subject: Subject, lookup: Lookup) -> Iterator[Claim]:
-        names = dict.fromkeys(
-            volume.source.claim
-            for volume in subject.pod.volumes
-            if isinstance(volume.source, sources.ClaimSource)
-        )
-        for name in names:
+        for name in subject.names.claims:
             item = lookup.claim((subject.namespace, name))
             if item is not None:
                 yield self._claim(item, lookup)
@@ -140,9 +140,7 @@ class Gathering:
         return replace(claim, writer_seen_at=seen_at) if seen_at else claim
 
     def _ephemeral(self, subject: Subject, lookup: Lookup) -> Iterator[tuple[str, Claim]]:
-        for volume in subject.pod.volumes:
-            if not isinstance(volume.source, sources.ClaimTemplateSource):
-                continue
+        for volume in subject.names.templates:
             name = ephemeral_claim_of(subject, volume)
             item = lookup.claim((subject.namespace, name))
             owners = (item.metadata.ownerReferences or ()) if item else ()
@@ -153,20 +151,17 @@ class Gathering:
     def _twins(
         self, claims: tuple[Claim, ...], ephemeral: tuple[tuple[str, Claim], ...]
     ) -> frozenset[str]:
-        index = self._knowledge.volume_index
-        backings = (
-            claim.backing
-            for claim in (*claims, *(claim for _, claim in ephemeral))
-            if claim.backing
+        has_twin = self._knowledge.volume_index.has_writable_twin
+        found = (*claims, *(claim for _, claim in ephemeral))
+        return frozenset(
+            [claim.backing.name for claim in found if claim.backing and has_twin(claim.backing)]
         )
-        return frozenset(each.name for each in backings if index.has_writable_twin(each))
 
-    def _written(self, pod: Pod) -> Iterator[tuple[str, datetime]]:
-        for volume in pod.volumes:
-            described = _described(volume)
-            seen_at = self._knowledge.writers.of_path(described) if described else None
+    def _written(self, subject: Subject) -> Iterator[tuple[str, datetime]]:
+        for volume, path in subject.names.paths:
+            seen_at = self._knowledge.writers.of_path(path)
             if seen_at is not None:
-                yield volume.name, seen_at
+                yield volume, seen_at
 
 
 def ephemeral_claim_of(subject: Subject, volume: Volume) -> str:
@@ -177,14 +172,7 @@ def ephemeral_claim_of(subject: Subject, volume: Volume) -> str:
 def _checkpoints(subject: Subject, lookup: Lookup) -> tuple[CheckpointItem, ...]:
     found = {
         item.metadata.key: item
-        for volume in subject.pod.volumes
-        for item in lookup.checkpoints(subject.namespace, volume.source)
+        for source in subject.names.storage
+        for item in lookup.checkpoints(subject.namespace, source)
     }
     return tuple(found.values())
-
-
-def _described(volume: Volume) -> VolumeFacts | None:
-    """A path of a node or a server that the pod names itself."""
-    source = volume.source
-    is_path = isinstance(source, sources.HostPathSource) or source.kind == NFS
-    return facts_of(volume, None) if is_path else None
