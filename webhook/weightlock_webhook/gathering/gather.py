@@ -12,43 +12,41 @@ facts, and comparing them costs next to nothing.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from weightlock.policy.volumes import VolumeFacts
 from weightlock.verdict.seal import SealKey
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.objects import CheckpointItem, ClaimItem
 from weightlock_webhook.decision.facts import Allowances, Facts, Judge, Recall
 from weightlock_webhook.decision.governance import Governance
-from weightlock_webhook.decision.governing import facts_of
 from weightlock_webhook.decision.storage import HOST_BACKED, Claim, Storage
 from weightlock_webhook.gathering.lookups import Lookup
-from weightlock_webhook.mounts import sources
+from weightlock_webhook.gathering.names import Names, names_of
 from weightlock_webhook.mounts.pods import Pod, Volume
 from weightlock_webhook.mounts.sources import NFS
 
 _WRITTEN_BY_PATH: Final = HOST_BACKED | {NFS}
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """A pod with what is known of who and where it is.
 
-    `name` and `uid` are empty until the API server has given them. `names` is what the pod names.
+    `name` and `uid` are empty until the API server has given them. `known_names` is what the pod
+    names, if that was worked out before.
     """
 
     pod: Pod
-    names: Names
     namespace: str
     name: str = ""
     uid: str = ""
+    known_names: Names | None = None
 
-    @classmethod
-    def of(cls, pod: Pod, namespace: str, name: str = "", uid: str = "") -> "Subject":
-        """A pod that was not looked at before."""
-        return cls(pod, names_of(pod), namespace, name, uid)
+    @property
+    def names(self) -> Names:
+        """What has to be looked up."""
+        return self.known_names or names_of(self.pod)
 
 
 class Ground(NamedTuple):
@@ -89,15 +87,16 @@ class Gathering:
         governance = knowledge.policies.governing(subject.namespace)
         if not pod.has_storage:
             return Ground(governance)
-        claims = tuple(self._claims(subject, lookup))
+        names = subject.names
+        claims = tuple(self._claims(subject.namespace, names, lookup))
         ephemeral = tuple(self._ephemeral(subject, lookup)) if subject.uid else ()
         return Ground(
             governance,
-            _checkpoints(subject, lookup),
+            _checkpoints(subject.namespace, names, lookup),
             claims,
             ephemeral,
             self._twins(claims, ephemeral),
-            tuple(self._written(subject)),
+            tuple(self._written(names)),
             knowledge.seal_keys.keys,
             knowledge.versions.highest,
             knowledge.restores.restored_at,
@@ -124,9 +123,9 @@ class Gathering:
             recall=self._recall,
         )
 
-    def _claims(self, subject: Subject, lookup: Lookup) -> Iterator[Claim]:
-        for name in subject.names.claims:
-            item = lookup.claim((subject.namespace, name))
+    def _claims(self, namespace: str, names: Names, lookup: Lookup) -> Iterator[Claim]:
+        for name in names.claims:
+            item = lookup.claim((namespace, name))
             if item is not None:
                 yield self._claim(item, lookup)
 
@@ -157,8 +156,8 @@ class Gathering:
             [claim.backing.name for claim in found if claim.backing and has_twin(claim.backing)]
         )
 
-    def _written(self, subject: Subject) -> Iterator[tuple[str, datetime]]:
-        for volume, path in subject.names.paths:
+    def _written(self, names: Names) -> Iterator[tuple[str, datetime]]:
+        for volume, path in names.paths:
             seen_at = self._knowledge.writers.of_path(path)
             if seen_at is not None:
                 yield volume, seen_at
@@ -169,10 +168,10 @@ def ephemeral_claim_of(subject: Subject, volume: Volume) -> str:
     return f"{subject.name}-{volume.name}"
 
 
-def _checkpoints(subject: Subject, lookup: Lookup) -> tuple[CheckpointItem, ...]:
+def _checkpoints(namespace: str, names: Names, lookup: Lookup) -> tuple[CheckpointItem, ...]:
     found = {
         item.metadata.key: item
-        for source in subject.names.storage
-        for item in lookup.checkpoints(subject.namespace, source)
+        for source in names.storage
+        for item in lookup.checkpoints(namespace, source)
     }
     return tuple(found.values())

@@ -33,9 +33,7 @@ def names_of(pod: Pod) -> Names:
     )
     return Names(
         tuple(claims),
-        tuple(
-            each for each in pod.volumes if isinstance(each.source, sources.ClaimTemplateSource)
-        ),
+        tuple(each for each in pod.volumes if isinstance(each.source, sources.ClaimTemplateSource)),
         tuple(
             each.source
             for each in pod.volumes

@@ -7,10 +7,10 @@
 4. the answer is recorded once, and carries the uid that came
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Final, Protocol, TypeAlias
 
 from weightlock.errors import Malformed
@@ -56,7 +56,7 @@ class Desk:
             raise Malformed(f"found handlers for {sorted(self.handlers)}, expected for every path")
 
     async def answer(self, path: str, body: bytes, arrived: float, deadline: float) -> bytes:
-        """The AdmissionReview that answers another.
+        """The AdmissionReview that answers another; both instants are of `time.monotonic`.
 
         Raises:
             Malformed: if not even the uid can be read, so that there is nobody to answer.
@@ -66,11 +66,11 @@ class Desk:
         known = at_once(body) if at_once else None
         if known is not None:
             uid, response = known
-            self.recorder.passed(PODS, response, _now() - arrived)
+            self.recorder.passed(PODS, response, monotonic() - arrived)
             return replies.encoded(document_of(uid, response))
         request, response = await self._answered(path, body, deadline)
         # (4) recorded
-        self.recorder.record(request, response, _now() - arrived)
+        self.recorder.record(request, response, monotonic() - arrived)
         uid = request.uid if request else documents.uid_of(body)
         return replies.encoded(document_of(uid, response))
 
@@ -95,10 +95,6 @@ class Desk:
             if not isinstance(error, TimeoutError):
                 log.exception("review of %s failed", path)
             return request, unanswerable(error)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _malformed(what: str) -> Refusal:
