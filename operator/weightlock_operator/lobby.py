@@ -15,6 +15,7 @@ from weightlock.policy.composition import Composition
 from weightlock.policy.volumes import VolumeFacts
 from weightlock_operator.acting import Actor
 from weightlock_operator.api.cluster import Json
+from weightlock_operator.api.cluster_errors import ClusterTrouble
 from weightlock_operator.decision.actions import Action, RegisterCheckpoint
 from weightlock_operator.decision.holding import HeldPod, release
 from weightlock_operator.decision.registration import Request, registration, requests_of_pod
@@ -45,10 +46,21 @@ class Lobby:
             return None
         held = self._store.pods.held(namespace)
         bodies = [self._store.checkpoints[uid] for uid in self._store.of_namespace(namespace)]
-        actions = [*self._registrations(namespace, held, bodies)]
         released = [*self._releases(held, bodies)]
-        await self._actor.before([*actions, *released], {})
+        # Whoever may go must not wait for what a quota, or a pod of the tenant's, refuses.
+        troubles = [each for action in released for each in await self._tried(action)]
+        await self._actor.before([*self._registrations(namespace, held, bodies)], {})
+        if troubles:
+            raise troubles[0]
         return NUDGE_EVERY if released else None
+
+    async def _tried(self, action: Action) -> list[ClusterTrouble]:
+        """Do it; what went wrong."""
+        try:
+            await self._actor.before([action], {})
+        except ClusterTrouble as trouble:
+            return [trouble]
+        return []
 
     def _registrations(
         self, namespace: str, held: Iterable[HeldPod], bodies: Iterable[Json]

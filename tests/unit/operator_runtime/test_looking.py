@@ -353,6 +353,39 @@ def test_a_held_pod_is_let_go_and_an_unknown_claim_registered(stage: Stage) -> N
     assert len(stage.cluster.calls) == before, "not nudged again so soon"
 
 
+def test_who_may_go_waits_for_nothing_that_is_refused(stage: Stage) -> None:
+    """A quota refuses the registration, a webhook of the tenant's one of the pods."""
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    policy["spec"]["autoRegister"] = True
+    verified(stage, "wanted")
+    metadata = {"name": "unknown", "namespace": NAMESPACE}
+    stage.cluster.add(CLAIMS, {"metadata": metadata, "spec": {}, "status": {}})
+    for name in ("broken", "free"):
+        stage.cluster.add(PODS, held(name, gated=True))
+    other = held("other", gated=True)
+    waits = '[{"volume": "m", "claim": "unknown", "path": "/", "checkpoint": ""}]'
+    other["metadata"]["annotations"]["weightlock.dev/waits-for"] = waits
+    stage.cluster.add(PODS, other)
+
+    def refuse(call: Call) -> None:
+        if (call.verb, call.resource) == ("create", "modelcheckpoints"):
+            raise Forbidden("exceeded quota")
+        if (call.verb, call.name) == ("patch", "broken"):
+            raise Unavailable("away")
+
+    stage.cluster.before = refuse
+    stage.hear()
+    with pytest.raises(Forbidden):
+        asyncio.run(stage.lobby.see_to(NAMESPACE))
+    pods = {pod["metadata"]["name"]: pod for pod in stage.all(PODS)}
+    assert "weightlock.dev/held" not in pods["free"]["metadata"]["labels"]
+    assert "weightlock.dev/held" in pods["broken"]["metadata"]["labels"]
+    stage.cluster.before = lambda call: refuse(call) if call.verb == "patch" else None
+    with pytest.raises(Unavailable):
+        asyncio.run(stage.lobby.see_to(NAMESPACE))
+    assert len(stage.all(CHECKPOINTS)) == 2, "and nobody else waits for the pod that is broken"
+
+
 def test_no_more_is_registered_than_there_is_room_for(stage: Stage) -> None:
     policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
     policy["spec"]["autoRegister"] = True
