@@ -6,7 +6,6 @@ thread lists page by page, watches with bookmarks, and parses one pod at a time;
 it. After a 410 it lists again, and who is not in the list is gone (which kopf never notices).
 """
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import urllib3.exceptions
 
 from weightlock.policy.scalars import printable
 from weightlock_operator.api.cluster import Json
+from weightlock_operator.api.parsing import parsed
 from weightlock_operator.pod_records import PodRecord, record_of_pod
 
 PAGE_ITEMS: Final = 250
@@ -105,10 +105,21 @@ class PodReader:
                 version = self._watch(version)
             except _Relist:
                 version = ""
+                self._rest()
+            except urllib3.exceptions.ReadTimeoutError:
+                version = ""  # servers before 1.21 prove a quiet watch by nothing but a list
             except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError) as error:
                 _log.warning("watching pods: %s", printable(str(error)))
-                self._stopping.wait(self._pause)
-                self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+                self._rest()
+            except Exception:
+                # Without this thread every verdict would be blind to writers.
+                _log.exception("watching pods")
+                version = ""
+                self._rest()
+
+    def _rest(self) -> None:
+        self._stopping.wait(self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     def _list(self) -> str:
         records: list[PodRecord] = []
@@ -135,8 +146,7 @@ class PodReader:
                 raise _Relist
             if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
                 raise OSError(f"{answer.status}: {content[:200].decode(errors='replace')}")
-            document: Json = json.loads(content)
-            return document
+            return parsed(content)
         finally:
             answer.release_conn()
 
@@ -154,7 +164,7 @@ class PodReader:
             for line in _lines(answer):
                 if self._stopping.is_set():
                     break
-                version = self._event(json.loads(line)) or version
+                version = self._event(parsed(line)) or version
         finally:
             answer.close()
         return version

@@ -279,6 +279,19 @@ def test_a_reason_of_a_later_version_is_no_reason_to_stumble(verified: Cluster) 
     assert verified.phase == "Verified"
 
 
+@pytest.mark.parametrize("reason", [reason.value for reason in Reason])
+def test_a_reason_that_somebody_wrote_never_makes_a_failed_checkpoint_good(reason: str) -> None:
+    """A10: nothing seals why it failed."""
+    failed = Cluster(content=Content(reason=Reason.CONTENT_MISMATCH, signers=()))
+    failed.settle()
+    assert failed.phase == "Failed"
+    failed.status["reason"] = reason
+    failed.look()
+    assert failed.phase not in ("Verified", "ClassicalOnly")
+    failed.settle()
+    assert failed.phase == "Failed"
+
+
 @pytest.mark.parametrize("seconds", ["x", -1, 1e30])
 def test_odd_numbers_count_as_none(verified: Cluster, seconds: object) -> None:
     verified.status["verifier"]["seconds"] = seconds  # type: ignore[index]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import urllib3.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -360,3 +361,34 @@ def test_pauses_grow_only_while_a_watch_brings_nothing() -> None:
     read(page(pod("a", MODEL)), OSError("refused"), OSError("refused"), cut, cut, pauses=pauses)
     first = FIRST_PAUSE_SECONDS
     assert pauses[:4] == [first, 2 * first, first, first]
+
+
+def test_a_version_that_is_always_too_old_is_not_listed_for_in_a_loop() -> None:
+    pauses: list[float] = []
+    gone = Answer(b"", 410)
+    read(page(), gone, page(), gone, page(), gone, pauses=pauses)
+    first = FIRST_PAUSE_SECONDS
+    assert pauses[:3] == [first, 2 * first, 4 * first]
+
+
+def test_a_silent_watch_is_proven_by_a_list() -> None:
+    """E04: servers before 1.21 send no bookmarks while nothing happens."""
+    silence = urllib3.exceptions.ReadTimeoutError(None, "", "silent")  # type: ignore[arg-type]
+    delivered, _ = read(page(pod("a", MODEL)), silence, page(pod("a", MODEL)))
+    assert sum(isinstance(each, PodList) for each in delivered) == 2
+
+
+def test_whatever_goes_wrong_the_pods_are_listed_again(caplog: pytest.LogCaptureFixture) -> None:
+    delivered, _ = read(RuntimeError("nobody thought of it"), page(pod("a", MODEL)))
+    assert isinstance(delivered[0], PodList)
+    assert "nobody thought of it" in caplog.text
+
+
+def test_one_pod_that_is_nested_too_deeply_hides_no_other() -> None:
+    """D07: the API server keeps managed fields as deep as a tenant makes them."""
+    fields = "@fields@"
+    body = page(pod("deep", MODEL, managedFields=fields), pod("b", MODEL)).body
+    nest = b'{"f:x":' * 5000 + b"{}" + b"}" * 5000
+    delivered, _ = read(Answer(body.replace(json.dumps(fields).encode(), nest)))
+    assert isinstance(delivered[0], PodList)
+    assert uids(delivered[0].records) == ["uid-deep", "uid-b"]

@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from weightlock_webhook.cache.decoding import decoded
 from weightlock_webhook.cache.errors import Gone, Unreachable
 from weightlock_webhook.cache.objects import Bookmark, Event, Key, Known, Page, Status
 from weightlock_webhook.cache.resources import Resource
@@ -143,7 +144,7 @@ class Reflector(Generic[Known, KeptType]):
             raise Gone("the list's continuation is gone")
         if reply.status != HTTPStatus.OK:
             raise Unreachable(f"the API server answered a list with {reply.status}")
-        return self._page.decode(reply.body)
+        return decoded(self._page, reply.body)
 
     async def _watch(self) -> None:
         """(2) and (3)."""
@@ -160,7 +161,7 @@ class Reflector(Generic[Known, KeptType]):
                         self._transport.stream(self._path(query))
                     )
                 while (line := await self._next(lines)) is not None:
-                    self._apply(self._event.decode(line))
+                    self._apply(decoded(self._event, line))
             except TimeoutError as error:
                 raise Unreachable("a watch went silent") from error
         # Ended in good order. A server that ends every watch at once must not be asked in a loop.
@@ -190,7 +191,7 @@ class Reflector(Generic[Known, KeptType]):
         self._store.proven(_now())
 
     def _changed(self, event: Event) -> str:
-        item = self._item.decode(event.object)
+        item = decoded(self._item, bytes(event.object))
         kept = None if event.type == "DELETED" else self._resource.keep(item)
         if kept is None:
             self._store.drop(item.metadata.key)

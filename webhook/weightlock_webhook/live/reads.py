@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from weightlock_webhook.cache import resources
+from weightlock_webhook.cache.decoding import decoded
 from weightlock_webhook.cache.errors import Unreachable
 from weightlock_webhook.cache.objects import CheckpointItem, ClaimItem, Item, Key, Page, VolumeItem
 from weightlock_webhook.cache.policies import Identity, identity_of
@@ -132,7 +133,7 @@ async def arrived(reads: Iterable[Read], deadline: float) -> None:
 
 def _decoded(body: bytes, decoder: Any) -> Any:
     try:
-        return decoder.decode(body)
+        return decoded(decoder, body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Unreachable("the API server's answer cannot be read") from error
 
