@@ -155,6 +155,7 @@ class Looker:
             changed = _word(body) != _word(written)
             if changed:
                 self._say(body, decision)
+        self._store.spend(body["metadata"]["uid"], decision.spent)
         await self._actor.after(decision.after, body)
         if finished is not None:
             result = finished.verdict.value

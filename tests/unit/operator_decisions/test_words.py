@@ -266,6 +266,7 @@ def test_a_status_that_cannot_be_read_is_forgotten(verified: Cluster) -> None:
         assert recall(verified.facts()) == Memory()
     verified.checkpoint["status"] = "x"
     assert Registered.from_object(verified.checkpoint).status == {}
+    verified.pass_time(seconds=1)
     verified.settle()
     assert verified.phase == "Verified"
 
@@ -275,6 +276,7 @@ def test_a_reason_of_a_later_version_is_no_reason_to_stumble(verified: Cluster) 
     word = recall(verified.facts()).word
     assert word is not None
     assert word.reason is Reason.INTERNAL_ERROR
+    verified.pass_time(seconds=1)
     verified.settle()
     assert verified.phase == "Verified"
 
