@@ -81,6 +81,10 @@ class Controller:
         """Have checkpoints looked at."""
         self._enqueue(uids, priority)
 
+    def floor_risen(self, name: str) -> None:
+        """Have those looked at that may be rolled back now."""
+        self._enqueue(self._store.under_floor(name), Priority.LIVE)
+
     async def order_turns(self) -> None:
         """Call up whose turn it is, until cancelled."""
         while True:

@@ -3,12 +3,16 @@
 The one exception is the label `policy` of the sunset: cluster policies are few and their
 administrators'.
 
+Counters begin at 0 with every word that they can have: one that is born with its first increment
+hides it from rate() and increase(), and with it the first failure there ever was.
+
 Gauges over all objects are computed from the store when Prometheus asks, so they cannot drift.
 """
 
 import asyncio
+import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,9 +25,22 @@ RECONCILE_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 VERIFICATION_BUCKETS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
 RATE_BUCKETS: Final = tuple(float(rate) * 1e9 for rate in (0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160))
 
-PHASES: Final = ("Pending", "Verifying", "Verified", "ClassicalOnly", "Failed", "Error", "Stale")
-FAMILIES: Final = ("post-quantum", "classical", "hybrid", "none")
 OTHER: Final = "other"
+DEVICES: Final = ("cuda", "rocm", "cpu", OTHER)
+RESULTS: Final = ("Verified", "ClassicalOnly", "Failed", "Error")
+LOOKS: Final = ("ok", "conflict", "trouble", "malformed", "error", "not_leader")
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+ANSWERS: Final = (
+    "Ok",
+    *("NotFound", "AlreadyExists", "Conflict", "Gone", "Forbidden", "Terminating", "Rejected"),
+    *("Throttled", "Unavailable"),
+)
+_BUILD: Final = ("component", "version")
+
+Words = Mapping[str, tuple[str, ...]]
+"""The labels of a metric and every word that each can have."""
+
+_NO_LABELS: Final[Words] = {}
 
 
 @dataclass(slots=True)
@@ -62,60 +79,53 @@ class Metrics:
         self.counted = Snapshot()
         self.queue_length: Callable[[], int] = lambda: 0
         self.watch_ages: Callable[[], dict[str, float]] = dict
-        build = Gauge(
-            "weightlock_build_info",
-            "Always 1; the labels say what runs.",
-            ("component", "version"),
-            registry=self.registry,
+        _gauge(self.registry, "build_info", "Always 1; the labels say what runs.", _BUILD).labels(
+            "operator", version
+        ).set(1)
+        self.leader = _gauge(self.registry, "leader", "1 while this replica leads.")
+        self.events_dropped = _gauge(
+            self.registry, "events_dropped", "Kubernetes Events that were not written."
         )
-        build.labels("operator", version).set(1)
-        self.leader = Gauge(
-            "weightlock_leader", "1 while this replica leads.", registry=self.registry
-        )
-        self.verifications = Counter(
-            "weightlock_verifications",
-            "Verifications that ended, by verdict and device.",
-            ("result", "device"),
-            registry=self.registry,
-        )
-        self.verified_bytes = Counter(
-            "weightlock_verified_bytes",
-            "Bytes read by verifications.",
-            ("device",),
-            registry=self.registry,
-        )
-        self.duration = Histogram(
-            "weightlock_verification_duration_seconds",
-            "From the first byte to the report.",
-            buckets=VERIFICATION_BUCKETS,
-            registry=self.registry,
-        )
-        self.rate = Histogram(
-            "weightlock_verification_bytes_per_second",
-            "Bytes per second of one verification.",
-            ("device",),
-            buckets=RATE_BUCKETS,
-            registry=self.registry,
-        )
-        self.reconcile = Histogram(
-            "weightlock_reconcile_duration_seconds",
+        self._declare_verifications()
+        self.reconcile = _histogram(
+            self.registry,
+            "reconcile_duration_seconds",
             "One look at one checkpoint, with everything that was done about it.",
-            ("result",),
-            buckets=RECONCILE_BUCKETS,
-            registry=self.registry,
+            RECONCILE_BUCKETS,
+            {"result": LOOKS},
         )
-        self.requests = Counter(
-            "weightlock_api_requests",
+        self.requests = _counter(
+            self.registry,
+            "api_requests",
             "Requests to the API server, by method and result.",
-            ("method", "result"),
-            registry=self.registry,
-        )
-        self.events_dropped = Gauge(
-            "weightlock_events_dropped",
-            "Kubernetes Events that were not written.",
-            registry=self.registry,
+            {"method": METHODS, "result": ANSWERS},
         )
         self.registry.register(_Census(self))
+
+    def _declare_verifications(self) -> None:
+        device = {"device": DEVICES}
+        self.verifications = _counter(
+            self.registry,
+            "verifications",
+            "Verifications that ended, by verdict and device.",
+            {"result": RESULTS, **device},
+        )
+        self.verified_bytes = _counter(
+            self.registry, "verified_bytes", "Bytes read by verifications.", device
+        )
+        self.duration = _histogram(
+            self.registry,
+            "verification_duration_seconds",
+            "From the first byte to the report.",
+            VERIFICATION_BUCKETS,
+        )
+        self.rate = _histogram(
+            self.registry,
+            "verification_bytes_per_second",
+            "Bytes per second of one verification.",
+            RATE_BUCKETS,
+            device,
+        )
 
     @contextmanager
     def reconciling(self) -> Iterator["Result"]:
@@ -144,6 +154,36 @@ class Metrics:
         """What Prometheus reads: counted in the event loop, written out in a thread."""
         self.counted = self.snapshot()
         return await asyncio.to_thread(generate_latest, self.registry)
+
+
+def _gauge(
+    registry: CollectorRegistry, name: str, text: str, labels: tuple[str, ...] = ()
+) -> Gauge:
+    return Gauge(f"weightlock_{name}", text, labels, registry=registry)
+
+
+def _counter(registry: CollectorRegistry, name: str, text: str, words: Words) -> Counter:
+    made = Counter(f"weightlock_{name}", text, tuple(words), registry=registry)
+    _begin_at_zero(made, words)
+    return made
+
+
+def _histogram(
+    registry: CollectorRegistry,
+    name: str,
+    text: str,
+    buckets: tuple[float, ...],
+    words: Words = _NO_LABELS,
+) -> Histogram:
+    made = Histogram(f"weightlock_{name}", text, tuple(words), buckets=buckets, registry=registry)
+    _begin_at_zero(made, words)
+    return made
+
+
+def _begin_at_zero(metric: Counter | Histogram, words: Words) -> None:
+    if words:
+        for each in itertools.product(*words.values()):
+            metric.labels(*each)
 
 
 def device_kind(device: str) -> str:

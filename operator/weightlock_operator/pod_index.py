@@ -4,11 +4,12 @@ import json
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from weightlock_operator.api.cluster import Json
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.seen import SeenPod
+from weightlock_operator.kept import discard
 from weightlock_operator.pod_records import PodRecord, departed
 
 DEPARTED_PODS: Final = 2000
@@ -87,10 +88,10 @@ class PodIndex:
         record = self._pods.pop(uid, None)
         if record is None:
             return None
-        _discard(self._of_checkpoint, record.checkpoint_uid, uid)
+        discard(self._of_checkpoint, record.checkpoint_uid, uid)
         for place in places_of(record):
-            _discard(self._at, place, uid)
-        _discard(self._held, record.namespace, uid)
+            discard(self._at, place, uid)
+        discard(self._held, record.namespace, uid)
         return record
 
 
@@ -100,14 +101,3 @@ def places_of(record: PodRecord) -> Iterable[Place]:
         return ()
     places = [(record.namespace, claim) for claim in record.claims]
     return [*places, ELSEWHERE] if record.has_other_storage else places
-
-
-_K = TypeVar("_K")
-
-
-def _discard(index: defaultdict[_K, set[str]], key: _K, uid: str) -> None:
-    found = index.get(key)
-    if found is not None:
-        found.discard(uid)
-        if not found:
-            del index[key]

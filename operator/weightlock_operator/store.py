@@ -5,16 +5,12 @@ checkpoints that have to be looked at. The same object again changes nothing. No
 believed where it matters: what identity hangs on is read live before a verdict is written.
 """
 
-import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeVar
 
-from weightlock.cluster_names import CHECKPOINT_UID_LABEL
-from weightlock.errors import Malformed
-from weightlock.policy.objects import Policy, PolicyKind, policies_governing
+from weightlock.policy.objects import Policy
+from weightlock.verdict.floors import OF_NAMESPACE
 from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
@@ -28,25 +24,16 @@ from weightlock_operator.api.cluster import (
     Resource,
     texts,
 )
-from weightlock_operator.decision.policies import Invalid, read_policy
+from weightlock_operator.checkpoint_index import NOBODY, CheckpointIndex
 from weightlock_operator.decision.registration import Request, request_of_event
 from weightlock_operator.decision.seen import SeenJob
-from weightlock_operator.pod_index import ELSEWHERE, Place, PodIndex, places_of
+from weightlock_operator.job_index import JobIndex
+from weightlock_operator.kept import is_older
+from weightlock_operator.pod_index import Place, PodIndex, places_of
 from weightlock_operator.pod_records import PodRecord
+from weightlock_operator.policy_index import PolicyEntry, PolicyIndex
+from weightlock_operator.storage_index import StorageIndex
 from weightlock_operator.wishes import Wishes
-
-NOBODY: Final[frozenset[str]] = frozenset()
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class PolicyEntry:
-    """A policy object: what it says, and what its status said when it was last seen."""
-
-    resource: Resource
-    body: Json
-    found: Policy | Invalid
 
 
 @dataclass(slots=True)
@@ -54,18 +41,36 @@ class Store:
     """The state; `now` reads the wall clock."""
 
     now: Callable[[], datetime]
-    checkpoints: dict[str, Json] = field(default_factory=dict)
-    policies: dict[str, PolicyEntry] = field(default_factory=dict)
     namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    claims: dict[Place, Json] = field(default_factory=dict)
-    volumes: dict[str, Json] = field(default_factory=dict)
+    """The labels of each."""
+
     pods: PodIndex = field(default_factory=PodIndex)
     wishes: Wishes = field(default_factory=Wishes)
-    _jobs: defaultdict[str, dict[str, SeenJob]] = field(default_factory=lambda: defaultdict(dict))
-    _job_owner: dict[str, str] = field(default_factory=dict)
-    _at: defaultdict[Place, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _in: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _checkpoints: CheckpointIndex = field(default_factory=CheckpointIndex)
+    _policies: PolicyIndex = field(default_factory=PolicyIndex)
+    _storage: StorageIndex = field(default_factory=StorageIndex)
+    _jobs: JobIndex = field(default_factory=JobIndex)
     _versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def checkpoints(self) -> dict[str, Json]:
+        """Every checkpoint, by uid."""
+        return self._checkpoints.bodies
+
+    @property
+    def policies(self) -> dict[str, PolicyEntry]:
+        """Every policy, by uid."""
+        return self._policies.entries
+
+    @property
+    def claims(self) -> dict[Place, Json]:
+        """Every claim."""
+        return self._storage.claims
+
+    @property
+    def volumes(self) -> dict[str, Json]:
+        """Every volume, by name."""
+        return self._storage.volumes
 
     def apply(self, resource: Resource, body: Json, *, deleted: bool = False) -> frozenset[str]:
         """Take an object as it is now, or its end; returns the checkpoints that it concerns."""
@@ -76,7 +81,7 @@ class Store:
             if known is None and resource is not EVENTS:
                 return NOBODY
             self._versions.pop(uid, None)
-        elif known == version or _is_older(version, known):
+        elif known == version or is_older(version, known):
             return NOBODY
         elif resource is not EVENTS:
             self._versions[uid] = version
@@ -99,7 +104,7 @@ class Store:
             touched |= self.apply(resource, body)
             news += self._versions.get(uid) != known
         for uid, ghost in self._known(resource):
-            if uid not in listed and not _is_older(version, self._versions.get(uid)):
+            if uid not in listed and not is_older(version, self._versions.get(uid)):
                 touched |= self.apply(resource, ghost, deleted=True)
                 news += 1
         return frozenset(touched), news
@@ -126,82 +131,59 @@ class Store:
 
     def jobs(self, checkpoint_uid: str) -> tuple[SeenJob, ...]:
         """The Jobs that say they verify a checkpoint."""
-        return tuple(self._jobs.get(checkpoint_uid, {}).values())
+        return self._jobs.of(checkpoint_uid)
 
     def job_count(self) -> int:
         """How many Jobs there are."""
-        return len(self._job_owner)
+        return len(self._jobs)
 
     def all_jobs(self) -> Iterable[SeenJob]:
         """Every Job with our label."""
-        return (job for jobs in self._jobs.values() for job in jobs.values())
+        return self._jobs.all()
 
     def of_namespace(self, namespace: str) -> frozenset[str]:
         """The checkpoints of a namespace."""
-        return frozenset(self._in.get(namespace, ()))
+        return self._checkpoints.of_namespace(namespace)
 
     def at(self, place: Place) -> frozenset[str]:
         """The checkpoints on a claim, or on no claim."""
-        return frozenset(self._at.get(place, ()))
+        return self._checkpoints.at(place)
+
+    def under_floor(self, name: str) -> frozenset[str]:
+        """The checkpoints that a name of weightlock.verdict.floors counts for."""
+        namespace, _, model = name.rpartition(OF_NAMESPACE)
+        found = self._checkpoints.of_model(model)
+        return found & self.of_namespace(namespace) if namespace else found
 
     def governing(self, namespace: str) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
         """The policies of a namespace, and the names of those that might be and cannot be read."""
-        labels = self.namespaces.get(namespace, {})
-        usable = [each.found for each in self.policies.values() if isinstance(each.found, Policy)]
-        invalid = tuple(
-            each.found.name
-            for each in self.policies.values()
-            if isinstance(each.found, Invalid)
-            and each.body["metadata"].get("namespace", namespace) == namespace
-        )
-        return policies_governing(usable, namespace, labels), invalid
+        return self._policies.governing(namespace, self.namespaces.get(namespace, {}))
 
     def is_requested(self, namespace: str, claim: str) -> bool:
         """Whether a refused pod has asked for a claim of late."""
         return self.wishes.has(Request(namespace, claim), self.now())
 
     def _take(self, resource: Resource, body: Json, *, deleted: bool) -> frozenset[str]:
-        take = {
-            CHECKPOINTS: self._take_checkpoint,
-            POLICIES: self._take_policy,
-            CLUSTER_POLICIES: self._take_policy,
-            NAMESPACES: self._take_namespace,
-            CLAIMS: self._take_claim,
-            VOLUMES: self._take_volume,
-            JOBS: self._take_job,
-            EVENTS: self._take_event,
-        }[resource]
-        return take(body, deleted)
+        if resource is CHECKPOINTS:
+            return self._checkpoints.take(body, deleted=deleted)
+        if resource in (POLICIES, CLUSTER_POLICIES):
+            return self._take_policy(body, deleted=deleted)
+        if resource is CLAIMS:
+            return self._on(self._storage.take_claim(body, deleted=deleted))
+        if resource is VOLUMES:
+            return self._on(self._storage.take_volume(body, deleted=deleted))
+        if resource is JOBS:
+            return frozenset({self._jobs.take(body, deleted=deleted)}) & self.checkpoints.keys()
+        take = {NAMESPACES: self._take_namespace, EVENTS: self._take_event}[resource]
+        return take(body, deleted=deleted)
 
-    def _take_checkpoint(self, body: Json, deleted: bool) -> frozenset[str]:
-        uid, place = body["metadata"]["uid"], place_of(body)
-        namespace = body["metadata"].get("namespace", "")
-        before = self.checkpoints.pop(uid, None)
-        if before is not None:
-            _discard(self._at, place_of(before), uid)
-            _discard(self._in, namespace, uid)
-        if deleted:
-            return frozenset({uid})
-        self.checkpoints[uid] = slim(body)
-        self._at[place].add(uid)
-        self._in[namespace].add(uid)
-        # A write of our own comes back as an event; it changes nothing that we do not know.
-        return NOBODY if before is not None and is_same(before, body) else frozenset({uid})
-
-    def _take_policy(self, body: Json, deleted: bool) -> frozenset[str]:
-        uid = body["metadata"]["uid"]
-        before = self.policies.pop(uid, None)
-        if not deleted:
-            cluster = body.get("kind") == PolicyKind.CLUSTER_MODEL_POLICY
-            resource = CLUSTER_POLICIES if cluster else POLICIES
-            self.policies[uid] = PolicyEntry(resource, slim(body), read_policy(body))
-            generation = body["metadata"].get("generation")
-            if before is not None and before.body["metadata"].get("generation") == generation:
-                return NOBODY  # its status
+    def _take_policy(self, body: Json, *, deleted: bool) -> frozenset[str]:
+        if not self._policies.take(body, deleted=deleted):
+            return NOBODY
         namespace = body["metadata"].get("namespace")
         return self.of_namespace(namespace) if namespace else frozenset(self.checkpoints)
 
-    def _take_namespace(self, body: Json, deleted: bool) -> frozenset[str]:
+    def _take_namespace(self, body: Json, *, deleted: bool) -> frozenset[str]:
         name = body["metadata"]["name"]
         before = self.namespaces.pop(name, None)
         if deleted:
@@ -210,57 +192,7 @@ class Store:
         self.namespaces[name] = labels
         return NOBODY if before == labels else self.of_namespace(name)
 
-    def _take_claim(self, body: Json, deleted: bool) -> frozenset[str]:
-        metadata, spec = body["metadata"], body.get("spec") or {}
-        place = (metadata.get("namespace", ""), metadata["name"])
-        before = self.claims.get(place)
-        if deleted:
-            if before is None or before["metadata"]["uid"] != metadata["uid"]:
-                return NOBODY  # another of that name is here already
-            del self.claims[place]
-            return self.at(place)
-        kept = ("accessModes", "volumeMode", "volumeName", "storageClassName")
-        status = body.get("status") or {}
-        found: Json = {
-            "metadata": _identity(metadata),
-            "spec": {key: spec[key] for key in kept if spec.get(key) is not None},
-            "status": {"phase": status.get("phase", "")},
-        }
-        self.claims[place] = found
-        return NOBODY if _says_the_same(before, found) else self.at(place)
-
-    def _take_volume(self, body: Json, deleted: bool) -> frozenset[str]:
-        metadata, spec = body["metadata"], body.get("spec") or {}
-        before = self.volumes.get(metadata["name"])
-        if deleted:
-            if before is None or before["metadata"]["uid"] != metadata["uid"]:
-                return NOBODY
-            del self.volumes[metadata["name"]]
-        else:
-            found: Json = {"metadata": _identity(metadata), "spec": spec}
-            self.volumes[metadata["name"]] = found
-            if _says_the_same(before, found):
-                return NOBODY
-        claim = spec.get("claimRef") or {}
-        return self.at((claim.get("namespace", ""), claim.get("name", ""))) if claim else NOBODY
-
-    def _take_job(self, body: Json, deleted: bool) -> frozenset[str]:
-        uid = body["metadata"]["uid"]
-        owner = texts(body["metadata"].get("labels")).get(CHECKPOINT_UID_LABEL, "")
-        before = self._job_owner.pop(uid, None)
-        if before is not None:
-            self._jobs[before].pop(uid, None)
-            if not self._jobs[before]:
-                del self._jobs[before]
-        if not deleted and owner:
-            try:
-                self._jobs[owner][uid] = SeenJob.from_object(body)
-                self._job_owner[uid] = owner
-            except Malformed as error:
-                _log.warning("a Job with a label of ours cannot be read: %s", error.message)
-        return frozenset({owner}) & self.checkpoints.keys()
-
-    def _take_event(self, body: Json, deleted: bool) -> frozenset[str]:
+    def _take_event(self, body: Json, *, deleted: bool) -> frozenset[str]:
         request = None if deleted else request_of_event(body)
         if request is None:
             return NOBODY
@@ -272,19 +204,17 @@ class Store:
         if resource is CHECKPOINTS:
             return list(self.checkpoints.items())
         if resource in (POLICIES, CLUSTER_POLICIES):
-            return [
-                (uid, each.body) for uid, each in self.policies.items() if each.resource is resource
-            ]
+            return self._policies.known(resource)
         if resource is CLAIMS:
             return [(each["metadata"]["uid"], each) for each in self.claims.values()]
         if resource is VOLUMES:
             return [(each["metadata"]["uid"], each) for each in self.volumes.values()]
         if resource is JOBS:
-            return [
-                (uid, {"metadata": {"uid": uid, "labels": {CHECKPOINT_UID_LABEL: owner}}})
-                for uid, owner in self._job_owner.items()
-            ]
+            return self._jobs.known()
         return []  # namespaces: one that is gone has nothing in it; events: they only ever come
+
+    def _on(self, place: Place | None) -> frozenset[str]:
+        return self.at(place) if place is not None else NOBODY
 
     def _touched_by(self, record: PodRecord) -> frozenset[str]:
         touched: set[str] = {record.checkpoint_uid} & self.checkpoints.keys()
@@ -293,60 +223,3 @@ class Store:
         if record.held is not None:
             touched |= self.of_namespace(record.namespace)
         return frozenset(touched)
-
-
-def place_of(checkpoint: Json) -> Place:
-    """Where a checkpoint lies: its namespace and claim, or elsewhere."""
-    source = (checkpoint.get("spec") or {}).get("source") or {}
-    claim = source.get("persistentVolumeClaim") if isinstance(source, Mapping) else None
-    name = claim.get("claimName") if isinstance(claim, Mapping) else None
-    return (checkpoint["metadata"].get("namespace", ""), str(name)) if name else ELSEWHERE
-
-
-def slim(body: Json) -> Json:
-    """An object without what nobody here reads."""
-    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {**body, "metadata": metadata}
-
-
-def is_same(one: Json, other: Json) -> bool:
-    """Whether two states of a checkpoint differ in nothing that is looked at."""
-    parts = ("spec", "status")
-    return all(one.get(key) == other.get(key) for key in parts) and (
-        one["metadata"].get("generation") == other["metadata"].get("generation")
-    )
-
-
-def _identity(metadata: Json) -> Json:
-    return {
-        key: metadata[key]
-        for key in ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
-        if key in metadata
-    }
-
-
-def _says_the_same(before: Json | None, after: Json) -> bool:
-    """Whether nothing but the resource version differs."""
-    if before is None:
-        return False
-    version = {"resourceVersion": ""}
-    one, other = ({**body, "metadata": {**body["metadata"], **version}} for body in (before, after))
-    return one == other
-
-
-def _is_older(version: str, than: str | None) -> bool:
-    """Whether a version came before another; only numbers can be compared."""
-    if than is None or not (version.isdigit() and than.isdigit()):
-        return False
-    return int(version) < int(than)
-
-
-_K = TypeVar("_K")
-
-
-def _discard(index: defaultdict[_K, set[str]], key: _K, uid: str) -> None:
-    found = index.get(key)
-    if found is not None:
-        found.discard(uid)
-        if not found:
-            del index[key]

@@ -22,7 +22,8 @@ from weightlock_operator.api.versions import Versions
 from weightlock_operator.controller import Controller
 from weightlock_operator.decision.policies import policy_status
 from weightlock_operator.gathering import Surroundings
-from weightlock_operator.store import PolicyEntry, Store
+from weightlock_operator.policy_index import PolicyEntry
+from weightlock_operator.store import Store
 from weightlock_operator.watching import RESYNC_SECONDS, WATCHED, Resync
 
 STATE_SECONDS: Final = 30.0

@@ -112,6 +112,16 @@ def test_the_overlay_for_development_runs_one_of_each_by_tag() -> None:
         assert deployment["spec"]["replicas"] == 1
 
 
+def test_the_component_for_flow_control_is_the_charts() -> None:
+    folder = MANIFESTS / "components" / "flow-control"
+    arguments = ["--set=flowControl.enabled=true", "--kube-version=1.32.0"]
+    more = essence(rendered(arguments=arguments))
+    ours = {key: found for key, found in more.items() if key not in chart("defaults")}
+    ours.pop(("Job", "weightlock-disarm"))
+    theirs = essence(documents((folder / "flowcontrol.yaml").read_text()))
+    assert theirs == ours
+
+
 def test_the_namespace_takes_restricted_pods_only() -> None:
     labels = named(plainly_built(MANIFESTS / "base"), "Namespace", "weightlock-system")["metadata"][
         "labels"

@@ -209,6 +209,55 @@ def test_old_servers_get_the_budget_that_they_know() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("minor", "version", "shares"),
+    [
+        (20, "v1beta1", "assuredConcurrencyShares"),
+        (23, "v1beta2", "assuredConcurrencyShares"),
+        (26, "v1beta3", "nominalConcurrencyShares"),
+        (29, "v1", "nominalConcurrencyShares"),
+        (36, "v1", "nominalConcurrencyShares"),
+    ],
+)
+def test_flow_control_speaks_the_version_of_the_server(
+    minor: int, version: str, shares: str
+) -> None:
+    found = [each for each in flow_control("--kube-version", f"1.{minor}.0") if is_flow(each)]
+    assert {each["apiVersion"] for each in found} == {f"flowcontrol.apiserver.k8s.io/{version}"}
+    level = named(found, "PriorityLevelConfiguration", "weightlock")
+    assert level["spec"]["limited"][shares] == 20
+    if minor >= min(RELEASES):
+        assert all(fits(json.dumps(each, sort_keys=True), minor) for each in found)
+
+
+def test_flow_control_speaks_the_version_that_it_is_told() -> None:
+    found = flow_control("--set=flowControl.apiVersion=v1beta3")
+    assert named(found, "FlowSchema", "weightlock")["apiVersion"].endswith("/v1beta3")
+
+
+def flow_control(*arguments: str) -> list[Json]:
+    return rendered(arguments=["--set=flowControl.enabled=true", *arguments])
+
+
+def is_flow(found: Json) -> bool:
+    return bool(found["apiVersion"].startswith("flowcontrol."))
+
+
+def test_flow_control_means_the_accounts_of_operator_and_webhook_wherever_they_are() -> None:
+    found = rendered(arguments=["--set=flowControl.enabled=true"], namespace="integrity")
+    for name in ("weightlock", "weightlock-leases"):
+        (rule,) = named(found, "FlowSchema", name)["spec"]["rules"]
+        accounts = {
+            (each["serviceAccount"]["namespace"], each["serviceAccount"]["name"])
+            for each in rule["subjects"]
+        }
+        assert accounts == {
+            (each["metadata"]["namespace"], each["metadata"]["name"])
+            for each in found
+            if each["kind"] == "ServiceAccount" and each["metadata"]["name"] != "weightlock-disarm"
+        }
+
+
 def test_one_webhook_has_no_budget_that_would_keep_its_node_from_being_drained() -> None:
     kinds = {each["kind"] for each in objects(VALUES / "development.yaml")}
     assert "PodDisruptionBudget" not in kinds

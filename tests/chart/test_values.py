@@ -47,6 +47,8 @@ NO_DIGEST = "--set=images.operator.digest="
             ["--set=networkPolicy.metricsFrom[0].everyone=true"], "metricsFrom", id="no peer"
         ),
         pytest.param(["--set=monitoring.podMonitor.interval=often"], "interval", id="no interval"),
+        pytest.param(["--set=flowControl.shares=0"], "shares", id="no share"),
+        pytest.param(["--set=flowControl.apiVersion=v2"], "apiVersion", id="no such version"),
         pytest.param(["--set=crds.keep=no"], "keep", id="a word for a boolean"),
     ],
 )
@@ -90,6 +92,7 @@ def test_the_schema_names_every_value_and_no_other() -> None:
         "tls",
         "uninstall",
         "networkPolicy",
+        "flowControl",
         "monitoring",
     ):
         assert set(schema()["properties"][section]["properties"]) == set(values[section]), section

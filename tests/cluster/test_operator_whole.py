@@ -217,6 +217,23 @@ def test_an_older_version_is_a_rollback(shelf: Shelf, node: NodeAgent) -> None:
     shelf.reaches("former", "Failed", "Rollback")
 
 
+def test_a_newer_version_takes_the_verdict_of_the_older_ones_at_once(
+    shelf: Shelf, node: NodeAgent
+) -> None:
+    """A22: nothing happens to them but that the floor rises."""
+    older = [f"older-{number}" for number in range(3)]
+    for name in older:
+        node.contents[name] = Content(model=ModelIdentity("gemma", 8))
+        shelf.good(name)
+    for name in older:
+        shelf.reaches(name, "Verified")
+    node.contents["newer"] = Content(model=ModelIdentity("gemma", 9))
+    shelf.good("newer")
+    shelf.reaches("newer", "Verified")
+    for name in older:
+        shelf.reaches(name, "Failed", "Rollback", seconds=5)
+
+
 def test_a_writer_makes_a_verdict_stale(shelf: Shelf, node: NodeAgent) -> None:
     shelf.good("written")
     shelf.reaches("written", "Verified")

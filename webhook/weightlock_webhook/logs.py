@@ -87,6 +87,10 @@ class DecisionLog:
         if not _is_dull(response):
             self._lines.add(self._line_of(described(request, response, seconds)))
 
+    def passed(self, resource: str, response: Response, seconds: float) -> None:
+        """One allowance in which no policy had a say."""
+        self._metrics.count_as(resource, response, seconds)
+
 
 def json_line(decision: Decision) -> bytes:
     """As the lines of JsonLines are."""

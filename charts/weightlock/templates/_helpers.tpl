@@ -168,3 +168,22 @@ tolerations:
 priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
+
+{{/*
+The newest version of flow control that the server has. Rendered without a server, helm knows every
+version, so what its own version says counts too.
+*/}}
+{{- define "weightlock.flowControlVersion" -}}
+{{- $found := .Values.flowControl.apiVersion -}}
+{{- $root := . -}}
+{{- range $each := list (list "v1" "1.29") (list "v1beta3" "1.26") (list "v1beta2" "1.23") (list "v1beta1" "1.20") -}}
+{{- $has := $root.Capabilities.APIVersions.Has (printf "flowcontrol.apiserver.k8s.io/%s" (first $each)) -}}
+{{- if and (not $found) $has (semverCompare (printf ">=%s-0" (last $each)) $root.Capabilities.KubeVersion.Version) -}}
+{{- $found = first $each -}}
+{{- end -}}
+{{- end -}}
+{{- if not $found -}}
+{{- fail "flowControl.enabled: the cluster has no flowcontrol.apiserver.k8s.io, expected Kubernetes 1.20 or later with API Priority and Fairness. Set flowControl.enabled=false." -}}
+{{- end -}}
+{{- $found -}}
+{{- end }}

@@ -8,7 +8,7 @@ It only ever rises; every write carries the resource version that it was compute
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -29,6 +29,8 @@ class Versions:
         self._cluster = cluster
         self._namespace = namespace
         self._floors: dict[str, int] = {}
+        self.risen: Callable[[str], None] = lambda _model: None
+        """Told of every name whose floor has risen: what was verified may be rolled back now."""
 
     def floor(self, model: str) -> int:
         """The highest version seen of a model; 0 for none."""
@@ -88,7 +90,9 @@ class Versions:
 
     def _learn(self, floors: dict[str, int]) -> None:
         for model, version in floors.items():
-            self._floors[model] = max(version, self.floor(model))
+            if version > self.floor(model):
+                self._floors[model] = version
+                self.risen(model)
 
 
 def floors_of(config_map: Json) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """What the operator does about a checkpoint: plain values, carried out in order by whoever runs it.
 
 The order is the safety: what must be true before the status says so comes before it (the rollback
-floor), and what only follows from the status comes after it (events, evictions).
+floor), and what only follows from the status comes after it (events, evictions, and the end of a
+Job that the status rests on: what is not written yet must still be there to be seen again).
 """
 
 from collections.abc import Mapping

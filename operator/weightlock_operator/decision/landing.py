@@ -41,6 +41,9 @@ class Step:
 
     memory: Memory
     before: tuple[Action, ...] = ()
+    after: tuple[DeleteJob, ...] = ()
+    """What may go once the status says what came of it: a Job is the evidence until then."""
+
     finished: Finished | None = None
     waiting: Waiting | None = None
     falls_back: bool = False
@@ -70,8 +73,11 @@ def landed(memory: Memory, facts: Facts) -> Step:
     # What has answered stays until its time is over; shares that still run need not go on.
     unfinished = any(each.uid == flight.job_uid and not each.is_finished for each in facts.jobs)
     is_failed = outcome.report.verdict is Verdict.FAILED
-    before = (delete,) if is_failed and unfinished else ()
-    return Step(_answered(grounded, flight, outcome, facts), before, _finished(outcome))
+    return Step(
+        _answered(grounded, flight, outcome, facts),
+        after=(delete,) if is_failed and unfinished else (),
+        finished=_finished(outcome),
+    )
 
 
 def is_obsolete(flight: Flight, facts: Facts) -> bool:
@@ -163,7 +169,7 @@ def _troubled(
     )
     seconds = (facts.now - flight.started_at).total_seconds()
     finished = Finished(Verdict.ERROR, trouble.reason, flight.device.value, seconds)
-    return Step(memory, (delete,), finished)
+    return Step(memory, after=(delete,), finished=finished)
 
 
 def _answered(grounded: Memory, flight: Flight, outcome: Landed, facts: Facts) -> Memory:

@@ -8,7 +8,7 @@ event, a repeated one and a restart in between lead to the same state. The steps
 3. drop a record that counts no more; judge one that does, under the policies of now
 4. decide whether a verification is wanted, and whether one can start
 5. say one word: phase, reason, message
-6. act: the rollback floor before the status, events and evictions after it
+6. act: the rollback floor before the status; what has landed goes, events and evictions after it
 """
 
 from dataclasses import replace
@@ -114,7 +114,8 @@ def _started(look: Look, order: jobs.Order) -> Decision:
         return job_refused(facts, create, f"{error.message}. {error.hint}")
     word = word_of(look)
     return Decision(
-        before=(*look.step.before, *orphans(look.memory, facts)),
+        # Whatever the next Job comes after, it must not run beside it.
+        before=(*look.step.before, *look.step.after, *_orphans(look, look.memory)),
         create=CreateJob(manifest, look.memory, order.device),
         is_flying=True,
         verdict=word.verdict,
@@ -130,13 +131,17 @@ def _decision(look: Look, memory: Memory, word: Word) -> Decision:
     waiting = look.blocked.word if look.blocked else None
     before: tuple[Action, ...] = (
         *look.step.before,
-        *orphans(memory, facts),
+        *_orphans(look, memory),
         *_raised_floor(memory, word, facts),
     )
     return Decision(
         before=before,
         status=statuses.new_status(memory, word, waiting, facts),
-        after=(*announced(look.before, memory, word, facts), *evicted(word, facts)),
+        after=(
+            *look.step.after,
+            *announced(look.before, memory, word, facts),
+            *evicted(word, facts),
+        ),
         requeue_after=_again_after(look, memory),
         ticket=_ticket(look, memory),
         is_flying=memory.flight is not None,
@@ -145,6 +150,11 @@ def _decision(look: Look, memory: Memory, word: Word) -> Decision:
         admits=word.admits,
         finished=look.step.finished,
     )
+
+
+def _orphans(look: Look, memory: Memory) -> tuple[DeleteJob, ...]:
+    """Without the Job that has just landed: it goes after the status, or not at all yet."""
+    return tuple(each for each in orphans(memory, look.facts) if each not in look.step.after)
 
 
 def _raised_floor(memory: Memory, word: Word, facts: Facts) -> tuple[RaiseFloor, ...]:
@@ -166,6 +176,7 @@ def _again_after(look: Look, memory: Memory) -> timedelta | None:
     moments: list[datetime | None] = [
         look.blocked.until if look.blocked else None,
         waiting.look_again_at if waiting else None,
+        facts.now + ORPHAN_AGE if look.step.after else None,  # whether it is gone
         standing.next_change(memory, facts),
         standing.refresh_at(began, facts) if began and has_policy else None,
     ]

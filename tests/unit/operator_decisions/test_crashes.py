@@ -24,6 +24,7 @@ from tests.unit.operator_decisions.simulated import (
 
 from weightlock.reasons import Reason
 from weightlock_operator.decision.actions import Event
+from weightlock_operator.decision.landing import ORPHAN_AGE
 
 GOOD = Content()
 BAD = [
@@ -191,6 +192,55 @@ def test_the_floor_is_raised_before_the_status_says_verified() -> None:
     assert (cluster.floors, cluster.phase) == ({"llama-70b": 7}, "Verifying")
     cluster.look()
     assert (cluster.floors, cluster.phase) == ({"llama-70b": 7}, "Verified")
+
+
+def bad_content_while_the_job_runs(cluster: Cluster) -> None:
+    (job,) = cluster.jobs.values()
+    cluster.run_pod(job)
+
+
+def a_second_container(cluster: Cluster) -> None:
+    (job,) = cluster.jobs.values()
+    pod = cluster.run_pod(job)
+    containers = step(pod, "spec.containers")
+    assert isinstance(containers, list)
+    containers.append({"name": "guest", "image": "guest"})
+
+
+@pytest.mark.parametrize("minutes", [0, 5], ids=["young", "old"])
+@pytest.mark.parametrize(
+    ("deed", "phase", "reason"),
+    [
+        pytest.param(bad_content_while_the_job_runs, "Failed", "ContentMismatch", id="bad content"),
+        pytest.param(a_second_container, "Error", "VerifierTampered", id="tampered"),
+    ],
+)
+def test_a_job_stays_until_the_status_says_what_came_of_it(
+    deed: Deed, phase: str, reason: str, minutes: int
+) -> None:
+    cluster = Cluster(content=BAD[0])
+    cluster.look()
+    (name,) = cluster.jobs
+    deed(cluster)
+    cluster.pass_time(minutes=minutes)
+    look(cluster, 0)  # the first write fails
+    assert name in cluster.jobs, "it is the evidence"
+    look(cluster, 1)  # the status is written, the Job not deleted
+    assert (cluster.phase, cluster.reason) == (phase, reason)
+    assert name in cluster.jobs
+    cluster.pass_time(minutes=1)
+    cluster.look()
+    assert name not in cluster.jobs
+
+
+def test_a_job_that_was_not_deleted_after_its_status_is_looked_for_again() -> None:
+    cluster = Cluster(content=BAD[0])
+    cluster.look()
+    bad_content_while_the_job_runs(cluster)
+    cluster.pass_time(minutes=5)
+    decision = cluster.look()
+    assert decision.requeue_after is not None
+    assert decision.requeue_after <= ORPHAN_AGE
 
 
 @given(flips=st.integers(2, 40))

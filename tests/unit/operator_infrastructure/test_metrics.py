@@ -2,7 +2,10 @@ import asyncio
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from weightlock_operator.metrics import Metrics, Snapshot, device_kind
+from weightlock.reasons import Verdict
+from weightlock_operator.api import cluster_errors
+from weightlock_operator.api.cluster_errors import ClusterTrouble
+from weightlock_operator.metrics import ANSWERS, DEVICES, RESULTS, Metrics, Snapshot, device_kind
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -56,4 +59,44 @@ def test_the_number_of_series_does_not_grow_with_what_reports_say() -> None:
 
 def test_devices_are_one_of_four_words() -> None:
     words = {device_kind(text) for text in ("cpu", "NVIDIA H200", "AMD MI300", "TPU", "")}
-    assert words == {"cpu", "cuda", "rocm", "other"}
+    assert words == {"cpu", "cuda", "rocm", "other"} == set(DEVICES)
+
+
+def test_counters_begin_at_zero_so_that_the_first_increment_is_seen() -> None:
+    found = samples(Metrics("1"))
+    for result in RESULTS:
+        for device in DEVICES:
+            key = tuple(sorted((result, device)))
+            assert found["weightlock_verifications_total", key] == 0
+    assert found["weightlock_verified_bytes_total", ("cuda",)] == 0
+    assert found["weightlock_verification_bytes_per_second_count", ("rocm",)] == 0
+    assert found["weightlock_reconcile_duration_seconds_count", ("trouble",)] == 0
+    assert found["weightlock_api_requests_total", ("GET", "Throttled")] == 0
+
+
+def test_nothing_that_happens_makes_a_new_series() -> None:
+    metrics = Metrics("1")
+    before = samples(metrics).keys()
+    for result in (Verdict.VERIFIED, Verdict.CLASSICAL_ONLY, Verdict.FAILED, Verdict.ERROR):
+        metrics.verification_ended(result.value, "TPU", 1, 1)
+    for word in ("ok", "conflict", "trouble", "malformed", "error", "not_leader"):
+        with metrics.reconciling() as result_of_look:
+            result_of_look.word = word
+    for kind in kinds_of_trouble():
+        metrics.count_request("PATCH", kind)
+    metrics.count_request("GET", "Ok")
+    assert samples(metrics).keys() == before
+
+
+def kinds_of_trouble() -> set[str]:
+    """Every answer that there is a word for; without a Lease nothing is sent."""
+    found = {
+        name
+        for name, kind in vars(cluster_errors).items()
+        if isinstance(kind, type) and issubclass(kind, ClusterTrouble)
+    }
+    return found - {"ClusterTrouble", "NotLeader"}
+
+
+def test_every_answer_of_the_api_server_has_its_word() -> None:
+    assert set(ANSWERS) == kinds_of_trouble() | {"Ok"}

@@ -110,6 +110,20 @@ def test_the_floor_never_sinks() -> None:
     assert versions(cluster).floor("llama") == 7
 
 
+def test_whose_floor_rises_is_told_once() -> None:
+    cluster = MemoryCluster()
+    found = versions(cluster)
+    told: list[str] = []
+    found.risen = told.append
+    asyncio.run(found.raise_to("llama", 7))
+    asyncio.run(found.raise_to("llama", 6))
+    asyncio.run(found.raise_to("llama", 8))
+    assert told == ["llama", "llama"]
+    asyncio.run(versions(cluster).raise_to("mistral", 2))
+    asyncio.run(found.load())
+    assert told == ["llama", "llama", "mistral"]
+
+
 def test_a_floor_that_somebody_raised_in_between_is_kept() -> None:
     cluster = MemoryCluster()
     one, two = versions(cluster), versions(cluster)

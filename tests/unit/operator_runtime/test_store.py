@@ -280,3 +280,34 @@ def test_the_wishes_of_many_namespaces_do_not_fill_the_memory(store: Store) -> N
     assert sum(len(store.wishes.of(name, NOW)) for name in names) == MOST_REQUESTS
     assert len(store.wishes.of("greedy", NOW)) <= 1, "whoever has the most loses first"
     assert store.is_requested(f"team-{MOST_REQUESTS}", "llama")
+
+
+def with_model(name: str, model: str, namespace: str = "team-a", version: str = "2") -> Json:
+    return {**checkpoint(name, version, namespace), "status": {"modelName": model}}
+
+
+@pytest.mark.parametrize(
+    ("floor", "touched"),
+    [
+        pytest.param("llama-70b", {"uid-host", "uid-foreign"}, id="of the cluster"),
+        pytest.param("team-b:llama-70b", {"uid-foreign"}, id="of one namespace"),
+        pytest.param("mistral-7b", {"uid-mistral"}, id="another model"),
+        pytest.param("gemma", set(), id="nobody's"),
+    ],
+)
+def test_a_floor_counts_for_the_checkpoints_of_that_model(
+    store: Store, floor: str, touched: set[str]
+) -> None:
+    store.apply(CHECKPOINTS, with_model("host", "llama-70b"))
+    store.apply(CHECKPOINTS, with_model("foreign", "llama-70b", "team-b"))
+    store.apply(CHECKPOINTS, with_model("mistral", "mistral-7b"))
+    assert store.under_floor(floor) == touched
+
+
+def test_a_floor_counts_no_more_for_what_holds_another_model_or_is_gone(store: Store) -> None:
+    store.apply(CHECKPOINTS, with_model("host", "llama-70b"))
+    store.apply(CHECKPOINTS, with_model("mistral", "llama-70b"))
+    store.apply(CHECKPOINTS, with_model("host", "gemma", version="3"))
+    store.apply(CHECKPOINTS, with_model("mistral", "llama-70b", version="3"), deleted=True)
+    assert store.under_floor("llama-70b") == frozenset()
+    assert store.under_floor("gemma") == {"uid-host"}

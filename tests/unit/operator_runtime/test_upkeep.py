@@ -47,7 +47,6 @@ from weightlock_operator.watching import (
     MISSES_TOLERATED,
     WATCHED,
     Resync,
-    Watch,
     kopf_registry,
     kopf_settings,
 )
@@ -257,12 +256,6 @@ def test_what_cannot_be_asked_is_not_there(trouble: ClusterTrouble) -> None:
     assert found == ServerFeatures()
 
 
-def impatient(watch: Watch) -> Watch:
-    watch.first_pause_seconds = watch.longest_pause_seconds = 0
-    watch.cleanup_seconds = 0.01
-    return watch
-
-
 def test_a_watch_that_misses_time_after_time_is_told(stage: Stage) -> None:
     news = [0]
     told: list[str] = []
@@ -287,53 +280,11 @@ def test_a_watch_that_misses_time_after_time_is_told(stage: Stage) -> None:
     assert resync.wrong() == ""
 
 
-def test_kopf_is_started_again_until_it_ends_well() -> None:
-    ends: list[Exception | None] = [OSError("410"), OSError("409"), None]
-    deaf: list[int] = []
-
-    async def story() -> bool:
-        stopping = asyncio.Event()
-
-        async def run() -> None:
-            end = ends.pop(0)
-            if end:
-                raise end
-
-        watch = impatient(Watch(run, stopping))
-        watch.ended = lambda: deaf.append(1)
-        await asyncio.wait_for(watch.keep(), 5)
-        return stopping.is_set()
-
-    assert asyncio.run(story())
-    assert (ends, len(deaf)) == ([], 2)
-
-
-def test_kopf_that_hears_nothing_is_started_again() -> None:
-    starts: list[int] = []
-
-    async def story() -> None:
-        stopping = asyncio.Event()
-
-        async def run() -> None:
-            starts.append(1)
-            if len(starts) == 1:
-                await asyncio.Event().wait()
-
-        watch = impatient(Watch(run, stopping))
-        keeping = asyncio.create_task(watch.keep())
-        while not starts:
-            await asyncio.sleep(0)
-        watch.is_deaf()
-        await asyncio.wait_for(keeping, 5)
-
-    asyncio.run(story())
-    assert len(starts) == 2
-
-
 def test_kopf_writes_nothing_of_its_own() -> None:
     settings = kopf_settings()
     assert settings.peering.standalone
     assert settings.scanning.disabled
+    assert settings.process.ultimate_exiting_timeout is None, "it would kill the whole process"
     assert not settings.posting.enabled
     assert settings.queueing.worker_limit is None
     backoffs = iter(settings.networking.error_backoffs)  # type: ignore[arg-type]

@@ -116,8 +116,9 @@ class Answer:
     @property
     def outcome(self) -> Outcome:
         """The strictest that any objection asks for."""
-        outcomes = (objection.outcome for objection in self.objections)
-        return max(outcomes, key=_STRICTNESS.__getitem__, default=Outcome.ALLOW)
+        if not self.objections:
+            return Outcome.ALLOW
+        return max((each.outcome for each in self.objections), key=_STRICTNESS.__getitem__)
 
     @property
     def refusals(self) -> tuple[Problem, ...]:

@@ -82,13 +82,12 @@ class Judging:
         if question.namespace in self._allowances.exempt_namespaces:
             return Answer(Reason.NOT_GOVERNED)
         try:
-            pod = self._pods.read(question)
+            pod, names = self._pods.read(question)
         except Refused as refused:
             return unreadable(refused)
         uid = question.metadata.get("uid")
-        subject = Subject(
-            pod, question.namespace, question.name, uid if isinstance(uid, str) else ""
-        )
+        uid = uid if isinstance(uid, str) else ""
+        subject = Subject(pod, question.namespace, question.name, uid, names)
         self._knowledge.expect_fresh()
         answer = self._deciding.answer(subject, self._cached)
         if answer.objections and _waits(answer, question):

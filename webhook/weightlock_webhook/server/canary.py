@@ -21,6 +21,7 @@ import msgspec
 from weightlock.errors import Unanswerable
 from weightlock.reasons import Reason
 from weightlock_webhook import documents
+from weightlock_webhook.replies import Status
 from weightlock_webhook.reviews.routes import VALIDATE_PODS
 
 NAMESPACE: Final = "weightlock-canary"
@@ -56,7 +57,7 @@ def new_uid() -> str:
 class _Answer(msgspec.Struct, frozen=True):
     uid: str
     allowed: bool
-    status: documents.Status | None = None
+    status: Status | None = None
 
 
 class _Review(msgspec.Struct, frozen=True):
