@@ -16,6 +16,7 @@ from tests.unit.webhook.world import (
     CLAIMS,
     CLUSTER_POLICIES,
     CONFIG_MAPS,
+    GROUP,
     NAMESPACE,
     NAMESPACES,
     PODS,
@@ -349,6 +350,21 @@ def test_a_policy_that_the_watch_has_not_brought_yet_keeps_the_pod_out() -> None
             put_policy(found.api, "second", volumes={"default": "Forbid"})
             with pytest.raises(Stale, match="policies"):
                 await found.answer()
+
+    run(story())
+
+
+def test_policies_are_looked_up_by_need_once_for_many_pods_and_without_their_specs() -> None:
+    async def story() -> None:
+        async with world() as found:
+            paths = (CLUSTER_POLICIES, f"{GROUP}/namespaces/{NAMESPACE}/modelpolicies")
+            found.api.calls.clear()
+            await asyncio.sleep(10)
+            assert not [call for call in found.api.calls if call[1] in paths], "nobody asked"
+            for _ in range(20):
+                assert (await found.answer()).outcome is Outcome.ALLOW
+            assert [found.api.calls.count(("GET", path)) for path in paths] == [1, 1]
+            assert all("as=PartialObjectMetadataList" in found.api.accepted[path] for path in paths)
 
     run(story())
 

@@ -17,6 +17,8 @@ from weightlock_webhook.reviews.collaborators import Cluster
 READ_SECONDS: Final = 3.0
 """After which a read is given up, below the webhook's own deadline."""
 
+JSON: Final = "application/json"
+
 POLICIES_SECONDS: Final = 0.25
 """How old the look at the policies may be that confirms them. Their watch brings a change within
 milliseconds; this bounds it where the watch lags (A23 allows a second)."""
@@ -25,6 +27,12 @@ LOOK_SECONDS: Final = 0.5
 """How often the same object is looked at for the sake of pods that are refused."""
 
 MOST_LISTED: Final = 500
+
+ONLY_METADATA: Final = (
+    "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
+)
+"""Which policies there are is told by their metadata; their specs, with their keys, stay where they
+are. A server that cannot leave them out sends them all the same."""
 
 Read: TypeAlias = "asyncio.Future[Any]"
 """A read that is under way, or done."""
@@ -90,20 +98,21 @@ class LiveReads:
         return list((await self._page(path, _CHECKPOINTS)).items or ())
 
     async def _identities(self, path: str) -> frozenset[Identity]:
-        return frozenset(map(identity_of, (await self._page(path, _POLICIES)).items or ()))
+        found = await self._page(path, _POLICIES, ONLY_METADATA)
+        return frozenset(map(identity_of, found.items or ()))
 
-    async def _page(self, path: str, decoder: Any) -> Any:
-        body = await self._body(path)
+    async def _page(self, path: str, decoder: Any, accept: str = JSON) -> Any:
+        body = await self._body(path, accept)
         if body is None:
             raise Unreachable("the API server has no such list")
         return _decoded(body, decoder)
 
-    async def _body(self, path: str) -> bytes | None:
+    async def _body(self, path: str, accept: str = JSON) -> bytes | None:
         """One GET. Without a resource version it is answered from etcd, not from a watch cache."""
         deadline = asyncio.get_running_loop().time() + READ_SECONDS
         resource = _resource_of(path)
         try:
-            reply = await self._cluster.call("GET", path, deadline=deadline)
+            reply = await self._cluster.call("GET", path, deadline=deadline, accept=accept)
         except BaseException:
             self._observed(resource, "error")
             raise
