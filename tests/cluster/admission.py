@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from tests.support.protected import govern, install, put_policy
+from tests.unit.policy.builders import PQ, authority, signatures
 from tests.unit.webhook.objects import container, mount, pod_spec
 from tests.webhook_server.real import Webhook, running_webhook
 
@@ -26,6 +27,9 @@ from e2e.cluster.tenants import Tenant
 from e2e.cluster.waiting import wait_until
 
 SECONDS = 20.0
+POISONED = {"poisoned": "true"}
+"""Labels of namespaces that a policy selects which cannot be read."""
+
 _NUMBERS = itertools.count()
 
 
@@ -50,6 +54,7 @@ class Case:
         with pytest.raises(ApiError) as refusal:
             (by or self.tenant.api).create(manifest)
         assert refusal.value.code == 403, refusal.value.message
+        assert "denied the request: " in refusal.value.message, "by a webhook, not by RBAC"
         assert reason in refusal.value.message
         with pytest.raises(ApiError) as missing:
             self.admin.read(manifest)
@@ -128,6 +133,13 @@ def protected(server: ApiServer, folder: Path, **settings: str) -> Iterator[Webh
     Without any cluster policy there would be no floor, and every pod with storage refused.
     """
     install(server.api)
+    # Stored while nobody checked, as a cluster may have it: all cases stand beside it.
+    put_policy(
+        server.api,
+        "poisonous",
+        namespaceSelector={"matchLabels": POISONED},
+        signatures=signatures({**authority("broken", PQ), "publicKey": "no key"}),
+    )
     nobody = {"matchExpressions": [{"key": "nobody", "operator": "In", "values": ["x"]}]}
     with running_webhook(server, folder, **settings) as webhook:
         put_policy(server.api, "of-nobody", namespaceSelector=nobody)

@@ -159,6 +159,10 @@ def put_policy(
     api.put(CLUSTER_POLICIES, document)
 
 
+def put_config_map(api: ApiInMemory, name: str, **data: str) -> None:
+    api.put(CONFIG_MAPS, {"metadata": {"name": name, "namespace": SYSTEM}, "data": data})
+
+
 @asynccontextmanager
 async def world(
     api: ApiInMemory | None = None,
