@@ -105,6 +105,27 @@ def why_refused(api: Api, manifest: Json) -> str:
     return ""
 
 
+def warnings_of(api: Api, manifest: Json) -> list[str]:
+    """What the API server warns of when a pod is made, on a dry run."""
+    request = urllib.request.Request(  # noqa: S310 the URL is the cluster's, always https
+        f"{api.url}/api/v1/namespaces/{manifest['metadata']['namespace']}/pods?dryRun=All",
+        data=json.dumps(manifest).encode(),
+        headers={"Content-Type": "application/json", **api.headers},
+        method="POST",
+    )
+    with _opener(api).open(request, timeout=10) as answer:
+        answer.read()
+        found: list[str] = answer.headers.get_all("Warning") or []
+    # 299 - "the words", with quotes inside escaped.
+    return [each.partition('"')[2].removesuffix('"').replace('\\"', '"') for each in found]
+
+
+def _opener(api: Api) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=api.tls), urllib.request.ProxyHandler({})
+    )
+
+
 def patch(api: Api, manifest: Json, body: object, kind: str) -> None:
     """PATCH with any content type."""
     query = "?fieldManager=test&force=true" if "apply" in kind else ""
@@ -114,11 +135,8 @@ def patch(api: Api, manifest: Json, body: object, kind: str) -> None:
         headers={"Content-Type": kind, "Accept": "application/json", **api.headers},
         method="PATCH",
     )
-    opener = urllib.request.build_opener(
-        urllib.request.HTTPSHandler(context=api.tls), urllib.request.ProxyHandler({})
-    )
     try:
-        with opener.open(request, timeout=10) as answer:
+        with _opener(api).open(request, timeout=10) as answer:
             answer.read()
     except urllib.error.HTTPError as error:
         with error:

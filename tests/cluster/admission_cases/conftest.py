@@ -21,7 +21,7 @@ from e2e.cluster.waiting import wait_until
 
 @pytest.fixture(scope="module")
 def server(run_apiserver: RunApiServer) -> Iterator[ApiServer]:
-    with run_apiserver() as found:
+    with run_apiserver(audited=True) as found:
         yield found
 
 

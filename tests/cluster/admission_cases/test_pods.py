@@ -11,7 +11,7 @@ import copy
 from typing import Any
 
 import pytest
-from tests.cluster.admission import Case, is_allowed, new_case, patch
+from tests.cluster.admission import Case, is_allowed, new_case, patch, warnings_of
 from tests.cluster.admission_cases.shared import IMAGE, WRITABLE
 from tests.support.protected import (
     bind,
@@ -207,6 +207,14 @@ def bound(case: Case, manifest: Json) -> None:
     case.admin.acting_as(SCHEDULER, "system:masters").send("POST", path, binding)
 
 
+def why_not_bound(case: Case, manifest: Json) -> str:
+    try:
+        bound(case, manifest)
+    except ApiError as error:
+        return error.message
+    return ""
+
+
 def test_a17_an_unverified_pod_is_stored_held_and_not_bound(holding: Case) -> None:
     manifest = held(holding)
     metadata = holding.admin.read(manifest)["metadata"]
@@ -217,6 +225,34 @@ def test_a17_an_unverified_pod_is_stored_held_and_not_bound(holding: Case) -> No
     assert refusal.value.code == 403
     assert "NoCheckpoint" in refusal.value.message
     assert "nodeName" not in holding.admin.read(manifest)["spec"]
+
+
+def test_a17_whoever_makes_a_held_pod_is_told_what_it_waits_for(holding: Case) -> None:
+    (waits,) = warnings_of(holding.tenant.api, holding.pod(pod_spec()))
+    assert waits.startswith("Held: NoCheckpoint: ")
+    assert "weightlock register" in waits
+
+
+def test_a17_a_folder_beside_the_registered_ones_is_held_and_one_around_them_is_not(
+    server: ApiServer, webhook: Webhook
+) -> None:
+    case = new_case(server, webhook, onUnverified="Hold", autoRegister=True)
+    bind(case.tenant)
+    verify(case.tenant, path="/step-1")
+
+    def of(sub_path: str) -> Json:
+        return case.pod(pod_spec(containers=[container(mount(subPath=sub_path))]))
+
+    case.becomes_stored(of("step-1"))
+    second = case.stored(of("step-2"))
+    assert second["metadata"]["labels"][HELD_LABEL] == "true"
+    assert "autoRegister does not" in warnings_of(case.tenant.api, of("step-2"))[0]
+    case.refused(of(""), "PathNotCovered")
+    with pytest.raises(ApiError, match="NoCheckpoint"):
+        bound(case, second)
+    verify(case.tenant, "second", path="/step-2")
+    wait_until("it ends", lambda: not why_not_bound(case, second), timeout_seconds=10)
+    assert case.admin.read(second)["spec"]["nodeName"] == "n1"
 
 
 @pytest.mark.parametrize(
@@ -244,14 +280,7 @@ def test_a17_a_held_pod_is_bound_once_its_verdict_stands(holding: Case) -> None:
     manifest = held(holding, "released")
     verify(holding.tenant, "released", "released")
 
-    def is_bound() -> bool:
-        try:
-            bound(holding, manifest)
-        except ApiError:
-            return False
-        return True
-
-    wait_until("the pod is bound", is_bound, timeout_seconds=10)
+    wait_until("it is bound", lambda: not why_not_bound(holding, manifest), timeout_seconds=10)
     assert holding.admin.read(manifest)["spec"]["nodeName"] == "n1"
 
 

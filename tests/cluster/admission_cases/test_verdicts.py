@@ -6,8 +6,10 @@ what is wrong put right is stored.
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from tests.cluster.admission import POISONED, Case, is_allowed, new_case
+from tests.cluster.admission import POISONED, Case, is_allowed, new_case, warnings_of
 from tests.support.protected import (
     bind,
     delete_claim,
@@ -269,6 +271,51 @@ def test_a_policy_that_cannot_be_read_refuses_where_it_may_govern_and_nowhere_el
     case.becomes_stored(case.pod(pod_spec()))
 
 
+def test_what_a_decision_rests_on_is_in_the_audit_log_of_the_api_server(
+    verified: Case, server: ApiServer
+) -> None:
+    good, bad = verified.pod(pod_spec()), verified.pod(pod_spec(claim_volume(claim="fresh")))
+    verified.stored(good)
+    verified.refused(bad, "NoCheckpoint")
+    told = {
+        manifest["metadata"]["name"]: _annotations(server, manifest) for manifest in (good, bad)
+    }
+    stored, refused = told[good["metadata"]["name"]], told[bad["metadata"]["name"]]
+    assert (stored["reason"], stored["outcome"]) == ("Verified", "Allow")
+    assert (refused["reason"], refused["outcome"]) == ("NoCheckpoint", "Deny")
+    assert (
+        stored["policy"]
+        == refused["policy"]
+        == f"ClusterModelPolicy for-{verified.tenant.namespace}"
+    )
+    assert stored["digest"] == f"whole=sha256:{'64' * 32}"
+    assert "digest" not in refused
+
+
+def _annotations(server: ApiServer, manifest: Json) -> dict[str, str]:
+    """What the webhook of pods added to the event of a creation, without its name before each."""
+    wanted = manifest["metadata"]["namespace"]
+
+    def found() -> list[Json]:
+        events = [json.loads(line) for line in server.audit_log.read_text().splitlines()]
+        return [
+            each["annotations"]
+            for each in events
+            if each["verb"] == "create"
+            and each["objectRef"]["namespace"] == wanted
+            and each["objectRef"].get("name") == manifest["metadata"]["name"]
+            and "dryRun" not in each["requestURI"]
+        ]
+
+    (annotations,) = wait_until("the event is written", found, timeout_seconds=10)
+    prefix = "pods.weightlock.dev/"
+    return {
+        key.removeprefix(prefix): value
+        for key, value in annotations.items()
+        if key.startswith(prefix)
+    }
+
+
 def _identity(decision: Json) -> tuple[str, str, bool]:
     return decision["namespace"], decision["name"], decision["dryRun"]
 
@@ -298,7 +345,9 @@ def test_a_policy_that_only_watches_stores_the_pod_and_its_decision_is_logged(
         enforcement,
         "NoCheckpoint",
     )
-    assert bool(found.get("warnings")) is (enforcement == "Warn")
+    warned = warnings_of(case.tenant.api, case.pod(bad))
+    assert len(warned) == (1 if enforcement == "Warn" else 0)
+    assert all("NoCheckpoint" in each for each in (*warned, *found.get("warnings", ())))
 
 
 def test_a38_a_pod_that_comes_with_a_stricter_policy_is_not_stored(
