@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.assembly import Assembled, Edges, Installation, assembled
 from tests.support.protected import (
@@ -32,8 +33,12 @@ from weightlock.reasons import Reason
 from weightlock_webhook.cache.access import from_kubeconfig
 from weightlock_webhook.cache.client import connected
 from weightlock_webhook.cache.features import discovered
+from weightlock_webhook.cache.objects import Item, Page
+from weightlock_webhook.cache.policies import identity_of
+from weightlock_webhook.cache.resources import CLUSTER_POLICIES, GROUP_PATH
 from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.decision.facts import Allowances
+from weightlock_webhook.live.reads import ONLY_METADATA
 from weightlock_webhook.mounts import containers, pods, sources
 from weightlock_webhook.reviews.collaborators import PodQuestion
 
@@ -101,6 +106,24 @@ async def story(server: ApiServer, tenant: Tenant) -> AsyncIterator[Story]:
             await asyncio.wait([task])
     # The connections close one turn of the loop after their sessions; the loop ends with this.
     await asyncio.sleep(0.1)
+
+
+def test_which_policies_there_are_is_told_without_their_keys(server: ApiServer) -> None:
+    """By the server itself: what comes is a fraction, and names the same policies."""
+    path = f"{GROUP_PATH}/{CLUSTER_POLICIES}"
+
+    async def told() -> None:
+        async with connected(from_kubeconfig(server.kubeconfig)) as client:
+            deadline = asyncio.get_running_loop().time() + SECONDS
+            whole = await client.call("GET", path, deadline=deadline)
+            short = await client.call("GET", path, deadline=deadline, accept=ONLY_METADATA)
+            pages = [msgspec.json.decode(each.body, type=Page[Item]) for each in (whole, short)]
+            known, found = (set(map(identity_of, page.items or ())) for page in pages)
+            assert found == known != set()
+            assert b"PUBLIC KEY" in whole.body
+            assert b"PUBLIC KEY" not in short.body
+
+    asyncio.run(told())
 
 
 def test_a_verified_checkpoint_lets_the_pod_in_and_a_new_one_does_not(

@@ -57,6 +57,7 @@ class ApiInMemory:
         self.compacted = 0
         self.faults = Faults()
         self.calls: list[tuple[str, str]] = []
+        self.accepted: dict[str, str] = {}
         self.posted: list[Json] = []
         self.missing: set[str] = set()
         """Paths that do not exist."""
@@ -136,9 +137,11 @@ class ApiInMemory:
         *,
         deadline: float,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         del content_type
         self.calls.append((method, path))
+        self.accepted[path] = accept
         try:
             async with asyncio.timeout_at(deadline):
                 await asyncio.sleep(self.faults.delay_seconds)

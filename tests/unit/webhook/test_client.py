@@ -136,6 +136,9 @@ def test_a_call_carries_token_and_body_and_returns_whatever_came(contexts: Conte
             assert (reply.status, reply.body) == (201, b'{"a":1}')
             assert seen[0].headers["Authorization"] == "Bearer secret"
             assert seen[0].headers["Content-Type"] == "application/x"
+            assert seen[0].headers["Accept"] == "application/json"
+            await client.call("GET", "/echo", deadline=deadline(), accept="application/y")
+            assert seen[1].headers["Accept"] == "application/y"
             assert seen[0].query_string == "x=1"
             assert (await client.call("GET", "/none", deadline=deadline())).status == 404
 

@@ -419,6 +419,24 @@ def test_features_are_what_the_document_says() -> None:
     assert not old.has_image_volumes
 
 
+@pytest.mark.parametrize(
+    ("served", "api"),
+    [
+        pytest.param([], "", id="none"),
+        pytest.param(["v1alpha2"], "", id="one without classes of devices"),
+        pytest.param(["v1beta1"], "v1beta1", id="the only one"),
+        pytest.param(["v1beta1", "v1", "v1beta2"], "v1", id="the newest of three"),
+    ],
+)
+def test_claims_for_devices_are_read_by_the_newest_version_that_is_served(
+    served: list[str], api: str
+) -> None:
+    document = json.loads(openapi(PodSpec=["containers"]))
+    for version in served:
+        document["definitions"][f"io.k8s.api.resource.{version}.ResourceClaim"] = {}
+    assert features_of(json.dumps(document).encode()).device_api == api
+
+
 @pytest.mark.parametrize("document", [b"{}", b"[]", b"{", openapi(), openapi(PodSpec=[])])
 def test_a_document_without_pods_is_an_error(document: bytes) -> None:
     with pytest.raises(Unreachable):

@@ -49,13 +49,14 @@ class Client:
         *,
         deadline: float,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         """One request; `path` with its query, `body` to be written as JSON.
 
         Raises:
             Unreachable: if there was no answer by the deadline.
         """
-        headers = self._headers(content_type)
+        headers = self._headers(content_type) | {"Accept": accept}
         content = None if body is None else msgspec.json.encode(body)
         try:
             async with (

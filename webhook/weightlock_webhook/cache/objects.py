@@ -167,6 +167,35 @@ class ConfigMapItem(Item, gc=False):
     data: dict[str, str] | None = None
 
 
+class DeviceClaimItem(msgspec.Struct, gc=False):
+    """A ResourceClaim or ResourceClaimTemplate: requests look different in each version."""
+
+    spec: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+class MadeDeviceClaim(msgspec.Struct, gc=False):
+    """The claim that was made for a pod from a template; no name if none was needed."""
+
+    name: str
+    resourceClaimName: str | None = None  # noqa: N815
+
+
+class _PodDevicesStatus(msgspec.Struct, gc=False):
+    resourceClaimStatuses: list[MadeDeviceClaim] | None = None  # noqa: N815
+
+
+class PodDevices(Item, gc=False):
+    """A pod, as far as devices were claimed for it."""
+
+    status: _PodDevicesStatus = msgspec.field(default_factory=_PodDevicesStatus)
+
+    @property
+    def made(self) -> dict[str, str | None]:
+        """The claims that the kubelet will use, by the names that the pod has for them."""
+        found = self.status.resourceClaimStatuses or ()
+        return {each.name: each.resourceClaimName for each in found}
+
+
 class ListMetadata(msgspec.Struct, gc=False):
     """Where a list stands, and where it goes on."""
 

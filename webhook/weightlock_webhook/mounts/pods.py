@@ -91,6 +91,11 @@ class DeviceClaim:
     claim: str
     template: str
 
+    @property
+    def key(self) -> str:
+        """Where facts say which classes it asks for."""
+        return f"claim/{self.claim}" if self.claim else f"template/{self.template}"
+
 
 @dataclass(frozen=True, slots=True)
 class Pod:
