@@ -293,6 +293,13 @@ def test_another_namespace_is_followed_everywhere() -> None:
     assert operator == "system:serviceaccount:integrity:weightlock-operator"
 
 
+def test_further_folders_of_nodes_reach_the_webhook() -> None:
+    found = variable(
+        objects(VALUES / "everything.yaml"), "weightlock-webhook", "WEIGHTLOCK_FORBIDDEN_HOST_PATHS"
+    )
+    assert found == "/data/kubelet,/data/.containerd"
+
+
 def variable(found: list[Json], deployment: str, name: str) -> Any:
     container = named(found, "Deployment", deployment)["spec"]["template"]["spec"]["containers"][0]
     return next(each["value"] for each in container["env"] if each["name"] == name)
