@@ -9,6 +9,7 @@
 7. what still waits for a verdict asks for one, unless this is a dry run (B07)
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from weightlock.errors import Refused
@@ -40,7 +41,7 @@ class Confirmation(Protocol):
 class Requests(Protocol):
     """Where a verdict is asked for."""
 
-    def ask(self, subject: Subject, problem: Problem) -> None:
+    def ask(self, subject: Subject, problems: Sequence[Problem]) -> None:
         """Ask in the background for what a pod waits for."""
         ...
 
@@ -95,9 +96,8 @@ class Judging:
         if pod.has_storage and answer.outcome in CONFIRMED:
             answer = await self._confirmation.confirm(subject, answer, deadline)
         if answer.objections and not question.dry_run:
-            for problem in answer.refusals:
-                if problem.awaits_verdict:
-                    self._requests.ask(subject, problem)
+            waits = [problem for problem in answer.refusals if problem.awaits_verdict]
+            self._requests.ask(subject, waits)
         return answer
 
 
