@@ -3,9 +3,9 @@
 Watches and calls use separate connections, so that a burst of live reads never waits for a place
 that a watch holds; and only so many calls run at once, however many pods are being created (A06).
 
-What a tenant stores may be longer on the wire than in etcd, which takes 1.5 MiB: Go escapes `<` and
-its like with six bytes, and names of fields that take a byte in protobuf are spelled out. The bounds
-here are above any single object, so nobody can write one that breaks a watch or a list of one.
+What a tenant stores may be longer on the wire than in etcd, which takes 1.5 MiB: Go escapes `<`
+and its like with six bytes, and names of fields that take a byte in protobuf are spelled out. The
+bounds here are above any single object, so nobody can write one that breaks a watch or a list.
 """
 
 import asyncio
