@@ -26,7 +26,13 @@ SILENCE_SECONDS: Final = 90.0
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
-LINE_BYTES: Final = 8 * 1024 * 1024
+LINE_BYTES: Final = 16 << 20
+"""A pod of a watch. etcd takes 1.5 MiB, and Go writes `<` with six bytes; no pod is longer."""
+
+PAGE_BYTES: Final = 32 << 20
+"""A page that is longer is asked for again with fewer pods, down to one."""
+
+_FEWER: Final = 4
 _GONE: Final = 410
 
 _log = logging.getLogger(__name__)
@@ -73,11 +79,19 @@ class _Relist(Exception):
     """The version is too old to go on from."""
 
 
+class _TooLong(OSError):
+    """A page of more bytes than are taken at once."""
+
+
 class PodReader:
     """Runs in a thread of its own until it is told to stop."""
 
     def __init__(
-        self, open_path: Open, deliver: Callable[[PodChange | PodList | None], None]
+        self,
+        open_path: Open,
+        deliver: Callable[[PodChange | PodList | None], None],
+        *,
+        page_bytes: int = PAGE_BYTES,
     ) -> None:
         """`deliver` is called in the thread; None only says that the server was heard of."""
         self._open = open_path
@@ -85,6 +99,8 @@ class PodReader:
         self._stopping = threading.Event()
         self._known: set[str] = set()
         self._pause = FIRST_PAUSE_SECONDS
+        self._page_bytes = page_bytes
+        self._items = PAGE_ITEMS
 
     def start(self) -> threading.Thread:
         """Begin."""
@@ -125,7 +141,7 @@ class PodReader:
         records: list[PodRecord] = []
         token, version = "", ""
         while not self._stopping.is_set():
-            page = self._document(f"/api/v1/pods?limit={PAGE_ITEMS}&continue={token}")
+            page = self._page(token)
             for pod in page.get("items") or []:
                 record = record_of_pod(pod)
                 if record is not None:
@@ -138,10 +154,28 @@ class PodReader:
         self._deliver(PodList(tuple(records)))
         return version
 
+    def _page(self, token: str) -> Json:
+        """A tenant's pods may be long; a page of one always fits."""
+        while True:
+            try:
+                found = self._document(f"/api/v1/pods?limit={self._items}&continue={token}")
+            except _TooLong:
+                if self._items == 1:
+                    raise
+                self._items = max(1, self._items // _FEWER)
+                continue
+            self._items = min(PAGE_ITEMS, 2 * self._items)
+            return found
+
     def _document(self, path: str) -> Json:
         answer = self._open(path, SILENCE_SECONDS)
         try:
-            content = b"".join(answer.stream(65536))
+            content = bytearray()
+            for piece in answer.stream(65536):
+                content += piece
+                if len(content) > self._page_bytes:
+                    answer.close()
+                    raise _TooLong("a page of pods is too long")
             if answer.status == _GONE:
                 raise _Relist
             if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
@@ -196,9 +230,12 @@ class PodReader:
 
 
 def _lines(answer: Answer) -> Iterator[bytes]:
-    rest = b""
+    rest = bytearray()
     for piece in answer.stream(65536):
-        *lines, rest = (rest + piece).split(b"\n")
+        rest += piece
+        if b"\n" in piece:
+            *lines, last = bytes(rest).split(b"\n")
+            rest = bytearray(last)
+            yield from (line for line in lines if line.strip())
         if len(rest) > LINE_BYTES:
             raise OSError("a line of a watch without an end")
-        yield from (line for line in lines if line.strip())

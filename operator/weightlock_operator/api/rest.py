@@ -37,7 +37,7 @@ from weightlock_operator.pod_reader import Answer
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
 PAGE_ITEMS: Final = 100
-"""A page is in memory as a whole, and an object of a tenant's may have a megabyte and more."""
+"""A page is read into memory as a whole, and a tenant's objects may be of 1.5 MiB each."""
 
 ATTEMPTS: Final = 4
 FIRST_PAUSE_SECONDS: Final = 0.2

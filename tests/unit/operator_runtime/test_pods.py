@@ -14,7 +14,15 @@ from weightlock.policy.paths import VolumePath
 from weightlock.policy.sources import ClaimSource, HostPathSource
 from weightlock_operator.decision.usage import use_of, uses_of
 from weightlock_operator.pod_index import DEPARTED_FOR, DEPARTED_PODS, ELSEWHERE, PodIndex
-from weightlock_operator.pod_reader import FIRST_PAUSE_SECONDS, PodChange, PodList, PodReader
+from weightlock_operator.pod_reader import (
+    FIRST_PAUSE_SECONDS,
+    LINE_BYTES,
+    PAGE_BYTES,
+    PAGE_ITEMS,
+    PodChange,
+    PodList,
+    PodReader,
+)
 from weightlock_operator.pod_records import PodRecord, record_of_pod
 
 Json = dict[str, Any]
@@ -259,7 +267,7 @@ def events(*pairs: tuple[str, Json]) -> Answer:
 
 
 def read(
-    *answers: Answer | Exception, pauses: list[float] | None = None
+    *answers: Answer | Exception, pauses: list[float] | None = None, page_bytes: int = PAGE_BYTES
 ) -> tuple[list[PodChange | PodList | None], list[str]]:
     """Run a reader through the answers; what it delivered, and what it asked."""
     script, asked = list(answers), list[str]()
@@ -280,10 +288,21 @@ def read(
             pauses.append(pause)
         return reader._stopping.is_set()
 
-    reader = PodReader(open_path, delivered.append)
+    reader = PodReader(open_path, delivered.append, page_bytes=page_bytes)
     reader._stopping.wait = wait  # type: ignore[assignment,method-assign]
     reader.start().join(10)
     return delivered, asked
+
+
+class LongEvent(Answer):
+    """An event in pieces as they come from a socket."""
+
+    def __init__(self, found: Json) -> None:
+        super().__init__(events(("ADDED", found)).body)
+
+    def stream(self, amt: int) -> Iterator[bytes]:
+        for start in range(0, len(self.body), amt):
+            yield self.body[start : start + amt]
 
 
 def uids(found: Iterable[PodRecord]) -> list[str]:
@@ -312,6 +331,37 @@ def test_it_lists_page_by_page_and_then_follows() -> None:
     assert "continue=next" in asked[1]
     assert "resourceVersion=100" in asked[2]
     assert "resourceVersion=110" in asked[3], "it goes on from the bookmark"
+
+
+def test_pods_of_a_tenant_that_are_long_leave_the_list_in_shorter_pages() -> None:
+    long = pod("long", MODEL, annotations={"a": "<" * 5_000})
+    delivered, asked = read(
+        page(long, long, long),
+        page(long, more="next"),
+        page(pod("a", MODEL)),
+        page_bytes=10_000,
+    )
+    assert isinstance(delivered[0], PodList)
+    assert uids(delivered[0].records) == ["uid-long", "uid-a"]
+    limits = [path.split("limit=")[1].split("&")[0] for path in asked if "limit=" in path]
+    assert limits[:3] == [f"{PAGE_ITEMS}", f"{PAGE_ITEMS // 4}", f"{PAGE_ITEMS // 4 * 2}"]
+    assert "continue=next" in asked[2]
+
+
+def test_a_page_of_one_that_is_too_long_is_trouble_and_no_list() -> None:
+    long = page(pod("long", MODEL, annotations={"a": "<" * 5_000}))
+    pauses: list[float] = []
+    delivered, asked = read(*[long] * 6, pauses=pauses, page_bytes=1_000)
+    assert delivered == []
+    assert "limit=1&" in asked[5]
+    assert pauses
+
+
+def test_no_pod_that_etcd_takes_is_too_long_for_a_watch() -> None:
+    assert 1.5 * 2**20 * 6 < LINE_BYTES < PAGE_BYTES
+    found = pod("a", MODEL, annotations={"a": "<" * 9 * 2**20}, resourceVersion="8")
+    delivered, _ = read(page(), LongEvent(found))
+    assert isinstance(delivered[1], PodChange)
 
 
 def test_a_pod_that_stops_mattering_is_gone() -> None:
