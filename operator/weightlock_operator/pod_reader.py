@@ -180,7 +180,7 @@ class PodReader:
                 raise _Relist
             if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
                 raise OSError(f"{answer.status}: {content[:200].decode(errors='replace')}")
-            return parsed(content)
+            return parsed(bytes(content))
         finally:
             answer.release_conn()
 
