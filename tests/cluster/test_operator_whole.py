@@ -207,6 +207,25 @@ def test_a_changed_spec_is_verified_anew(shelf: Shelf, node: NodeAgent) -> None:
     shelf.reaches("moved", "Failed", "MissingFile")
 
 
+def test_a_spec_that_never_rests_gets_few_jobs(shelf: Shelf, node: NodeAgent) -> None:
+    """A25: the tenant changes it between the Job and the status, time after time."""
+    node.paused.add("flips")
+    shelf.volume("flips")
+    checkpoint = shelf.checkpoint("flips")
+    made, most = set[str](), 0
+    until = time.monotonic() + 8
+    while time.monotonic() < until:
+        for number in range(20):
+            selector = {"matchLabels": {"n": str(number)}}
+            shelf.api.patch(checkpoint, {"spec": {"workloadSelector": selector}})
+        live = {job["metadata"]["uid"] for job in shelf.jobs()}
+        made |= live
+        most = max(most, len(live))
+    assert most <= 1
+    assert len(made) <= 1
+    node.paused.discard("flips")
+
+
 def test_an_older_version_is_a_rollback(shelf: Shelf, node: NodeAgent) -> None:
     """A22: also under another name, in another namespace, after a restart."""
     node.contents["new"] = Content(model=ModelIdentity("mistral", 9))

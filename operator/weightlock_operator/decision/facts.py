@@ -121,6 +121,9 @@ class Facts:
     """The highest version seen, by the names of weightlock_operator.decision.floors (A22)."""
 
     restored_at: datetime | None = None
+    not_before: datetime | None = None
+    """When a verification may start; a status that could not be written does not say so."""
+
     server: ServerFeatures = field(default_factory=ServerFeatures)
 
     @property

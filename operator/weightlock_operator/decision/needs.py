@@ -153,8 +153,9 @@ def _by_writers(facts: Facts) -> Blocked | None:
 
 
 def _by_pause(memory: Memory, facts: Facts) -> Blocked | None:
-    again = memory.next_attempt
-    if again is None or facts.now >= again:
+    pauses = [each for each in (memory.next_attempt, facts.not_before) if each]
+    again = max(pauses, default=facts.now)
+    if facts.now >= again:
         return None
     word = memory.trouble or Word(Reason.QUEUED, "the verification before this was called off")
     return Blocked(word, again)

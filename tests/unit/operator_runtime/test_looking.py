@@ -1,13 +1,15 @@
 """One look after the other, over a cluster in memory: requests, order, and what trouble costs."""
 
 import asyncio
+import contextlib
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.support.memory_cluster import Call, failing
 from tests.support.node_agent import Content
-from tests.unit.operator_runtime.stage import NAMESPACE, Stage
+from tests.unit.operator_runtime.stage import NAMESPACE, NOW, Stage
 
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
@@ -17,14 +19,18 @@ from weightlock_operator.api.cluster_errors import (
     ClusterTrouble,
     Conflict,
     Forbidden,
+    NotFound,
     NotLeader,
+    Rejected,
     Terminating,
     Unavailable,
 )
 from weightlock_operator.controller import LOBBY
+from weightlock_operator.decision.landing import COOLDOWN, ORPHAN_AGE
 from weightlock_operator.decision.registration import MOST_PER_NAMESPACE
 
 Json = dict[str, Any]
+CREATES_JOB = ("create", "jobs")
 
 
 @pytest.fixture
@@ -83,6 +89,8 @@ def test_a_store_that_lags_behind_makes_no_second_job(stage: Stage) -> None:
     body = dict(stage.store.checkpoints[uid])
     stage.look(uid)
     stage.store.checkpoints[uid] = body
+    [job] = stage.all(JOBS)
+    stage.store.apply(JOBS, job, deleted=True)
     stage.turns.forget(uid)
     stage.look(uid)
     assert len(stage.all(JOBS)) == 1
@@ -203,6 +211,109 @@ def test_a_job_whose_status_was_not_written_is_no_ones_and_is_deleted(stage: Sta
     stage.run_jobs()
     stage.look(uid)
     assert stage.word()[0] == "Verified"
+
+
+LOST = [
+    pytest.param(Conflict("changed", code=409), id="somebody wrote in between"),
+    pytest.param(NotFound("gone", code=404), id="it was deleted"),
+    pytest.param(Rejected("no", code=422), id="it may not say so"),
+    pytest.param(Forbidden("no", code=403), id="a right is missing"),
+]
+
+
+@pytest.mark.parametrize("trouble", LOST)
+def test_a_job_that_no_status_will_know_goes_at_once(stage: Stage, trouble: ClusterTrouble) -> None:
+    uid = stage.good()
+    stage.cluster.before = failing(trouble, ["replace/status"])
+    look_anyway(stage, uid)
+    assert stage.all(JOBS) == []
+    looked = stage.look(uid)
+    assert (stage.all(JOBS), stage.turns.running) == ([], 0)
+    assert stage.word() == ("Pending", "Queued")
+    assert looked.again_after == COOLDOWN
+    stage.pass_time(COOLDOWN.total_seconds())
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+
+
+def test_a_job_whose_status_may_be_written_stays(stage: Stage) -> None:
+    uid = stage.good()
+    stage.cluster.before = failing(Unavailable("cut off"), ["replace/status"])
+    look_anyway(stage, uid)
+    assert len(stage.all(JOBS)) == 1
+    for _ in range(3):
+        assert stage.turns.running == 1, "it runs, so it has a turn"
+        stage.look(uid)
+    assert len(stage.all(JOBS)) == 1, "and there is no second one beside it"
+
+
+def test_a_job_that_could_not_be_taken_back_holds_its_turn(stage: Stage) -> None:
+    uid = stage.good()
+    conflict, away = Conflict("changed"), Unavailable("away")
+
+    def fail(call: Call) -> None:
+        if call.verb == "replace/status" and stage.now == NOW:
+            raise conflict
+        if call.verb == "delete":
+            raise away
+
+    stage.cluster.before = fail
+    look_anyway(stage, uid)
+    stage.pass_time(COOLDOWN.total_seconds() + 1)
+    for _ in range(2):
+        looked = stage.look(uid)
+        assert (len(stage.all(JOBS)), stage.turns.running) == (1, 1)
+    assert looked.again_after == ORPHAN_AGE - COOLDOWN - timedelta(seconds=1)
+    stage.cluster.before = lambda _call: None
+    [orphan] = stage.all(JOBS)
+    stage.pass_time(ORPHAN_AGE.total_seconds())
+    stage.look(uid)
+    [job] = stage.all(JOBS)
+    assert job["metadata"]["uid"] != orphan["metadata"]["uid"]
+    assert stage.word()[0] == "Verifying"
+
+
+def test_a_tenant_who_is_faster_than_every_status_gets_few_jobs(stage: Stage) -> None:
+    """A25: it changes the spec each time between the Job and the status."""
+    uid = stage.good()
+    most = 0
+
+    def overtake(call: Call) -> None:
+        if call.verb == "replace/status":
+            body = stage.cluster.objects["modelcheckpoints", NAMESPACE, "llama"]
+            body["metadata"]["generation"] += 1
+            body["metadata"]["resourceVersion"] = str(int(body["metadata"]["resourceVersion"]) + 1)
+
+    stage.cluster.before = overtake
+    for _ in range(120):
+        look_anyway(stage, uid)
+        stage.pass_time(1)
+        most = max(most, len(stage.all(JOBS)))
+    made = [call for call in stage.cluster.writes() if (call.verb, call.resource) == CREATES_JOB]
+    assert (most, len(made)) == (0, 4)
+
+
+def test_a_job_of_another_namespace_takes_nobodys_turn(stage: Stage) -> None:
+    uid = stage.good()
+    labels = {"weightlock.dev/checkpoint-uid": uid, "app.kubernetes.io/managed-by": "weightlock"}
+    owner = {"kind": "ModelCheckpoint", "uid": uid, "controller": True}
+    job = {
+        "metadata": {
+            "name": "mine",
+            "namespace": "elsewhere",
+            "labels": labels,
+            "ownerReferences": [owner],
+        },
+        "spec": {"template": {"spec": {}}},
+    }
+    stage.cluster.add(JOBS, job)
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+
+
+def look_anyway(stage: Stage, uid: str) -> None:
+    with contextlib.suppress(ClusterTrouble):
+        stage.look(uid)
 
 
 def test_somebody_who_wrote_in_between_is_not_overwritten(stage: Stage) -> None:
