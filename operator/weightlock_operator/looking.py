@@ -34,8 +34,8 @@ from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 
 GRANTING: Final = (Verdict.VERIFIED.value, Verdict.CLASSICAL_ONLY.value)
-_REFUSALS: Final = (Forbidden, Rejected)
-"""What makes a Job impossible as it is: quota, pod security, a name. Anything else is trouble."""
+REFUSALS: Final = (Forbidden, Rejected)
+"""What makes an object impossible as it is: quota, pod security, a name. Else it is trouble."""
 
 _log = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class Looker:
             answer = await self._actor.create_job(create.manifest)
         except Terminating:
             raise
-        except _REFUSALS as refusal:
+        except REFUSALS as refusal:
             return self._settled(facts, job_refused(facts, create, refusal.message)), None
         except ClusterTrouble:
             # It may exist all the same; without its uid in a status nobody ever believes it, and
