@@ -21,6 +21,7 @@ from weightlock_operator.decision.seen import SeenPod
 
 _SOURCES: Final = ("persistentVolumeClaim", "ephemeral", "hostPath", "nfs")
 _READ_ONLY_SOURCES: Final = ("persistentVolumeClaim", "nfs")
+_METADATA: Final = ("name", "namespace", "uid", "creationTimestamp")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
@@ -182,7 +183,7 @@ def _use(pod: Json, volumes: list[Json]) -> bytes:
     metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
     names = {each["name"] for each in volumes}
     slim = {
-        "metadata": {key: metadata.get(key) for key in ("name", "uid", "creationTimestamp")},
+        "metadata": {key: metadata.get(key) for key in _METADATA},
         "spec": {
             "nodeName": spec["nodeName"],
             "volumes": volumes,

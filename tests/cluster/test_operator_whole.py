@@ -291,6 +291,39 @@ def using(shelf: Shelf, name: str, claim: str, *, read_only: bool) -> Json:
     )
 
 
+def test_who_a_budget_protects_is_evicted_when_it_does_no_more(
+    shelf: Shelf, node: NodeAgent
+) -> None:
+    namespace = shelf.tenant.namespace
+    shelf.api.patch(policy(namespace, namespace), {"spec": {"onFailure": "Evict"}})
+    node.contents["guarded"] = Content(reason=Reason.EXTRA_FILE, signers=())
+    pod = using(shelf, "trainer", "guarded", read_only=True)
+    pod["metadata"]["labels"] = {"app": "trainer"}
+    budget = shelf.tenant.object(
+        "policy/v1beta1",
+        "PodDisruptionBudget",
+        "trainer",
+        spec={"minAvailable": 1, "selector": {"matchLabels": {"app": "trainer"}}},
+    )
+    shelf.api.create(budget)
+    shelf.volume("guarded")
+    made = shelf.api.create(pod)
+    shelf.api.patch(made, {"status": {"phase": "Running"}}, subresource="/status")
+    shelf.checkpoint("guarded")
+    shelf.reaches("guarded", "Failed", "ExtraFile")
+    time.sleep(1)
+    assert "deletionTimestamp" not in shelf.api.read(pod)["metadata"]
+    shelf.api.delete(budget)
+
+    def is_going() -> bool:
+        try:
+            return "deletionTimestamp" in shelf.api.read(pod)["metadata"]
+        except ApiError:
+            return True
+
+    wait_until("the pod is evicted", is_going, timeout_seconds=45)
+
+
 def test_a_claim_that_a_pod_asked_for_is_registered(shelf: Shelf) -> None:
     namespace = shelf.tenant.namespace
     shelf.api.patch(policy(namespace, namespace), {"spec": {"autoRegister": True}})
@@ -351,6 +384,17 @@ def test_a_held_pod_is_nudged_when_its_checkpoint_is_verified(
     assert not nudged()
     node.paused.discard("awaited")
     wait_until("the pod is nudged", nudged, timeout_seconds=20)
+    binding = {"target": {"apiVersion": "v1", "kind": "Node", "name": "node-a"}}
+    shelf.api.send(
+        "POST",
+        f"/api/v1/namespaces/{shelf.tenant.namespace}/pods/held/binding",
+        {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "held"}, **binding},
+    )
+
+    def is_unlabelled() -> bool:
+        return "weightlock.dev/held" not in shelf.api.read(pod)["metadata"].get("labels", {})
+
+    wait_until("its label is gone", is_unlabelled, timeout_seconds=20)
 
 
 def test_a_deleted_checkpoint_takes_its_job_along(shelf: Shelf, node: NodeAgent) -> None:

@@ -27,6 +27,7 @@ from weightlock_operator.api.cluster_errors import (
     Unavailable,
 )
 from weightlock_operator.controller import LOBBY
+from weightlock_operator.decision.announcing import EVICT_EVERY
 from weightlock_operator.decision.landing import COOLDOWN, ORPHAN_AGE
 from weightlock_operator.decision.registration import MOST_PER_NAMESPACE
 from weightlock_operator.lobby import NUDGE_EVERY
@@ -375,6 +376,32 @@ def test_a_bad_model_is_told_and_its_users_evicted(stage: Stage) -> None:
     assert stage.word() == ("Failed", "ExtraFile")
     assert [call.name for call in stage.cluster.calls if call.verb == "evict"] == ["trainer"]
     assert stage.recorder._queue.qsize() >= 2
+
+
+def test_strangers_shield_nobody_from_eviction(stage: Stage) -> None:
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    policy["spec"]["onFailure"] = "Evict"
+    export = {"server": "files.example", "path": "/models"}
+    body = {
+        "apiVersion": "weightlock.dev/v1beta1",
+        "kind": "ModelCheckpoint",
+        "metadata": {"name": "llama", "namespace": NAMESPACE, "generation": 1},
+        "spec": {"source": {"nfs": export, "path": "/"}},
+    }
+    uid = stage.cluster.add(CHECKPOINTS, body)["metadata"]["uid"]
+    strangers = [("elsewhere", f"aaa-{number:02d}") for number in range(20)]
+    for namespace, name in (*strangers, (NAMESPACE, "trainer")):
+        metadata = {"name": name, "namespace": namespace}
+        volume = {"name": "m", "nfs": {**export, "readOnly": True}}
+        spec = {"nodeName": "node-a", "volumes": [volume], "containers": []}
+        stage.cluster.add(
+            PODS, {"metadata": metadata, "spec": spec, "status": {"phase": "Running"}}
+        )
+    stage.look(uid)
+    stage.run_jobs(Content(reason=Reason.EXTRA_FILE, signers=()))
+    assert stage.look(uid).again_after == EVICT_EVERY
+    evicted = [(call.namespace, call.name) for call in stage.cluster.calls if call.verb == "evict"]
+    assert evicted == [(NAMESPACE, "trainer")]
 
 
 def test_what_follows_a_status_costs_only_itself(stage: Stage) -> None:
