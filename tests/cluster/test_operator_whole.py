@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.cluster import operator_account
 from tests.cluster.operator_objects import CHECKPOINT, Shelf, policy
 from tests.support.node_agent import Content, NodeAgent
 from tests.support.running_operator import RunningOperator
@@ -24,40 +23,6 @@ from e2e.cluster.waiting import wait_until
 from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
 from weightlock.reporting import Report
-
-
-@pytest.fixture(scope="module")
-def node(apiserver_with_controllers: ApiServer) -> Iterator[NodeAgent]:
-    with NodeAgent(apiserver_with_controllers.kubeconfig) as agent:
-        yield agent
-
-
-@pytest.fixture(scope="module")
-def operator(
-    apiserver_with_controllers: ApiServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningOperator]:
-    server = apiserver_with_controllers
-    folder = tmp_path_factory.mktemp("operator")
-    operator_account.install(server)
-    kubeconfig = operator_account.kubeconfig(server, folder / "kubeconfig")
-    with RunningOperator(kubeconfig, folder) as running:
-        yield running
-
-
-@pytest.fixture
-def shelf(
-    apiserver_with_controllers: ApiServer, operator: RunningOperator, node: NodeAgent
-) -> Iterator[Shelf]:
-    """A namespace with a policy, in a cluster with an operator and a node."""
-    tenant = apiserver_with_controllers.tenant()
-    body = policy(tenant.namespace, tenant.namespace)
-    label = {"metadata": {"labels": {"kubernetes.io/metadata.name": tenant.namespace}}}
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": tenant.namespace}}
-    tenant.admin.patch(namespace, label)
-    tenant.admin.create(body)
-    yield Shelf(tenant)
-    tenant.admin.delete(body)
-    assert operator.process.poll() is None, operator.log
 
 
 def test_a_good_model_is_verified(shelf: Shelf) -> None:
