@@ -194,11 +194,10 @@ class Leadership:
     def _resume_flights(self, around: Surroundings) -> None:
         """What flies already has its turn, before anybody else is given one."""
         for uid, body in self.store.checkpoints.items():
-            status = body.get("status") or {}
-            if "verification" in status:
-                flight = Flight.from_status(status["verification"], uid, around.keys.accepted)
-                if flight is not None:
-                    self.turns.runs(uid, body["metadata"]["namespace"])
+            raw = (body.get("status") or {}).get("verification")
+            flight = Flight.from_status(raw, uid, around.keys.accepted)
+            if flight is not None or self.store.has_job(uid):
+                self.turns.runs(uid, body["metadata"]["namespace"])
 
     def _observe(self, resync: Resync) -> None:
         metrics, health = self._process.metrics, self._process.health

@@ -4,7 +4,8 @@
 2. before a Job is made, read the checkpoint live and decide again: a store that lags behind shows
    a checkpoint without its flight, and a second Job would be made
 3. before a verdict is written, read storage, Job and pods live and decide again (A28, A38)
-4. carry the decision out, with one status write over exactly the state that was decided upon
+4. carry the decision out, with one status write over exactly the state that was decided upon; a
+   Job that no status will ever know is deleted at once, and the next one waits for its time (A25)
 """
 
 import logging
@@ -16,15 +17,16 @@ from typing import Final
 from weightlock.reasons import Verdict
 from weightlock_operator import logs
 from weightlock_operator.acting import Actor
-from weightlock_operator.api.cluster import CHECKPOINTS, Json
+from weightlock_operator.api.cluster import CHECKPOINTS, JOBS, Json
 from weightlock_operator.api.cluster_errors import (
     ClusterTrouble,
     Forbidden,
     NotFound,
     Rejected,
     Terminating,
+    Unavailable,
 )
-from weightlock_operator.decision.actions import CreateJob, Decision
+from weightlock_operator.decision.actions import CreateJob, Decision, DeleteJob
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.reconcile import actions_for, job_refused, job_started
 from weightlock_operator.gathering import Gatherer
@@ -36,8 +38,8 @@ GRANTING: Final = (Verdict.VERIFIED.value, Verdict.CLASSICAL_ONLY.value)
 PODS_UNHEARD_SECONDS: Final = 120.0
 """A quiet watch is proven about every minute."""
 
-_REFUSALS: Final = (Forbidden, Rejected)
-"""What makes a Job impossible as it is: quota, pod security, a name. Anything else is trouble."""
+REFUSALS: Final = (Forbidden, Rejected)
+"""What makes an object impossible as it is: quota, pod security, a name. Else it is trouble."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ class Looker:
             # A turn that was taken for a Job that was not made must not be lost to the others, and
             # being called up must not cut the pause short that follows a failure.
             self._turns.wants_nothing(uid)
-            if "verification" not in (body.get("status") or {}):
+            if "verification" not in (body.get("status") or {}) and not self._store.has_job(uid):
                 self._turns.runs_no_more(uid)
             raise
 
@@ -133,7 +135,7 @@ class Looker:
                 decision = actions_for(replace(facts, place=place))
         if decision.ticket is None:
             self._turns.wants_nothing(metadata.uid)
-        if decision.is_flying:
+        if decision.is_flying or self._store.has_job(metadata.uid):
             self._turns.runs(metadata.uid, metadata.namespace)
         else:
             self._turns.runs_no_more(metadata.uid)
@@ -142,19 +144,24 @@ class Looker:
     async def _act(self, body: Json, facts: Facts, decision: Decision) -> Looked:
         finished = decision.finished
         await self._actor.before(decision.before, body)
+        made: DeleteJob | None = None
         if decision.create is not None:
-            decision = await self._started(facts, decision.create)
-            await self._actor.before(decision.before, body)
-        changed = False
-        if decision.status is not None:
-            try:
-                written = await self._actor.write_status(body, decision.status)
-            except NotFound:
-                return Looked()  # it was deleted; its Job goes with it
-            self._store.apply(CHECKPOINTS, written)
-            changed = _word(body) != _word(written)
-            if changed:
-                self._say(body, decision)
+            decision, made = await self._started(facts, decision.create)
+        try:
+            if made is not None:
+                await self._actor.before(decision.before, body)
+            written = await self._recorded(body, decision)
+        except Unavailable:
+            raise  # it may be written; if it is not, the Job is an orphan in a minute
+        except Exception:
+            await self._take_back(made, body)
+            raise
+        if written is None:
+            await self._take_back(made, body)
+            return Looked()
+        changed = _word(body) != _word(written)
+        if changed:
+            self._say(body, decision)
         self._store.spend(body["metadata"]["uid"], decision.spent)
         await self._actor.after(decision.after, body)
         if finished is not None:
@@ -164,23 +171,48 @@ class Looker:
             )
         return Looked(decision.requeue_after, changed)
 
-    async def _started(self, facts: Facts, create: CreateJob) -> Decision:
+    async def _recorded(self, body: Json, decision: Decision) -> Json | None:
+        """Write the status, if it says something new; None if the checkpoint was deleted."""
+        if decision.status is None:
+            return body
+        try:
+            written = await self._actor.write_status(body, decision.status)
+        except NotFound:
+            return None
+        self._turns.recorded(body["metadata"]["uid"])
+        self._store.apply(CHECKPOINTS, written)
+        return written
+
+    async def _take_back(self, made: DeleteJob | None, body: Json) -> None:
+        """Delete a Job that no status will ever know."""
+        if made is not None:
+            await self._actor.after((made,), body)
+
+    async def _started(self, facts: Facts, create: CreateJob) -> tuple[Decision, DeleteJob | None]:
+        """Make the Job; what follows, and what takes it back."""
+        uid = facts.checkpoint.metadata.uid
+        # Or a tenant who is faster than every status write is given a Job for each of them.
+        self._turns.starts(uid)
         try:
             answer = await self._actor.create_job(create.manifest)
         except Terminating:
             raise
-        except _REFUSALS as refusal:
-            return self._settled(facts, job_refused(facts, create, refusal.message))
+        except REFUSALS as refusal:
+            return self._settled(facts, job_refused(facts, create, refusal.message)), None
         except ClusterTrouble:
             # It may exist all the same; without its uid in a status nobody ever believes it, and
             # the next look deletes it.
-            self._turns.runs_no_more(facts.checkpoint.metadata.uid)
+            self._turns.runs_no_more(uid)
             raise
-        return self._settled(facts, job_started(facts, create, answer))
+        self._store.apply(JOBS, answer)  # it holds a turn from now on, whatever becomes of it
+        metadata = answer["metadata"]
+        made = DeleteJob(metadata["namespace"], metadata["name"], metadata["uid"])
+        return self._settled(facts, job_started(facts, create, answer)), made
 
     def _settled(self, facts: Facts, decision: Decision) -> Decision:
-        if not decision.is_flying:
-            self._turns.runs_no_more(facts.checkpoint.metadata.uid)
+        uid = facts.checkpoint.metadata.uid
+        if not decision.is_flying and not self._store.has_job(uid):
+            self._turns.runs_no_more(uid)
         return decision
 
     def _say(self, body: Json, decision: Decision) -> None:

@@ -167,7 +167,10 @@ class RestCluster:
         await self._send(_Request("DELETE", resource.path(namespace, name), {}, options))
 
     async def evict(self, namespace: str, pod: str, *, only_if: Precondition) -> None:
-        """See Cluster.evict. policy/v1beta1 until 1.21, policy/v1 from 1.22 on."""
+        """See Cluster.evict. policy/v1beta1 until 1.21, policy/v1 from 1.22 on.
+
+        What a budget refuses is not tried again here: it is refused for minutes, not moments.
+        """
         for version in ("v1", "v1beta1"):
             body: Json = {
                 "apiVersion": f"policy/{version}",
@@ -177,7 +180,7 @@ class RestCluster:
             }
             path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
             try:
-                await self._send(_Request("POST", path, {}, body))
+                await self._send(_Request("POST", path, {}, body), attempts=1)
             except ClusterTrouble as trouble:
                 if version == "v1" and trouble.code in _UNKNOWN_VERSION:
                     continue
@@ -227,15 +230,15 @@ class RestCluster:
             if not token:
                 return Listing(items, str(metadata.get("resourceVersion", "")))
 
-    async def _send(self, request: _Request) -> Json:
+    async def _send(self, request: _Request, attempts: int = ATTEMPTS) -> Json:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE_SECONDS
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, attempts + 1):
             try:
                 return await loop.run_in_executor(self._threads, self._once, request)
             except (Throttled, Unavailable) as trouble:
                 wait = _pause_before_retry(trouble, pause, reads=request.reads)
-                if wait is None or attempt == ATTEMPTS:
+                if wait is None or attempt == attempts:
                     raise
                 _log.debug("trying again in %.1f s: %s", wait, trouble.message)
                 await asyncio.sleep(wait)
