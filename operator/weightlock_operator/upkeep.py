@@ -15,7 +15,13 @@ from weightlock.reasons import Reason
 from weightlock_operator import census
 from weightlock_operator.api import restores, seal_keys
 from weightlock_operator.api.cluster import Cluster
-from weightlock_operator.api.cluster_errors import Conflict, NotFound
+from weightlock_operator.api.cluster_errors import (
+    ClusterTrouble,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Rejected,
+)
 from weightlock_operator.api.policyreports import Reporter
 from weightlock_operator.api.restores import Epoch
 from weightlock_operator.api.versions import Versions
@@ -130,7 +136,7 @@ class Upkeep:
         await every(STATUS_SECONDS, self.write_policies)
 
     async def write_policies(self) -> None:
-        """Write the statuses that say something new."""
+        """Write the statuses that say something new, each by itself (D07)."""
         if not self._policies_dirty:
             return
         self._policies_dirty = False
@@ -139,6 +145,11 @@ class Upkeep:
                 await self._write_policy(entry)
             except (Conflict, NotFound):
                 self._policies_dirty = True  # a newer one is on its way, or its end
+            except (Rejected, Forbidden) as trouble:
+                _log.warning("%s", trouble.message)  # nothing but a change of it makes that better
+            except ClusterTrouble as trouble:
+                self._policies_dirty = True
+                _log.warning("%s", trouble.message)
 
     async def _write_policy(self, entry: PolicyEntry) -> None:
         found = entry.found

@@ -1,11 +1,12 @@
 """Counts, policy statuses, reports, state, and what is noticed of the watches."""
 
 import asyncio
+import copy
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from tests.support.memory_cluster import MemoryCluster, failing
+from tests.support.memory_cluster import Call, MemoryCluster, failing
 from tests.support.node_agent import Content
 from tests.unit.operator_runtime.stage import NAMESPACE, Stage
 from tests.unit.policy.builders import PQ
@@ -145,6 +146,40 @@ def test_a_policy_status_is_written_once(stage: Stage) -> None:
     chores.policies_changed()
     asyncio.run(chores.write_policies())
     assert len(stage.cluster.calls) == before
+
+
+@pytest.mark.parametrize(
+    ("trouble", "times"),
+    [
+        pytest.param(Unavailable("cut off"), 2, id="tried again"),
+        pytest.param(Rejected("too large"), 1, id="in vain"),
+    ],
+)
+def test_one_policy_whose_status_cannot_be_written_delays_no_other(
+    stage: Stage, trouble: ClusterTrouble, times: int
+) -> None:
+    """D07."""
+    policies = stage.cluster.objects
+    poison = policies.pop(("clustermodelpolicies", "", "post-quantum"))
+    good = copy.deepcopy(poison)
+    poison["metadata"] |= {"name": "a-poison"}
+    good["metadata"] |= {"name": "wholesome", "uid": "wholesome"}
+    stage.cluster.add(CLUSTER_POLICIES, poison)
+    stage.cluster.add(CLUSTER_POLICIES, good)
+    stage.hear()
+    tried = []
+
+    def fail(call: Call) -> None:
+        if call.name == "a-poison" and call.verb == "replace/status":
+            tried.append(call)
+            raise trouble
+
+    stage.cluster.before = fail
+    chores = upkeep_of(stage)
+    for _ in range(2):
+        asyncio.run(chores.write_policies())
+    assert "status" in policies["clustermodelpolicies", "", "wholesome"]
+    assert len(tried) == times
 
 
 @pytest.mark.parametrize("trouble", [Conflict("changed"), NotFound("gone")])
