@@ -24,6 +24,7 @@ from e2e.cluster.provider import Provider
 from e2e.cluster.settings import Settings
 
 FOLDER = ROOT / "build" / "demo"
+KEPT_LOGS = ROOT / "build" / "demo-logs"
 INTERRUPTED = 130
 
 
@@ -48,16 +49,14 @@ def main(arguments: Sequence[str]) -> int:
     progress = Progress(sys.stdout)
     scene = Scene(options.name, Settings.from_environ(), progress, Kind(options.provider))
     try:
-        if options.command == "down":
-            scene.strike()
-            shutil.rmtree(FOLDER, ignore_errors=True)
-            progress.say(f"the cluster {options.name} and {FOLDER} are gone")
-        else:
-            pauses = sys.stdin.isatty() and not options.no_pauses
-            perform(scene, progress, pauses=pauses, watch=options.watch)
+        with scene.alone():
+            if options.command == "down":
+                strike(scene, progress)
+            else:
+                pauses = sys.stdin.isatty() and not options.no_pauses
+                perform(scene, progress, pauses=pauses, watch=options.watch)
     except (ClusterError, NotAsTold) as error:
         sys.stderr.write("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]) + "\n")
-        sys.stderr.write(f"all is left as it is, see {FOLDER}; make demo-down cleans up\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; `make demo-down` cleans up\n")
@@ -65,8 +64,25 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def strike(scene: Scene, progress: Progress) -> None:
+    """Everything away."""
+    scene.strike()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    progress.say(f"the cluster {scene.name} and {FOLDER} are gone")
+
+
 def perform(scene: Scene, progress: Progress, *, pauses: bool, watch: bool) -> None:
-    """The whole evening."""
+    """The whole evening, and the logs of one that went wrong."""
+    try:
+        tell(scene, progress, pauses=pauses, watch=watch)
+    except (ClusterError, NotAsTold) as error:
+        scene.keep_logs(KEPT_LOGS)
+        error.add_note(f"all is left as it is, see {FOLDER}; make demo-down cleans up")
+        raise
+
+
+def tell(scene: Scene, progress: Progress, *, pauses: bool, watch: bool) -> None:
+    """From an empty machine to the last chapter."""
     started = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster.api import Json
 from e2e.cluster.choice import Kind, Record, Request, decide, provider_for
 from e2e.cluster.commands import Commands, Programs
+from e2e.cluster.exclusive import exclusive
 from e2e.cluster.native.preflight import Machine
 from e2e.cluster.progress import Progress
 from e2e.cluster.provider import Provider
@@ -18,6 +20,7 @@ from e2e.cluster.running import RunningCluster
 from e2e.cluster.settings import Settings
 from e2e.images.__main__ import build
 from e2e.install import Installation
+from e2e.kept_logs import keep_logs
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = Path(sysconfig.get_path("scripts"))
@@ -48,6 +51,17 @@ class Scene:
         with self.progress.step("Loading the images, helm upgrade --install"):
             installation.install(archive, VALUES)
         return provider
+
+    def alone(self) -> AbstractContextManager[None]:
+        """One demo of this name at a time, and nobody takes it down meanwhile."""
+        path = self.settings.state / f"{self.name}.run"
+        return exclusive(path, f"another demo uses the cluster {self.name}: choose a --name")
+
+    def keep_logs(self, folder: Path) -> None:
+        """Save the logs from `strike`, if there is a cluster."""
+        kind = self._record.read()
+        if kind:
+            keep_logs(self._provider(kind), self.progress, folder)
 
     def strike(self) -> None:
         """Take everything down."""

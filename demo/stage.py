@@ -38,6 +38,17 @@ class Done:
     code: int
     output: str
 
+    def ended(self, code: int = 0) -> Done:
+        """Check how it ended.
+
+        Raises:
+            NotAsTold: otherwise; with what it says.
+        """
+        if self.code != code:
+            told = f"{self.command}\n  should exit {code}, and exits {self.code}"
+            raise NotAsTold(f"{told}\n{self.output}")
+        return self
+
     def expect(self, *words: str) -> Done:
         """Check that the output says this.
 
@@ -89,9 +100,7 @@ class Stage:
         self._write(f"\n{self._in(BOLD, f'  $ {shlex.join(words)}')}\n")
         done = self.quietly(*words)
         self._quote(done.output)
-        if done.code != code:
-            raise NotAsTold(f"{done.command}\n  should exit {code}, and exits {done.code}")
-        return done
+        return done.ended(code)
 
     def quietly(self, *words: str) -> Done:
         """Run a command that is not worth showing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,9 +52,9 @@ class Story:
     def tidy(self) -> None:
         """What an earlier telling has left, which may be nothing."""
         run, gone = self.stage.quietly, "--ignore-not-found"
-        run("kubectl", "delete", "namespace", TEAM, gone)
-        run("kubectl", "delete", "persistentvolume", "--selector=demo=true", gone)
-        run("kubectl", "delete", "clustermodelpolicy", POLICY, gone)
+        run("kubectl", "delete", "namespace", TEAM, gone).ended()
+        run("kubectl", "delete", "persistentvolume", "--selector=demo=true", gone).ended()
+        run("kubectl", "delete", "clustermodelpolicy", POLICY, gone).ended()
         shutil.rmtree(self.models, ignore_errors=True)
         self.models.mkdir(parents=True)
         (self.stage.folder / "models").symlink_to(self.models)
@@ -106,6 +107,7 @@ class Story:
         pod = document(trainer("trainer-upstream", UPSTREAM))
         (stage.folder / "upstream.yaml").write_text(pod)
         stage.run("kubectl", "create", "-f", "upstream.yaml", code=1).expect("ClassicalOnly")
+        self._does_not_exist("trainer-upstream")
 
     def admitted(self) -> None:
         stage = self.stage
@@ -152,16 +154,22 @@ class Story:
         found = stage.run(
             "kubectl", "get", "modelcheckpoint", name, "-o", "jsonpath={.status.message}"
         )
-        found.expect("model.safetensors")
-        stage.say("The next pod is refused. The running one is reported; a policy may evict it.")
+        if where not in damage(found.expect("model.safetensors").output):
+            raise NotAsTold(f"byte {where} was changed, and this says\n{found.output}")
+        stage.say("The next pod is refused.")
         (stage.folder / "second.yaml").write_text(document(trainer("trainer-2", RELEASE)))
         stage.run("kubectl", "create", "-f", "second.yaml", code=1).expect("ContentMismatch")
+        self._does_not_exist("trainer-2")
 
     def explained(self) -> None:
         stage = self.stage
         stage.chapter("Why?")
         stage.say("A refused pod does not exist, so it is shown from its file.")
         stage.run("weightlock", "why", "-f", "second.yaml", code=1).expect("ContentMismatch")
+        stage.say("The pod that was let in before still runs. A policy may evict such pods.")
+        stage.run("kubectl", "get", "pod", "trainer").expect("Running")
+        why = stage.run("weightlock", "why", "pod/trainer", code=1)
+        why.expect("It was let in when this was not so", "ContentMismatch")
 
     def measured(self) -> None:
         stage = self.stage
@@ -178,18 +186,28 @@ class Story:
         )
         stage.say("The operator counts checkpoints and verifications:")
         stage.show("operator.metrics", counted)
-        stage.say("The webhook counts its answers:")
+        stage.say(
+            "The webhook counts its answers. Malformed is what it sends itself every half a minute,"
+            " to see that it would refuse:"
+        )
         answers = told(webhook.output, 'weightlock_admission_requests_total{decision="Deny"')
         stage.show("webhook.metrics", answers)
         for text, word in (
             (counted, 'phase="Failed"'),
             (counted, 'phase="ClassicalOnly"'),
+            (counted, 'result="Verified"'),
+            (counted, 'result="ClassicalOnly"'),
+            (counted, 'result="Failed"'),
             (answers, 'reason="ClassicalOnly"'),
             (answers, 'reason="ContentMismatch"'),
         ):
             if word not in text:
                 raise NotAsTold(f"the metrics should have {word}, and are\n{text}")
         stage.say("Dashboards and alerts for them are in the chart; see docs/observability.md.")
+
+    def _does_not_exist(self, pod: str) -> None:
+        """Look whether a pod that was refused was stored all the same."""
+        self.stage.quietly("kubectl", "get", "pod", pod).ended(1).expect("NotFound")
 
     def _checkpoint_of(self, claim: str) -> str:
         """The name that the operator gave the checkpoint of a claim."""
@@ -225,6 +243,12 @@ CHAPTERS: tuple[Chapter, ...] = (
     Story.explained,
     Story.measured,
 )
+
+
+def damage(message: str) -> range:
+    """Where the operator says that a file differs; nowhere if it does not say."""
+    found = re.search(r"in bytes (\d+) to (\d+)", message)
+    return range(int(found[1]), int(found[2])) if found else range(0)
 
 
 def told(metrics: str, *starts: str) -> str:

@@ -7,8 +7,6 @@ killed has left behind is taken down first; two runs at once need two names.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +24,8 @@ from e2e.cluster.provider import Provider
 from e2e.cluster.running import RunningCluster
 from e2e.cluster.settings import Settings
 from e2e.images.__main__ import build
-from e2e.install import TEST_VALUES, Installation, folder_for, pod_logs
+from e2e.install import TEST_VALUES, Installation, folder_for
+from e2e.kept_logs import keep_logs
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT_LOGS = ROOT / "build" / "e2e-logs"
@@ -83,7 +82,7 @@ def up_test_down(provider: Provider, progress: Progress, words: Sequence[str], k
             status = test(provider.name, words)
     finally:
         if status:
-            keep_logs(provider, progress)
+            keep_logs(provider, progress, KEPT_LOGS)
         with progress.step("== Cluster down"):
             provider.down()
     return status
@@ -102,18 +101,6 @@ def test(name: str, words: Sequence[str]) -> int:
     """The tests that are marked e2e, in a process of their own; pytest's exit status."""
     argv = [sys.executable, "-m", "pytest", "-m", "e2e", "--cluster", name, "e2e", *words]
     return subprocess.call(argv, cwd=ROOT)
-
-
-def keep_logs(provider: Provider, progress: Progress) -> None:
-    """Save the logs from `down`."""
-    shutil.rmtree(KEPT_LOGS, ignore_errors=True)
-    KEPT_LOGS.mkdir(parents=True)
-    for log in provider.logs():
-        shutil.copy(log, KEPT_LOGS)
-    with contextlib.suppress(ClusterError, OSError):  # the cluster may be what failed
-        for name, text in pod_logs(RunningCluster(provider, Programs(progress))).items():
-            (KEPT_LOGS / f"{name}.log").write_text(text)
-    progress.say(f"the cluster's logs are kept in {KEPT_LOGS}")
 
 
 if __name__ == "__main__":

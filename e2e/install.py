@@ -142,13 +142,6 @@ def tell_webhook(cluster: RunningCluster, word: str) -> None:
     cluster.kubectl("--namespace", NAMESPACE, "exec", f"deployment/{WEBHOOK_NAME}", "--", *program)
 
 
-def pod_logs(cluster: RunningCluster) -> dict[str, str]:
-    """What our pods have written, by name."""
-    listed = cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
-    names = [pod["metadata"]["name"] for pod in listed]
-    return {name: cluster.api.log(NAMESPACE, name) for name in names}
-
-
 def is_armed(api: Api) -> bool:
     """Whether the API server knows by which authority to trust every webhook of ours."""
     found = [

@@ -16,5 +16,7 @@ case $what in
 esac
 # A second copy of the Kubernetes client, for asyncio, which nothing of ours imports: 66 MB.
 rm -rf /opt/weightlock/lib/python3*/site-packages/kubernetes/aio
-# Byte code that does not depend on when it was built.
-$python -m compileall -q --invalidation-mode unchecked-hash /opt/weightlock/lib
+# Byte code that does not depend on when it was built. Not of the Kubernetes client's models and APIs: each is loaded
+# when it is first used, and of a thousand we use three. They work without; their byte code would be 24 MB.
+$python -m compileall -q --invalidation-mode unchecked-hash \
+  -x 'site-packages/kubernetes/client/(api|models)/[a-z]' /opt/weightlock/lib

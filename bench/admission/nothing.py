@@ -15,7 +15,7 @@ import uvloop
 from weightlock_webhook import documents
 from weightlock_webhook.certificates import tls
 from weightlock_webhook.certificates.authority import new_authority, server_leaf
-from weightlock_webhook.documents import ResponseDocument
+from weightlock_webhook.replies import ResponseDocument, encoded
 from weightlock_webhook.reviews.routes import SERVED
 from weightlock_webhook.server.door import Door
 from weightlock_webhook.server.limits import Limits
@@ -28,7 +28,7 @@ class Nothing:
 
     async def answer(self, path: str, body: bytes, arrived: float, deadline: float) -> bytes:
         request = documents.request_of(body)
-        return documents.encoded(ResponseDocument(request.uid, True))
+        return encoded(ResponseDocument(request.uid, True))
 
 
 async def serve(port: int, folder: Path) -> None:

@@ -210,9 +210,10 @@ def _pod(number: int, volumes: list[Json], mounts: list[Json]) -> Json:
             "labels": {"app": "trainer", "job": name_of(number)},
             "managedFields": [{"manager": "kube-controller-manager", "fieldsV1": {"f:spec": {}}}],
         },
+        # In the order in which the API server writes them.
         "spec": {
-            "containers": [container],
             "volumes": [*volumes, token],
+            "containers": [container],
             "restartPolicy": "OnFailure",
             "dnsPolicy": "ClusterFirst",
             "serviceAccountName": "default",

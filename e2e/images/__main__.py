@@ -12,6 +12,7 @@ from e2e.cluster.errors import ClusterError
 from e2e.cluster.native.preflight import Machine, check
 from e2e.cluster.progress import Progress
 from e2e.cluster.settings import Settings
+from e2e.images.archive import image_sizes
 from e2e.images.debian import DebianImages
 from e2e.images.docker import build_with_docker
 from e2e.images.product import ROOT
@@ -30,8 +31,9 @@ def build(archive: Path, progress: Progress, *, with_docker: bool) -> None:
         return
     check(Machine.this())
     built = DebianImages(Settings.from_environ(), commands, progress).build(wheel, archive)
+    sizes = image_sizes(archive)
     for name, digest in built.digests.items():
-        progress.say(f"  {name}  {digest}")
+        progress.say(f"  {name}  {digest}  {sizes[name] / 1e6:.0f} MB")
 
 
 def build_wheel(commands: Commands) -> Path:

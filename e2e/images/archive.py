@@ -67,6 +67,17 @@ def write_archive(path: Path, images: Sequence[Image], machine: str) -> dict[str
     return digests
 
 
+def image_sizes(path: Path) -> dict[str, int]:
+    """The bytes of each image's layers by name, in an archive of ours or of `docker save`."""
+    with tarfile.open(path) as archive:
+        listed = archive.extractfile("manifest.json")
+        images = json.load(listed) if listed else []
+        return {
+            image["RepoTags"][0]: sum(archive.getmember(layer).size for layer in image["Layers"])
+            for image in images
+        }
+
+
 class _Writer:
     def __init__(self, archive: tarfile.TarFile, architecture: str) -> None:
         self._archive = archive

@@ -45,3 +45,7 @@ VERIFIER_CPU = Product("verifier-cpu", ("weightlock",))
 
 # What a cluster without GPUs needs.
 PRODUCTS = (OPERATOR, WEBHOOK, VERIFIER_CPU)
+
+# Neither is larger, so that a node that lost everything has them back soon.
+CONTROL_PLANE = (OPERATOR, WEBHOOK)
+CONTROL_PLANE_BYTES = 250_000_000

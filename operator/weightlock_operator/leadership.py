@@ -7,19 +7,19 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Protocol
 
-import kopf
 from kubernetes.client import ApiClient
 
 from weightlock_operator import census
 from weightlock_operator.acting import Actor
 from weightlock_operator.api import features, policyreports, seal_keys
 from weightlock_operator.api import restores as restoring
-from weightlock_operator.api.connecting import kopf_connection
+from weightlock_operator.api.cluster import PODS
 from weightlock_operator.api.events import Recorder
+from weightlock_operator.api.kopf_session import kopf_session
 from weightlock_operator.api.rest import RestCluster
 from weightlock_operator.api.restores import Epoch
 from weightlock_operator.api.versions import Versions
@@ -37,10 +37,9 @@ from weightlock_operator.settings import Settings
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 from weightlock_operator.upkeep import Upkeep
-from weightlock_operator.watching import Resync, Watch, kopf_registry, kopf_settings
+from weightlock_operator.watch_keeper import WatchKeeper
+from weightlock_operator.watching import Resync, kopf_registry, start_kopf
 from weightlock_operator.work import WorkQueue
-
-TAKE_BACK_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -89,14 +88,14 @@ class Leadership:
         controller = self._controller(around)
         upkeep = self._upkeep(around, controller)
         resync = Resync(self._cluster, controller.take, self.ages.heard)
-        watch = Watch(lambda: self._kopf(controller, upkeep), self._process.stopping)
+        watch = WatchKeeper(lambda: self._start_kopf(controller, upkeep), self._process.stopping)
         watch.ended = upkeep.deaf
         resync.missed = watch.is_deaf
         await upkeep.note_restore(self._process.epoch)
         await resync.first()
+        self._observe(resync)
         await self._first_pods(controller)
         self._resume_flights(around)
-        self._observe(resync)
         reporter = policyreports.Reporter(self._cluster, await policyreports.served(self._cluster))
         _log.info("leading over %d checkpoints", len(self.store.checkpoints))
         self._process.not_ready = ""
@@ -112,27 +111,17 @@ class Leadership:
             *(controller.work() for _ in range(self._settings.workers)),
         )
 
-    async def _kopf(self, controller: Controller, upkeep: Upkeep) -> None:
+    async def _start_kopf(
+        self, controller: Controller, upkeep: Upkeep
+    ) -> Collection[asyncio.Task[None]]:
         registry = kopf_registry(
             controller.sink,
-            lambda: kopf_connection(self._process.client),
+            lambda: kopf_session(self._process.client),
             lambda resource: upkeep.relisted(resource.plural),
         )
-        # kopf takes the signals for itself when it starts; a moment later they are taken back.
-        asyncio.get_running_loop().call_later(TAKE_BACK_SECONDS, self._process.hear_signals)
-        try:
-            await kopf.operator(
-                registry=registry,
-                settings=kopf_settings(),
-                clusterwide=True,
-                standalone=True,
-                stop_flag=self._process.stopping,
-                # Or kopf asks who the user is, which has no name in the image; its type, a NewType
-                # of str, is not exported.
-                identity=self._settings.identity,  # type: ignore[arg-type]
-            )
-        finally:
-            self._process.hear_signals()
+        tasks = await start_kopf(registry, self._process.stopping, self._settings.identity)
+        self._process.hear_signals()  # kopf has taken the signals for itself
+        return tasks
 
     async def _surroundings(self) -> Surroundings:
         namespace = self._settings.namespace
@@ -158,6 +147,7 @@ class Leadership:
             store=self.store,
             turns=self.turns,
             metrics=self._process.metrics,
+            pods_unheard_seconds=lambda: self.ages.ages()[PODS.plural],
         )
         return Controller(
             self.store,
@@ -204,11 +194,10 @@ class Leadership:
     def _resume_flights(self, around: Surroundings) -> None:
         """What flies already has its turn, before anybody else is given one."""
         for uid, body in self.store.checkpoints.items():
-            status = body.get("status") or {}
-            if "verification" in status:
-                flight = Flight.from_status(status["verification"], uid, around.keys.accepted)
-                if flight is not None:
-                    self.turns.runs(uid, body["metadata"]["namespace"])
+            raw = (body.get("status") or {}).get("verification")
+            flight = Flight.from_status(raw, uid, around.keys.accepted)
+            if flight is not None or self.store.has_job(uid):
+                self.turns.runs(uid, body["metadata"]["namespace"])
 
     def _observe(self, resync: Resync) -> None:
         metrics, health = self._process.metrics, self._process.health

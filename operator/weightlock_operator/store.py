@@ -139,8 +139,15 @@ class Store:
             self.spent[uid] = more.joined(self.spent.get(uid))
 
     def jobs(self, checkpoint_uid: str) -> tuple[SeenJob, ...]:
-        """The Jobs that say they verify a checkpoint."""
-        return self._jobs.of(checkpoint_uid)
+        """The Jobs that say they verify a checkpoint, in its namespace."""
+        body = self.checkpoints.get(checkpoint_uid)
+        namespace = body["metadata"].get("namespace", "") if body else ""
+        return self._jobs.of(checkpoint_uid, namespace)
+
+    def has_job(self, checkpoint_uid: str) -> bool:
+        """Whether a Job of a checkpoint runs, be it one that no status knows."""
+        jobs = self.jobs(checkpoint_uid)
+        return any(job.checkpoint_uid == checkpoint_uid and not job.is_finished for job in jobs)
 
     def job_count(self) -> int:
         """How many Jobs there are."""

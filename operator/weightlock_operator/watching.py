@@ -8,8 +8,7 @@ decision, and again every few minutes, and held against what was heard.
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, Final
@@ -17,7 +16,6 @@ from typing import Any, Final
 import kopf
 
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL, REQUESTED_EVENT
-from weightlock.policy.scalars import printable
 from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
@@ -32,15 +30,13 @@ from weightlock_operator.api.cluster import (
     Listing,
     Resource,
 )
+from weightlock_operator.api.rest import PAGE_ITEMS
 
 RESYNC_SECONDS: Final = 300.0
 GRACE_SECONDS: Final = 5.0
 """What a list shows may still be on its way through the watch."""
 
 MISSES_TOLERATED: Final = 3
-FIRST_PAUSE_SECONDS: Final = 1.0
-LONGEST_PAUSE_SECONDS: Final = 10.0
-CLEANUP_SECONDS: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -97,14 +93,15 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 310
     settings.watching.inactivity_timeout = 70
     settings.watching.reconnect_backoff = 1
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE_ITEMS
     # A worker keeps its place for idle_timeout after its last event. Limiting their number would
     # let a listing of thousands through at so many per timeout; ours do nothing that needs a limit.
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 0.1
     settings.queueing.exit_timeout = 2
     settings.execution.max_workers = 1  # there are no synchronous handlers
-    settings.process.ultimate_exiting_timeout = 20
+    # Or the whole process is killed so long after kopf has ended, whatever else it does by then.
+    settings.process.ultimate_exiting_timeout = None
     for watched in WATCHED:
         resource = watched.resource
         key = (resource.group, resource.version, resource.plural)
@@ -116,13 +113,13 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 def kopf_registry(
-    sink: Sink, login: Callable[[], kopf.ConnectionInfo], relisted: Callable[[Resource], None]
+    sink: Sink, login: Callable[[], kopf.AiohttpSession], relisted: Callable[[Resource], None]
 ) -> kopf.OperatorRegistry:
     """Handlers that carry every event to `sink`; `relisted` hears when kopf lists."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
         return login()
 
     for watched in WATCHED:
@@ -146,63 +143,24 @@ def _register(
     )
 
 
-class Watch:
-    """Keeps kopf running until told to stop."""
+async def start_kopf(
+    registry: kopf.OperatorRegistry, stopping: asyncio.Event, identity: str
+) -> Collection[asyncio.Task[None]]:
+    """Start kopf's tasks, which run until one of them ends; then the others are to be cancelled.
 
-    def __init__(
-        self, run: Callable[[], Coroutine[Any, Any, None]], stopping: asyncio.Event
-    ) -> None:
-        self._run = run
-        self._stopping = stopping
-        self.first_pause_seconds = FIRST_PAUSE_SECONDS
-        self.longest_pause_seconds = LONGEST_PAUSE_SECONDS
-        self.cleanup_seconds = CLEANUP_SECONDS
-        self._deaf = asyncio.Event()
-        self.ended: Callable[[], None] = lambda: None
-        """Told that nothing is heard for a while, so that it is asked for instead."""
-
-    def is_deaf(self) -> None:
-        """Something was missed: kopf runs and hears nothing, and is started anew."""
-        self._deaf.set()
-
-    async def keep(self) -> None:
-        """Run kopf, and again whenever it ends.
-
-        Some answers that it takes for the end of the world (a 410 to a list) are none.
-        """
-        pause = self.first_pause_seconds
-        while True:
-            began = time.monotonic()
-            if await self._once():
-                self._stopping.set()  # it ends well only when told to, or by a signal that it took
-            if self._stopping.is_set():
-                return
-            self.ended()
-            if time.monotonic() - began > self.longest_pause_seconds:
-                pause = self.first_pause_seconds
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, self.longest_pause_seconds)
-
-    async def _once(self) -> bool:
-        """Run it until it ends or hears nothing; whether it ended well."""
-        self._deaf.clear()
-        running = asyncio.create_task(self._run())
-        deaf = asyncio.create_task(self._deaf.wait())
-        try:
-            await asyncio.wait({running, deaf}, return_when=asyncio.FIRST_COMPLETED)
-            if not running.done():
-                _log.error("kopf misses changes; it is started anew")
-                return False
-            running.result()
-        except Exception as error:
-            _log.error("kopf ended: %s", printable(repr(error)))
-            return False
-        finally:
-            deaf.cancel()
-            running.cancel()
-            # It may never come to its end; then it is left behind, cancelled.
-            await asyncio.wait({running}, timeout=self.cleanup_seconds)
-        return True
+    kopf would see to that itself, and cancel every other task of this process with them.
+    """
+    tasks: Collection[asyncio.Task[None]] = await kopf.spawn_tasks(
+        registry=registry,
+        settings=kopf_settings(),
+        clusterwide=True,
+        standalone=True,
+        stop_flag=stopping,
+        # Or kopf asks who the user is, which has no name in the image; its type, a NewType of str,
+        # is not exported.
+        identity=identity,  # type: ignore[arg-type]
+    )
+    return tasks
 
 
 class Resync:

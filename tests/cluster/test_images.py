@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import tarfile
 import tomllib
 from pathlib import Path
@@ -12,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster.native.roots import SUITE
-from e2e.images.archive import Image, write_archive
+from e2e.images.archive import Image, image_sizes, write_archive
 from e2e.images.debian import pack
-from e2e.images.product import ENVIRONMENT, PRODUCTS, ROOT, USER, Product
+from e2e.images.product import ENVIRONMENT, INSTALL, PRODUCTS, ROOT, USER, Product
 
+MOST_NOT_COMPILED = 5
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
@@ -162,6 +165,36 @@ def test_an_image_is_known_by_tag_and_by_digest(layer: Path, tmp_path: Path) -> 
         index = json.load(tar.extractfile("index.json") or pytest.fail("no index"))
     names = [entry["annotations"]["io.containerd.image.name"] for entry in index["manifests"]]
     assert names == ["test/one:1", f"test/one@{digest}"]
+
+
+def test_an_images_size_is_that_of_its_layers(layer: Path, tmp_path: Path) -> None:
+    images = [
+        Image("test/one:1", [layer], ["/bin/one"]),
+        Image("test/two:1", [layer, layer], ["/bin/two"]),
+    ]
+    write_archive(tmp_path / "images.tar", images, "x86_64")
+    size = layer.stat().st_size
+    assert image_sizes(tmp_path / "images.tar") == {"test/one:1": size, "test/two:1": 2 * size}
+
+
+def test_the_operator_loads_next_to_nothing_of_the_kubernetes_client() -> None:
+    """images/install.sh makes no byte code of these modules: they would be compiled at each start.
+
+    And it removes `kubernetes.aio`, which nothing may import.
+    """
+    listing = (
+        "import sys, weightlock_operator.__main__; "
+        "print(*(name for name in sys.modules if name.startswith('kubernetes.')))"
+    )
+    said = subprocess.run(  # noqa: S603 our own words
+        [sys.executable, "-c", listing], check=True, capture_output=True
+    )
+    loaded = said.stdout.decode().split()
+    not_compiled = re.compile(r"kubernetes\.client\.(api|models)\.[a-z]")
+    assert "-x 'site-packages/kubernetes/client/(api|models)/[a-z]'" in INSTALL.read_text()
+    assert "kubernetes.client" in loaded
+    assert len([name for name in loaded if not_compiled.match(name)]) <= MOST_NOT_COMPILED
+    assert not [name for name in loaded if name.startswith("kubernetes.aio")]
 
 
 def test_the_same_input_gives_the_same_archive(layer: Path, tmp_path: Path) -> None:

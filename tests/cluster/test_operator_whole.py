@@ -189,6 +189,25 @@ def test_a_changed_spec_is_verified_anew(shelf: Shelf, node: NodeAgent) -> None:
     shelf.reaches("moved", "Failed", "MissingFile")
 
 
+def test_a_spec_that_never_rests_gets_few_jobs(shelf: Shelf, node: NodeAgent) -> None:
+    """A25: the tenant changes it between the Job and the status, time after time."""
+    node.paused.add("flips")
+    shelf.volume("flips")
+    checkpoint = shelf.checkpoint("flips")
+    made, most = set[str](), 0
+    until = time.monotonic() + 8
+    while time.monotonic() < until:
+        for number in range(20):
+            selector = {"matchLabels": {"n": str(number)}}
+            shelf.api.patch(checkpoint, {"spec": {"workloadSelector": selector}})
+        live = {job["metadata"]["uid"] for job in shelf.jobs()}
+        made |= live
+        most = max(most, len(live))
+    assert most <= 1
+    assert len(made) <= 1
+    node.paused.discard("flips")
+
+
 def test_an_older_version_is_a_rollback(shelf: Shelf, node: NodeAgent) -> None:
     """A22: also under another name, in another namespace, after a restart."""
     node.contents["new"] = Content(model=ModelIdentity("mistral", 9))
@@ -254,6 +273,39 @@ def using(shelf: Shelf, name: str, claim: str, *, read_only: bool) -> Json:
     )
 
 
+def test_who_a_budget_protects_is_evicted_when_it_does_no_more(
+    shelf: Shelf, node: NodeAgent
+) -> None:
+    namespace = shelf.tenant.namespace
+    shelf.api.patch(policy(namespace, namespace), {"spec": {"onFailure": "Evict"}})
+    node.contents["guarded"] = Content(reason=Reason.EXTRA_FILE, signers=())
+    pod = using(shelf, "trainer", "guarded", read_only=True)
+    pod["metadata"]["labels"] = {"app": "trainer"}
+    budget = shelf.tenant.object(
+        "policy/v1beta1",
+        "PodDisruptionBudget",
+        "trainer",
+        spec={"minAvailable": 1, "selector": {"matchLabels": {"app": "trainer"}}},
+    )
+    shelf.api.create(budget)
+    shelf.volume("guarded")
+    made = shelf.api.create(pod)
+    shelf.api.patch(made, {"status": {"phase": "Running"}}, subresource="/status")
+    shelf.checkpoint("guarded")
+    shelf.reaches("guarded", "Failed", "ExtraFile")
+    time.sleep(1)
+    assert "deletionTimestamp" not in shelf.api.read(pod)["metadata"]
+    shelf.api.delete(budget)
+
+    def is_going() -> bool:
+        try:
+            return "deletionTimestamp" in shelf.api.read(pod)["metadata"]
+        except ApiError:
+            return True
+
+    wait_until("the pod is evicted", is_going, timeout_seconds=45)
+
+
 def test_a_claim_that_a_pod_asked_for_is_registered(shelf: Shelf) -> None:
     namespace = shelf.tenant.namespace
     shelf.api.patch(policy(namespace, namespace), {"spec": {"autoRegister": True}})
@@ -314,6 +366,17 @@ def test_a_held_pod_is_nudged_when_its_checkpoint_is_verified(
     assert not nudged()
     node.paused.discard("awaited")
     wait_until("the pod is nudged", nudged, timeout_seconds=20)
+    binding = {"target": {"apiVersion": "v1", "kind": "Node", "name": "node-a"}}
+    shelf.api.send(
+        "POST",
+        f"/api/v1/namespaces/{shelf.tenant.namespace}/pods/held/binding",
+        {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "held"}, **binding},
+    )
+
+    def is_unlabelled() -> bool:
+        return "weightlock.dev/held" not in shelf.api.read(pod)["metadata"].get("labels", {})
+
+    wait_until("its label is gone", is_unlabelled, timeout_seconds=20)
 
 
 def test_a_deleted_checkpoint_takes_its_job_along(shelf: Shelf, node: NodeAgent) -> None:

@@ -16,6 +16,7 @@ from demo.__main__ import EPILOGUE
 from demo.props import RELEASE as RELEASED
 from demo.props import document, flip_one_byte, make_checkpoint, policy, storage, trainer
 from demo.scene import VALUES
+from demo.story import damage
 from demo.watching import NOTHING, asked, through_the_api_server
 from e2e.images.archive import CONTAINERD_NAME
 from e2e.images.product import OPERATOR, VERIFIER_CPU, WEBHOOK
@@ -127,3 +128,9 @@ def test_reasons_are_given_only_for_what_is_asked() -> None:
 def test_the_end_says_how_to_look_around_and_how_to_clean_up() -> None:
     assert "make demo-down" in EPILOGUE
     assert "weightlock why" in EPILOGUE
+
+
+def test_the_damage_is_looked_for_where_the_operator_says_it_is() -> None:
+    message = "'model.safetensors': differs from what was signed in bytes 8 to 16"
+    assert [where in damage(message) for where in (7, 8, 15, 16)] == [False, True, True, False]
+    assert not damage("'model.safetensors': is missing")

@@ -49,6 +49,12 @@ def test_a_command_that_says_otherwise_than_told_is_an_error(stage: Stage) -> No
         done.expect("Verified")
 
 
+def test_a_command_that_is_not_shown_is_checked_too(stage: Stage) -> None:
+    assert stage.quietly("true").ended().code == 0
+    with pytest.raises(NotAsTold, match=r"should exit 0, and exits 3\nwhy it failed"):
+        stage.quietly("sh", "-c", "echo why it failed; exit 3").ended()
+
+
 def test_what_does_not_come_in_time_is_an_error_that_says_how_far_it_got(stage: Stage) -> None:
     with pytest.raises(NotAsTold, match=r"the pod runs: not within 0 s\nPending"):
         stage.until("the pod runs", lambda: False, seconds=0, so_far=lambda: "Pending")

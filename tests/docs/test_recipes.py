@@ -221,3 +221,67 @@ def test_behind_the_air_gap_other_storage_is_forbidden(trial: Trial) -> None:
     scratch = pod_spec(volume("model", emptyDir={}))
     assert trial.answer("air-gap", spec=scratch)["outcome"] == "Allow"
     assert trial.answer("air-gap", *claim())["outcome"] == "Hold"
+
+
+def local_claim(path: str, *nodes: str) -> list[Object]:
+    found, volume_ = claim()
+    del volume_["spec"]["csi"]
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": list(nodes)}
+    terms = [{"matchExpressions": [here]}]
+    volume_["spec"] |= {
+        "local": {"path": path},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
+    }
+    return [found, volume_]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "path", "nodes", "outcome", "reason"),
+    [
+        pytest.param("local-storage", "/mnt/models", ["a"], "Allow", "Verified", id="named"),
+        pytest.param("local-storage", "/mnt/models/x", ["a"], "Allow", "Verified", id="below it"),
+        pytest.param("enforce", "/mnt/models", ["a"], "Deny", "HostPathAlias", id="no rule"),
+        pytest.param("local-storage", "/mnt", ["a"], "Deny", "HostPathAlias", id="above it"),
+        pytest.param(
+            "local-storage", "/mnt/models", ["a", "b"], "Deny", "NodeNotPinned", id="two nodes"
+        ),
+    ],
+)
+def test_a_folder_of_a_node_needs_a_rule_that_names_it_and_one_node(
+    trial: Trial, recipe: str, path: str, nodes: list[str], outcome: str, reason: str
+) -> None:
+    storage = local_claim(path, *nodes)
+    verified = checkpoint(recipe, "release")
+    verified["status"]["volume"]["sourceHash"] = persistent_volume_hash(storage[1]["spec"])
+    found = trial.answer(recipe, *storage, verified)
+    assert (found["outcome"], found["reason"]) == (outcome, reason)
+
+
+def test_a_host_path_is_refused_whether_or_not_it_is_the_same_folder(trial: Trial) -> None:
+    direct = pod_spec(volume("model", hostPath={"path": "/mnt/models"}))
+    found = trial.answer("local-storage", spec=direct)
+    assert (found["outcome"], found["reason"]) == ("Deny", "VolumeForbidden")
+
+
+@pytest.mark.parametrize(
+    ("action", "path", "reason"),
+    [
+        pytest.param("Ignore", "/var/log", "NotGoverned", id="an agent that a rule lets in"),
+        pytest.param("Ignore", "/var/lib/kubelet", "HostPathAlias", id="what no rule opens"),
+        pytest.param("Verify", "/var/log", "NoCheckpoint", id="a folder that is to be verified"),
+    ],
+)
+def test_a_rule_lets_an_agent_of_the_node_in_but_not_to_other_pods_volumes(
+    trial: Trial, tmp_path: Path, action: str, path: str, reason: str
+) -> None:
+    policy = yaml.safe_load((RECIPES / "enforce.yaml").read_text())
+    policy["spec"]["volumes"]["rules"] += [{"hostPath": {"paths": [path]}, "action": action}]
+    (tmp_path / "ours.yaml").write_text(json.dumps(policy))
+    agent = pod_spec(volume("model", hostPath={"path": path}))
+    assert trial.answer(str(tmp_path / "ours"), spec=agent)["reason"] == reason
+
+
+def test_watching_lets_agents_of_the_node_run(trial: Trial) -> None:
+    agent = pod_spec(volume("model", hostPath={"path": "/var/lib/kubelet"}))
+    found = trial.answer("watch", spec=agent)
+    assert (found["outcome"], found["reason"]) == ("Allow", "HostPathAlias")

@@ -37,6 +37,7 @@ from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.documents import JsonObject
 from weightlock_webhook.gathering.gather import Subject
 from weightlock_webhook.gathering.lookups import Cached
+from weightlock_webhook.gathering.names import names_of
 from weightlock_webhook.judging.pods import Pods
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.mounts.pods import pod_of
@@ -194,8 +195,9 @@ def test_a_remembered_pod_is_what_would_be_read(asked: list[Any]) -> None:
     for index, annotations in asked:
         metadata = {"annotations": annotations}
         content = JsonObject(json.dumps(SPECS[index]).encode())
-        found = pods.read(PodQuestion(NAMESPACE, metadata, content))
+        found, names = pods.read(PodQuestion(NAMESPACE, metadata, content))
         assert found == pod_of(metadata, SPECS[index])
+        assert names == names_of(found)
 
 
 def test_a_judgement_ends_when_a_key_or_a_tolerance_begins_or_ends() -> None:

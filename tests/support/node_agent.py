@@ -25,12 +25,13 @@ from weightlock.formats.spki import PublicKeyInfo
 from weightlock.reasons import Reason
 from weightlock.reporting import Report, ReportedSignature, Request, parse_request, report_json
 from weightlock_operator.api.cluster import PODS, Json, Resource
-from weightlock_operator.api.cluster_errors import ClusterTrouble
+from weightlock_operator.api.cluster_errors import AlreadyExists, ClusterTrouble
 from weightlock_operator.api.connecting import api_client
 from weightlock_operator.api.rest import RestCluster, Unfenced
 from weightlock_operator.settings import Settings
 
 NODE = "node-a"
+NODES = Resource("", "v1", "nodes", "Node")
 BINDINGS = Resource("", "v1", "pods", "Binding")
 
 
@@ -82,10 +83,17 @@ class NodeAgent:
                 threads=threads,
                 fence=Unfenced(),
             )
+            await self._register()
             while not self._stop.is_set():
                 with contextlib.suppress(ClusterTrouble):
                     await self._look()
                 await asyncio.sleep(self.interval_seconds)
+
+    async def _register(self) -> None:
+        """As a kubelet does; pods on a node that does not exist are collected as garbage."""
+        node: Json = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
+        with contextlib.suppress(AlreadyExists):
+            await self._cluster.create(NODES, "", node)
 
     async def _look(self) -> None:
         listing = await self._cluster.list(

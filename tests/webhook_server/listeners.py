@@ -16,7 +16,7 @@ from tests.webhook_server.standins import Cluster, Judge, Mutation, Records
 from weightlock_webhook.certificates import tls
 from weightlock_webhook.certificates.authority import Pair, client_leaf, new_authority, server_leaf
 from weightlock_webhook.guards.users import Accounts
-from weightlock_webhook.reviews.desk import Desk, Handler
+from weightlock_webhook.reviews.desk import Desk, Handler, Recorder
 from weightlock_webhook.reviews.pods import PodReviews, Rules
 from weightlock_webhook.reviews.protected import ProtectedReviews
 from weightlock_webhook.reviews.reading import Reading
@@ -43,6 +43,9 @@ class Behind:
     mutation: Mutation = field(default_factory=Mutation)
     cluster: Cluster = field(default_factory=Cluster)
     records: Records = field(default_factory=Records)
+    recorder: Recorder | None = None
+    """Who hears of decisions in place of the records."""
+
     images: frozenset[str] = frozenset()
 
     def pods(self) -> PodReviews:
@@ -63,7 +66,7 @@ class Behind:
     def desk(self) -> Desk:
         at_once = self.pods().at_once
         paths = {VALIDATE_PODS: at_once, MUTATE_PODS: at_once}
-        return Desk(self.handlers(), self.records, paths)
+        return Desk(self.handlers(), self.recorder or self.records, paths)
 
     async def ask(self, path: str, body: bytes, seconds: float = 3.0) -> dict[str, Any]:
         """What the desk answers, without a network."""
@@ -91,9 +94,16 @@ class Running:
         pair = client_leaf(self.authority, "client", datetime.now(UTC)) if certified else None  # noqa: TID251 TLS looks at the clock
         return tls.client_context(self.authority.certificate, pair)
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(
+        self, address: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection from this address; all of 127.0.0.0/8 is this machine's."""
         return await asyncio.open_connection(
-            "127.0.0.1", self.port, ssl=self.client(), server_hostname=NAME
+            "127.0.0.1",
+            self.port,
+            ssl=self.client(),
+            server_hostname=NAME,
+            local_addr=(address, 0),
         )
 
     async def post(

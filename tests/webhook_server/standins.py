@@ -79,6 +79,9 @@ class Records:
     def record(self, request: Request | None, response: Response, seconds: float) -> None:
         self.responses.append(response)
 
+    def passed(self, resource: str, response: Response, seconds: float) -> None:
+        self.responses.append(response)
+
 
 @dataclass
 class Cluster:
@@ -98,6 +101,7 @@ class Cluster:
         *,
         deadline: float,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         self.calls.append((method, path))
         if self.fails:

@@ -1,4 +1,4 @@
-"""AdmissionReviews as the API server sends and expects them.
+"""AdmissionReviews as the API server sends them.
 
 Only what is needed becomes an object: managedFields, oldObject and whatever a handler does not ask
 for stay bytes. Decoding is typed, so a value of another type is refused, never coerced (A24), and
@@ -204,34 +204,6 @@ class Binding(msgspec.Struct, frozen=True):
     metadata: Metadata = Metadata()
 
 
-class Status(msgspec.Struct, frozen=True):
-    """What a client is told; `message` is what people see."""
-
-    message: str
-    code: int
-    reason: str
-
-
-class ResponseDocument(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The response as JSON."""
-
-    uid: str
-    allowed: bool
-    status: Status | None = None
-    warnings: tuple[str, ...] | None = None
-    audit_annotations: dict[str, str] | None = None
-    patch: str | None = None
-    patch_type: str | None = None
-
-
-class ResponseReview(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer as JSON."""
-
-    response: ResponseDocument
-    api_version: str = API_VERSION
-    kind: str = KIND
-
-
 class _OnlyUid(msgspec.Struct, frozen=True):
     uid: str = ""
 
@@ -249,7 +221,6 @@ ANY_OBJECT: Final = msgspec.json.Decoder(dict[str, object])
 
 _REVIEW: Final = msgspec.json.Decoder(Review)
 _ONLY_UID: Final = msgspec.json.Decoder(_OnlyRequest)
-_ENCODER: Final = msgspec.json.Encoder()
 
 
 def request_of(body: bytes) -> Request:
@@ -287,11 +258,6 @@ def decoded(raw: msgspec.Raw | bytes, decoder: Decodes[Decoded], what: str) -> D
         Malformed: for bytes that are no such object, or none at all.
     """
     return _decoded(decoder, raw, what)
-
-
-def encoded(response: ResponseDocument) -> bytes:
-    """The AdmissionReview that carries a response."""
-    return _ENCODER.encode(ResponseReview(response))
 
 
 def _decoded(decoder: Decodes[Decoded], body: msgspec.Raw | bytes, what: str) -> Decoded:

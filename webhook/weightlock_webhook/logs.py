@@ -63,21 +63,33 @@ class Lines:
 class DecisionLog:
     """Records decisions: the metrics always, a line for each that says more than "not ours".
 
-    Pods that nothing governs come by the thousand and are only counted.
+    Pods that nothing governs come by the thousand and are only counted. The process's own canary is
+    nobody's request: readiness says how it fared.
     """
 
     def __init__(
-        self, metrics: Metrics, lines: Lines, line_of: Callable[[Decision], bytes]
+        self,
+        metrics: Metrics,
+        lines: Lines,
+        line_of: Callable[[Decision], bytes],
+        canary_uid: str,
     ) -> None:
         self._metrics = metrics
         self._lines = lines
         self._line_of = line_of
+        self._canary_uid = canary_uid
 
     def record(self, request: Request | None, response: Response, seconds: float) -> None:
         """One decision."""
+        if request is not None and request.uid == self._canary_uid:
+            return
         self._metrics.count(request, response, seconds)
         if not _is_dull(response):
             self._lines.add(self._line_of(described(request, response, seconds)))
+
+    def passed(self, resource: str, response: Response, seconds: float) -> None:
+        """One allowance in which no policy had a say."""
+        self._metrics.count_as(resource, response, seconds)
 
 
 def json_line(decision: Decision) -> bytes:

@@ -91,7 +91,11 @@ class Metrics:
 
     def count(self, request: Request | None, response: Response, seconds: float) -> None:
         """One decision."""
-        self._tally.add(response, resource_of(request), seconds)
+        self.count_as(resource_of(request), response, seconds)
+
+    def count_as(self, resource: str, response: Response, seconds: float) -> None:
+        """One decision about a resource that is known to be one of ours."""
+        self._tally.add(response, resource, seconds)
 
     def certificate_taken(self, not_after: datetime) -> None:
         """A certificate is served from now on."""

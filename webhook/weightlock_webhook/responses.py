@@ -15,8 +15,8 @@ from weightlock.errors import WeightlockError
 from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Answer, Objection, Outcome
-from weightlock_webhook.documents import ResponseDocument, Status
 from weightlock_webhook.guards.refusals import Refusal
+from weightlock_webhook.replies import ResponseDocument, Status
 
 LONGEST_WARNING: Final = 256
 """The API server cuts longer ones, and drops all beyond 4 KiB."""
@@ -39,7 +39,10 @@ _STATUS_REASONS: Final = {
     503: "ServiceUnavailable",
     504: "Timeout",
 }
-_MODES: Final = tuple(Enforcement)
+_MODES: Final = tuple(map(str, Enforcement))
+_ALLOW: Final = str(Outcome.ALLOW)
+_DENY: Final = str(Outcome.DENY)
+"""Plain strings: hashing a member of an enumeration is a call, and every decision is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,16 @@ class Response:
 
 def allowed(reason: str = Reason.NOT_GOVERNED, *, warnings: tuple[str, ...] = ()) -> Response:
     """Nothing stands against it."""
-    return Response(True, Outcome.ALLOW, reason, warnings=warnings)
+    return Response(True, _ALLOW, str(reason), warnings=warnings)
 
 
 def refused(refusal: Refusal) -> Response:
     """A guard refuses."""
     return Response(
         False,
-        Outcome.DENY,
-        refusal.reason,
-        Enforcement.ENFORCE,
+        _DENY,
+        str(refusal.reason),
+        str(Enforcement.ENFORCE),
         refusal.message,
         refusal.code,
         audit={"reason": refusal.reason},
@@ -94,10 +97,10 @@ def judged(answer: Answer, *, patch: Sequence[Mapping[str, object]] = ()) -> Res
     """A pod is let in under this answer, held or injected as it demands."""
     return Response(
         True,
-        answer.outcome,
-        answer.reason,
+        str(answer.outcome),
+        str(answer.reason),
         mode_of(answer.objections),
-        warnings=answer.warnings,
+        warnings=answer.warnings + answer.waits,
         audit=audit_of(answer),
         patch=patch,
     )
@@ -128,8 +131,8 @@ def denied(answer: Answer, lacking: str = "") -> Response:
     sentences = [part for part in (lacking, answer.message) if part]
     return Response(
         False,
-        Outcome.DENY,
-        answer.reason,
+        _DENY,
+        str(answer.reason),
         mode_of(answer.objections),
         "\n".join(sentences) or f"{answer.reason}",
         warnings=answer.warnings,
@@ -171,8 +174,8 @@ def document_of(uid: str, response: Response) -> ResponseDocument:
         uid,
         response.allowed,
         status,
-        shortened(response.warnings) or None,
-        dict(response.audit) or None,
+        shortened(response.warnings) if response.warnings else None,
+        response.audit or None,
         patch,
         "JSONPatch" if patch else None,
     )

@@ -22,7 +22,7 @@ from weightlock_webhook.cache.transport import Transport
 from weightlock_webhook.certificates.serving import Files, Serving, service_names
 from weightlock_webhook.election import Election
 from weightlock_webhook.requesting.events import RequestedEvents
-from weightlock_webhook.server.canary import Canary
+from weightlock_webhook.server.canary import Canary, new_uid
 from weightlock_webhook.server.door import Door
 from weightlock_webhook.server.heartbeat import Heartbeat
 from weightlock_webhook.server.listening import drain
@@ -52,6 +52,7 @@ class State:
     known_features: Features | None = None
     was_refused: bool = False
     trouble: str = ""
+    canary_uid: str = field(default_factory=new_uid)
 
     def features(self) -> Features:
         """What the API server knows.
@@ -145,7 +146,7 @@ class Upkeep:
         name = service_names(self.settings.service, self.settings.namespace)[0]
         while True:
             try:
-                await Canary(port, name, self.canary_context()).sing()
+                await Canary(port, name, self.canary_context(), self.state.canary_uid).sing()
                 self.state.was_refused, self.state.trouble = True, ""
             except WeightlockError as error:
                 self.state.was_refused, self.state.trouble = False, error.message

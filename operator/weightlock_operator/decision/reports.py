@@ -206,8 +206,16 @@ def _trouble(job: SeenJob, pods: Sequence[SeenPod], now: datetime) -> Trouble | 
         return _podless(job, pods, now)
     if now < (job.finished_at or now) + CACHE_LAG:
         return None
+    return _silence(job, pods)
+
+
+def _silence(job: SeenJob, pods: Sequence[SeenPod]) -> Trouble:
+    """What a Job has come to that ended, and of which nothing is left to be read."""
     if job.failure:
         return Trouble(Reason.VERIFIER_CRASHED, f"{job.failure}: {job.message}")
+    if not pods:  # a node that was removed takes its pods along, and so may whoever deletes pods
+        said = f"the pods of the Job {job.name} were deleted before their report was read"
+        return Trouble(Reason.VERIFIER_EVICTED, said)
     return Trouble(Reason.VERIFIER_TAMPERED, f"the Job {job.name} ended without any report")
 
 

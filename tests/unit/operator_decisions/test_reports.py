@@ -132,6 +132,9 @@ TAMPERING: dict[str, Callable[[Any], object]] = {
     "mounts by annotation": lambda pod: pod["metadata"]["annotations"].update(
         {"cdi.k8s.io/x": "vendor.example/class=mount"}
     ),
+    "mounts by a plugin": lambda pod: pod["metadata"]["annotations"].update(
+        {"mounts.nri.io/container.verifier": "- source: /evil"}
+    ),
 }
 
 
@@ -431,7 +434,7 @@ def test_what_the_scheduler_says_is_told(cluster: Cluster) -> None:
         ("Failed", "DeadlineExceeded", Reason.DEADLINE_EXCEEDED),
         ("Failed", "BackoffLimitExceeded", Reason.VERIFIER_CRASHED),
         ("Failed", "", Reason.VERIFIER_CRASHED),
-        ("Complete", "", Reason.VERIFIER_TAMPERED),
+        ("Complete", "", Reason.VERIFIER_EVICTED),
     ],
 )
 def test_a_job_that_ended_without_a_pod_to_be_seen(
@@ -444,6 +447,15 @@ def test_a_job_that_ended_without_a_pod_to_be_seen(
         assert found.look_again_at == cluster.now + CACHE_LAG
     cluster.pass_time(seconds=CACHE_LAG.total_seconds())
     assert trouble(cluster) is expected
+
+
+def test_a_job_that_says_it_is_complete_while_its_pod_still_runs(cluster: Cluster) -> None:
+    """A07: whoever may write a Job's status says so; no pod has answered."""
+    cluster.start_pod(job_of(cluster))
+    cluster.end_job(job_of(cluster), "Complete", "")
+    assert isinstance(outcome(cluster), Waiting)
+    cluster.pass_time(seconds=CACHE_LAG.total_seconds())
+    assert trouble(cluster) is Reason.VERIFIER_TAMPERED
 
 
 def test_a_tampered_verification_is_tried_again_and_told(cluster: Cluster) -> None:

@@ -1,12 +1,11 @@
 """Counts, policy statuses, reports, state, and what is noticed of the watches."""
 
 import asyncio
-import copy
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from tests.support.memory_cluster import Call, MemoryCluster, failing
+from tests.support.memory_cluster import MemoryCluster, failing
 from tests.support.node_agent import Content
 from tests.unit.operator_runtime.stage import NAMESPACE, Stage
 from tests.unit.policy.builders import PQ
@@ -32,6 +31,7 @@ from weightlock_operator.api.cluster_errors import (
     Forbidden,
     Gone,
     NotFound,
+    NotLeader,
     Rejected,
     Terminating,
     Throttled,
@@ -48,7 +48,6 @@ from weightlock_operator.watching import (
     MISSES_TOLERATED,
     WATCHED,
     Resync,
-    Watch,
     kopf_registry,
     kopf_settings,
 )
@@ -148,40 +147,6 @@ def test_a_policy_status_is_written_once(stage: Stage) -> None:
     assert len(stage.cluster.calls) == before
 
 
-@pytest.mark.parametrize(
-    ("trouble", "times"),
-    [
-        pytest.param(Unavailable("cut off"), 2, id="tried again"),
-        pytest.param(Rejected("too large"), 1, id="in vain"),
-    ],
-)
-def test_one_policy_whose_status_cannot_be_written_delays_no_other(
-    stage: Stage, trouble: ClusterTrouble, times: int
-) -> None:
-    """D07."""
-    policies = stage.cluster.objects
-    poison = policies.pop(("clustermodelpolicies", "", "post-quantum"))
-    good = copy.deepcopy(poison)
-    poison["metadata"] |= {"name": "a-poison"}
-    good["metadata"] |= {"name": "wholesome", "uid": "wholesome"}
-    stage.cluster.add(CLUSTER_POLICIES, poison)
-    stage.cluster.add(CLUSTER_POLICIES, good)
-    stage.hear()
-    tried = []
-
-    def fail(call: Call) -> None:
-        if call.name == "a-poison" and call.verb == "replace/status":
-            tried.append(call)
-            raise trouble
-
-    stage.cluster.before = fail
-    chores = upkeep_of(stage)
-    for _ in range(2):
-        asyncio.run(chores.write_policies())
-    assert "status" in policies["clustermodelpolicies", "", "wholesome"]
-    assert len(tried) == times
-
-
 @pytest.mark.parametrize("trouble", [Conflict("changed"), NotFound("gone")])
 def test_a_policy_that_changes_meanwhile_is_written_next_time(
     stage: Stage, trouble: ClusterTrouble
@@ -193,6 +158,34 @@ def test_a_policy_that_changes_meanwhile_is_written_next_time(
     assert "status" not in stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
     asyncio.run(chores.write_policies())
     assert "status" in stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+
+
+def test_a_status_that_is_refused_keeps_no_other_policy_from_its_own(stage: Stage) -> None:
+    """D07."""
+    names = [f"p-{number}" for number in range(3)]
+    for name in names:
+        head = {"apiVersion": "weightlock.dev/v1beta1", "kind": "ClusterModelPolicy"}
+        body = {**head, "metadata": {"name": name, "generation": 1}, "spec": {}}
+        stage.cluster.add(CLUSTER_POLICIES, body)
+    stage.hear()
+    chores = upkeep_of(stage)
+
+    def written() -> int:
+        found = (stage.cluster.objects["clustermodelpolicies", "", name] for name in names)
+        return sum("status" in each for each in found)
+
+    stage.cluster.before = failing(Rejected("too long"), ["replace/status"], times=2)
+    asyncio.run(chores.write_policies())
+    assert written() == 2
+    asyncio.run(chores.write_policies())
+    assert written() == 3
+
+
+def test_whoever_does_not_lead_writes_no_status(stage: Stage) -> None:
+    stage.hear()
+    stage.cluster.before = failing(NotLeader("another one leads"), ["replace/status"])
+    with pytest.raises(NotLeader):
+        asyncio.run(upkeep_of(stage).write_policies())
 
 
 def test_an_unusable_policy_says_so_in_its_status(stage: Stage) -> None:
@@ -292,12 +285,6 @@ def test_what_cannot_be_asked_is_not_there(trouble: ClusterTrouble) -> None:
     assert found == ServerFeatures()
 
 
-def impatient(watch: Watch) -> Watch:
-    watch.first_pause_seconds = watch.longest_pause_seconds = 0
-    watch.cleanup_seconds = 0.01
-    return watch
-
-
 def test_a_watch_that_misses_time_after_time_is_told(stage: Stage) -> None:
     news = [0]
     told: list[str] = []
@@ -322,53 +309,11 @@ def test_a_watch_that_misses_time_after_time_is_told(stage: Stage) -> None:
     assert resync.wrong() == ""
 
 
-def test_kopf_is_started_again_until_it_ends_well() -> None:
-    ends: list[Exception | None] = [OSError("410"), OSError("409"), None]
-    deaf: list[int] = []
-
-    async def story() -> bool:
-        stopping = asyncio.Event()
-
-        async def run() -> None:
-            end = ends.pop(0)
-            if end:
-                raise end
-
-        watch = impatient(Watch(run, stopping))
-        watch.ended = lambda: deaf.append(1)
-        await asyncio.wait_for(watch.keep(), 5)
-        return stopping.is_set()
-
-    assert asyncio.run(story())
-    assert (ends, len(deaf)) == ([], 2)
-
-
-def test_kopf_that_hears_nothing_is_started_again() -> None:
-    starts: list[int] = []
-
-    async def story() -> None:
-        stopping = asyncio.Event()
-
-        async def run() -> None:
-            starts.append(1)
-            if len(starts) == 1:
-                await asyncio.Event().wait()
-
-        watch = impatient(Watch(run, stopping))
-        keeping = asyncio.create_task(watch.keep())
-        while not starts:
-            await asyncio.sleep(0)
-        watch.is_deaf()
-        await asyncio.wait_for(keeping, 5)
-
-    asyncio.run(story())
-    assert len(starts) == 2
-
-
 def test_kopf_writes_nothing_of_its_own() -> None:
     settings = kopf_settings()
     assert settings.peering.standalone
     assert settings.scanning.disabled
+    assert settings.process.ultimate_exiting_timeout is None, "it would kill the whole process"
     assert not settings.posting.enabled
     assert settings.queueing.worker_limit is None
     backoffs = iter(settings.networking.error_backoffs)  # type: ignore[arg-type]

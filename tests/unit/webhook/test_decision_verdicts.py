@@ -46,19 +46,16 @@ def at(sub_path: str) -> Object:
     ("denied", "allowed"),
     [
         pytest.param(pod_spec(), at("good"), id="the whole volume"),
-        pytest.param(at("evil"), at("good"), id="another folder"),
-        pytest.param(at("good-evil"), at("good"), id="a folder whose name starts the same"),
         pytest.param(at("."), at("./good//"), id="the whole volume in other words"),
-        pytest.param(at("Good"), at("good/weights"), id="another spelling, and a folder inside"),
         pytest.param(
             pod_spec(containers=[container()]),
             at("good"),
             id="declared and mounted by nobody: an ephemeral container may",
         ),
         pytest.param(
-            at("good") | {"initContainers": [container(mount(subPath="evil"), name="i")]},
+            at("good") | {"initContainers": [container(mount(subPath=""), name="i")]},
             at("good") | {"initContainers": [container(mount(subPath="good/x"), name="i")]},
-            id="an init container elsewhere",
+            id="an init container with the whole volume",
         ),
         pytest.param(
             at("good") | {"ephemeralContainers": [container(mount(), name="debugger")]},
@@ -73,6 +70,65 @@ def test_a_path_must_be_at_or_below_a_verified_one(denied: Object, allowed: Obje
     assert [each.reason for each in refused.refusals] == [Reason.PATH_NOT_COVERED]
     assert '"/good"' in refused.message
     assert answer(allowed, found).message == ""
+
+
+@pytest.mark.parametrize(
+    ("beside", "within"),
+    [
+        pytest.param(at("evil"), at("good"), id="another folder"),
+        pytest.param(at("good-evil"), at("good"), id="a folder whose name starts the same"),
+        pytest.param(at("Good"), at("good/weights"), id="another spelling, and a folder inside"),
+        pytest.param(
+            at("good") | {"initContainers": [container(mount(subPath="evil"), name="i")]},
+            at("good") | {"initContainers": [container(mount(subPath="good/x"), name="i")]},
+            id="an init container elsewhere",
+        ),
+    ],
+)
+def test_a_folder_beside_all_that_are_registered_is_one_that_nobody_registered(
+    beside: Object, within: Object
+) -> None:
+    known = [checkpoint(path="/good"), checkpoint("deep", path="/a/b")]
+    found = facts(checkpoints=known)
+    refused = answer(beside, found)
+    assert refused.outcome is Outcome.DENY
+    assert [each.reason for each in refused.refusals] == [Reason.NO_CHECKPOINT]
+    assert '"/a/b", "/good"' in refused.message
+    assert "weightlock register" in refused.message
+    assert answer(within, found).message == ""
+    held = answer(beside, facts(policy(onUnverified="Hold"), checkpoints=known))
+    assert held.outcome is Outcome.HOLD
+    injected = answer(beside, facts(policy(onUnverified="Inject"), checkpoints=known))
+    assert injected.outcome is Outcome.INJECT
+
+
+def test_a_folder_that_holds_a_registered_one_is_never_held() -> None:
+    found = facts(policy(onUnverified="Hold"), checkpoints=[checkpoint(path="/a/b")])
+    for sub_path in ("", "a"):
+        refused = answer(at(sub_path), found)
+        assert (refused.outcome, refused.reason) == (Outcome.DENY, Reason.PATH_NOT_COVERED)
+        assert 'for example "a/b"' in refused.message
+
+
+def test_a_held_pod_says_what_it_waits_for_and_what_autoregister_leaves_to_people() -> None:
+    known = [checkpoint(path="/good")]
+    by_hand, by_itself = (
+        answer(at("new"), facts(policy(onUnverified="Hold", autoRegister=auto), checkpoints=known))
+        for auto in (False, True)
+    )
+    (waits,) = by_hand.waits
+    assert waits == (
+        'Held: NoCheckpoint: container "trainer", volume "model", path "/new". Have it verified:'
+        ' weightlock register --namespace team-a --claim "llama" --path "/new"'
+    )
+    assert by_itself.waits[0].removeprefix(waits) == (
+        " (autoRegister does not: it leaves claims alone that have a checkpoint)"
+    )
+    unregistered = answer(
+        at("new"), facts(policy(onUnverified="Hold", autoRegister=True), checkpoints=[])
+    )
+    assert "autoRegister" not in unregistered.waits[0]
+    assert answer(at("new"), facts(checkpoints=known)).waits == (), "what is denied is not held"
 
 
 def test_a_second_volume_that_nobody_mounts_is_judged_too() -> None:

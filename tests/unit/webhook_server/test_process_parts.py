@@ -31,7 +31,7 @@ from weightlock_webhook.logs import (
 )
 from weightlock_webhook.metrics import Metrics, resource_of
 from weightlock_webhook.responses import Response, allowed, denied, judged, refused, shortened
-from weightlock_webhook.server.canary import Canary
+from weightlock_webhook.server.canary import Canary, new_uid
 from weightlock_webhook.server.health import Health
 from weightlock_webhook.server.heartbeat import Heartbeat
 from weightlock_webhook.server.listening import drain, http
@@ -70,6 +70,7 @@ def test_everything_can_be_said() -> None:
             "WEIGHTLOCK_VERIFIER_IMAGE": DIGEST,
             "WEIGHTLOCK_LOG_FORMAT": "text",
             "WEIGHTLOCK_WITHOUT_POLICY": "true",
+            "WEIGHTLOCK_FORBIDDEN_HOST_PATHS": "/data/kubelet, /data/containerd,",
             "WEIGHTLOCK_NAMESPACE": "",
             "OTHER": "x",
         }
@@ -81,6 +82,7 @@ def test_everything_can_be_said() -> None:
     assert found.verifier_images == {DIGEST}
     assert found.log_format is LogFormat.TEXT
     assert found.without_policy
+    assert [*map(str, found.forbidden_host_paths)] == ["/data/kubelet", "/data/containerd"]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,8 @@ def test_everything_can_be_said() -> None:
         ("DEADLINE_SECONDS", "nan"),
         ("MOST_IN_FLIGHT", "0"),
         ("WITHOUT_POLICY", "yes"),
+        ("FORBIDDEN_HOST_PATHS", "/data/../etc"),
+        ("FORBIDDEN_HOST_PATHS", "data"),
         ("VERIFIER_IMAGE", "registry.example/verifier:latest"),
     ],
 )
@@ -177,7 +181,7 @@ def test_a_decision_is_one_line_of_json_that_no_name_can_break() -> None:
 
     async def test() -> None:
         lines = Lines(written.append)
-        recorder = DecisionLog(Metrics(), lines, json_line)
+        recorder = DecisionLog(Metrics(), lines, json_line, "canary")
         evil = request(name='x"\n\x1b[31m\u202e' + "y" * 900, user="Zoë")
         recorder.record(evil, denied(DENIED), 0.25)
         recorder.record(request(), allowed(), 0.1)
@@ -203,7 +207,7 @@ def test_lines_are_written_soon_by_themselves() -> None:
 
     async def test() -> None:
         lines = Lines(written.append, 0.0)
-        recorder = DecisionLog(Metrics(), lines, plain_line)
+        recorder = DecisionLog(Metrics(), lines, plain_line, "canary")
         recorder.record(None, refused(Refusal("Malformed", "x")), 0.1)
         while not written:
             await asyncio.sleep(0)
@@ -279,7 +283,7 @@ def test_a_heart_that_stops_is_noticed() -> None:
 
 
 def canary(port: int, context: ssl.SSLContext) -> Canary:
-    return Canary(port, NAME, context)
+    return Canary(port, NAME, context, new_uid())
 
 
 def malformed() -> Behind:
@@ -309,6 +313,36 @@ def test_any_other_answer_is_no_readiness(behind: Behind) -> None:
                 await canary(server.port, server.client()).sing()
 
     run(test())
+
+
+def test_it_is_neither_counted_nor_logged_and_everybody_else_is() -> None:
+    written: list[bytes] = []
+    metrics = Metrics()
+
+    async def test() -> None:
+        lines, uid = Lines(written.append), new_uid()
+        behind = malformed()
+        behind.recorder = DecisionLog(metrics, lines, json_line, uid)
+        async with running(behind) as server:
+            await Canary(server.port, NAME, server.client(), uid).sing()
+            lines.flush()
+            assert not written
+            assert "weightlock_admission_requests_total{" not in metrics.exposition().decode()
+            # The same review by somebody who does not know the uid.
+            await canary(server.port, server.client()).sing()
+            lines.flush()
+
+    run(test())
+    assert b"Malformed" in written[0]
+    assert (
+        'weightlock_admission_requests_total{decision="Deny",mode="Enforce",reason="Malformed",'
+        'resource="pods"} 1.0'
+    ) in metrics.exposition().decode()
+
+
+def test_a_canary_is_a_uid_that_nobody_can_guess() -> None:
+    assert new_uid() != new_uid()
+    assert documents.is_uid(new_uid())
 
 
 def test_nor_is_none_or_a_stranger() -> None:

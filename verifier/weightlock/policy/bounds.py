@@ -9,6 +9,7 @@ from weightlock.digests import Digest, HashAlgorithm, hash_algorithm
 from weightlock.errors import Malformed
 from weightlock.policy import scalars
 from weightlock.policy.fields import Fields
+from weightlock.policy.sizes import MOST_DENIED, MOST_FLOORS, MOST_PATTERNS
 
 DIGESTS_FIELDS: Final = ("allowed",)
 DENIED_FIELDS: Final = ("digests", "keyids")
@@ -30,8 +31,8 @@ class Denied:
     @classmethod
     def from_fields(cls, fields: Fields) -> "Denied":
         """Read `spec.denied`."""
-        keyids = frozenset(fields.texts("keyids", scalars.keyid))
-        return cls(fields.texts("digests", tagged_digest), keyids)
+        keyids = frozenset(fields.texts("keyids", scalars.keyid, MOST_DENIED))
+        return cls(fields.texts("digests", tagged_digest, MOST_DENIED), keyids)
 
     def has_digest(self, digest: Digest) -> bool:
         """Whether this root, by this algorithm, is denied."""
@@ -62,17 +63,19 @@ def allowed_digests(fields: Fields) -> frozenset[HashAlgorithm]:
     """Read `spec.digests`; every algorithm if it says nothing."""
     if not fields.has("allowed"):
         return frozenset(HashAlgorithm)
-    return frozenset(fields.some_texts("allowed", hash_algorithm, such_as="sha256"))
+    return frozenset(
+        fields.some_texts("allowed", hash_algorithm, len(HashAlgorithm), such_as="sha256")
+    )
 
 
 def version_floors(fields: Fields) -> tuple[VersionFloor, ...]:
     """Read `spec.rollback`."""
     return tuple(
         VersionFloor(
-            section.some_texts("models", scalars.glob, such_as='"llama-*"'),
+            section.some_texts("models", scalars.glob, MOST_PATTERNS, such_as='"llama-*"'),
             section.integer("version", 0, MAX_VERSION),
         )
-        for section in fields.sections("floors", FLOOR_FIELDS)
+        for section in fields.sections("floors", FLOOR_FIELDS, MOST_FLOORS)
     )
 
 

@@ -13,7 +13,7 @@ from weightlock.errors import Malformed, PolicyInvalid, WeightlockError
 from weightlock.policy.scalars import shown
 
 MAX_ITEMS: Final = 1024
-"""No list in a policy has a reason to be longer."""
+"""No list in a policy has a reason to be longer; most end earlier, where the schema ends them."""
 
 MAX_TEXT: Final = 64 * 1024
 
@@ -144,13 +144,13 @@ class Fields:
         """The mapping of a field; an empty one if it is missing."""
         return Fields(self._mapping.get(key, {}), self.at(key), known, self._error)
 
-    def items(self, key: str) -> list[tuple[str, object]]:
+    def items(self, key: str, most: int = MAX_ITEMS) -> list[tuple[str, object]]:
         """The items of a list, each with its path below this mapping; empty if it is missing."""
         value = self._mapping.get(key, [])
         if not isinstance(value, list | tuple):
             raise self.wrong(key, f"found {shown(value)}, expected a list")
-        if len(value) > MAX_ITEMS:
-            raise self.wrong(key, f"found {len(value)} items, expected at most {MAX_ITEMS}")
+        if len(value) > most:
+            raise self.wrong(key, f"found {len(value)} items, expected at most {most}")
         return [(f"{key}[{index}]", item) for index, item in enumerate(value)]
 
     def mappings(self, key: str) -> list[Mapping[str, object]]:
@@ -158,14 +158,19 @@ class Fields:
         holder = Fields(dict(self.items(key)), self.path, None, self._error)
         return [holder.mapping(path) for path, _ in self.items(key)]
 
-    def sections(self, key: str, known: Collection[str] | None) -> Iterator["Fields"]:
+    def sections(
+        self, key: str, known: Collection[str] | None, most: int = MAX_ITEMS
+    ) -> Iterator["Fields"]:
         """The mappings of a list."""
-        return (Fields(item, self.at(path), known, self._error) for path, item in self.items(key))
+        items = self.items(key, most)
+        return (Fields(item, self.at(path), known, self._error) for path, item in items)
 
-    def texts(self, key: str, parse: Callable[[str], _Value]) -> tuple[_Value, ...]:
+    def texts(
+        self, key: str, parse: Callable[[str], _Value], most: int = MAX_ITEMS
+    ) -> tuple[_Value, ...]:
         """The texts of a list, each read by the parser, none of them twice; empty if missing."""
         found: list[_Value] = []
-        for path, item in self.items(key):
+        for path, item in self.items(key, most):
             value = self._parsed(path, item, parse)
             if value in found:
                 raise self.wrong(path, f"found {shown(item)} a second time")
@@ -173,17 +178,21 @@ class Fields:
         return tuple(found)
 
     def some_texts(
-        self, key: str, parse: Callable[[str], _Value], *, such_as: str
+        self, key: str, parse: Callable[[str], _Value], most: int = MAX_ITEMS, *, such_as: str
     ) -> tuple[_Value, ...]:
         """The same, where an empty list says nothing that could be decided upon (A31)."""
-        found = self.texts(key, parse)
+        found = self.texts(key, parse, most)
         if not found:
             raise self.wrong(key, f"found [], expected at least one; for example [{such_as}]")
         return found
 
-    def mapping_of_texts(self, key: str, parse: Callable[[str], _Value]) -> dict[str, _Value]:
+    def mapping_of_texts(
+        self, key: str, parse: Callable[[str], _Value], most: int = MAX_ITEMS
+    ) -> dict[str, _Value]:
         """A mapping from texts to texts, such as labels; empty if missing."""
         section = self.section(key, None)
+        if len(section._mapping) > most:
+            raise self.wrong(key, f"found {len(section._mapping)} items, expected at most {most}")
         found: dict[str, _Value] = {}
         for name, value in section._mapping.items():
             if not isinstance(name, str):

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from weightlock.errors import PolicyInvalid, WeightlockError
 from weightlock.names import API_VERSION
 from weightlock.policy import scalars
 from weightlock.policy.fields import Fields
+from weightlock.policy.selectors import LabelSelector
 from weightlock.policy.spec import PolicySpec
 
 OBJECT_FIELDS: Final = ("apiVersion", "kind", "metadata", "spec", "status")
@@ -54,10 +55,12 @@ class Policy:
     @property
     def origin(self) -> str:
         """How messages name the policy."""
-        name = self.metadata.name
-        if self.kind is PolicyKind.MODEL_POLICY:
-            name = f"{self.metadata.namespace}/{name}"
-        return f"{self.kind} {name}"
+        return origin_of(self.kind, self.metadata)
+
+    @property
+    def namespace_selector(self) -> LabelSelector:
+        """Whom a ClusterModelPolicy governs."""
+        return self.spec.namespace_selector
 
     @classmethod
     def from_object(cls, value: object, default_namespace: str = "") -> "Policy":
@@ -82,14 +85,44 @@ class Policy:
         return policy
 
     def governs(self, namespace: str, labels: Mapping[str, str]) -> bool:
-        """Whether pods of a namespace are judged by this policy.
+        """Whether pods of a namespace are judged by this policy."""
+        return governs(self, namespace, labels)
 
-        The label that carries the namespace's name is set here, so that neither an old server that
-        does not write it nor whoever edits labels can change it (A30).
-        """
-        if self.kind is PolicyKind.MODEL_POLICY:
-            return self.metadata.namespace == namespace
-        return self.spec.namespace_selector.matches({**labels, NAMESPACE_NAME_LABEL: namespace})
+
+class Placed(Protocol):
+    """What says whom a policy governs."""
+
+    @property
+    def kind(self) -> PolicyKind:
+        """Which of the two."""
+        ...
+
+    @property
+    def metadata(self) -> Metadata:
+        """Who it is."""
+        ...
+
+    @property
+    def namespace_selector(self) -> LabelSelector:
+        """Whom a ClusterModelPolicy governs."""
+        ...
+
+
+def governs(policy: Placed, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether pods of a namespace are judged by a policy.
+
+    The label that carries the namespace's name is set here, so that neither an old server that does
+    not write it nor whoever edits labels can change it (A30).
+    """
+    if policy.kind is PolicyKind.MODEL_POLICY:
+        return policy.metadata.namespace == namespace
+    return policy.namespace_selector.matches({**labels, NAMESPACE_NAME_LABEL: namespace})
+
+
+def origin_of(kind: PolicyKind, metadata: Metadata) -> str:
+    """How messages name a policy."""
+    where = f"{metadata.namespace}/" if kind is PolicyKind.MODEL_POLICY else ""
+    return f"{kind} {where}{metadata.name}"
 
 
 def policies_governing(

@@ -9,6 +9,7 @@ from typing import Final
 from weightlock.errors import Malformed
 from weightlock.policy.fields import Fields
 from weightlock.policy.scalars import shown
+from weightlock.policy.sizes import MOST_EXPRESSIONS, MOST_LABELS, MOST_VALUES
 
 _LABEL_VALUE: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _LABEL_KEY: Final = re.compile(
@@ -59,7 +60,7 @@ class LabelSelector:
             Expression(key, Operator.IN, (value,))
             for key, value in labels(fields, "matchLabels").items()
         )
-        sections = fields.sections("matchExpressions", EXPRESSION_FIELDS)
+        sections = fields.sections("matchExpressions", EXPRESSION_FIELDS, MOST_EXPRESSIONS)
         return cls(pairs + tuple(_expression(section) for section in sections))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
@@ -87,7 +88,7 @@ def label_value(text: str) -> str:
 
 def labels(fields: Fields, field: str) -> dict[str, str]:
     """The labels that a field holds."""
-    found = fields.mapping_of_texts(field, label_value)
+    found = fields.mapping_of_texts(field, label_value, MOST_LABELS)
     for key in found:
         if not _LABEL_KEY.fullmatch(key):
             raise fields.wrong(field, f"found the key {shown(key)}, expected a label key")
@@ -96,7 +97,7 @@ def labels(fields: Fields, field: str) -> dict[str, str]:
 
 def _expression(fields: Fields) -> Expression:
     operator = fields.choice("operator", Operator)
-    values = fields.texts("values", label_value)
+    values = fields.texts("values", label_value, MOST_VALUES)
     if (operator in (Operator.IN, Operator.NOT_IN)) != bool(values):
         expected = "none" if values else "at least one"
         raise fields.wrong("values", f"found {len(values)}, expected {expected} with {operator}")

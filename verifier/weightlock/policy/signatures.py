@@ -15,6 +15,7 @@ from weightlock.errors import PolicyInvalid
 from weightlock.formats.spki import PublicKeyInfo, public_key_info
 from weightlock.policy import scalars
 from weightlock.policy.fields import Fields
+from weightlock.policy.sizes import MOST_AUTHORITIES, MOST_PATTERNS, MOST_SIGNATURE_RULES
 
 AUTHORITY_FIELDS: Final = ("name", "algorithm", "publicKey", "notBefore", "notAfter", "models")
 RULE_FIELDS: Final = ("name", "authorities", "atLeast")
@@ -121,7 +122,7 @@ class Signatures:
 
 def _authorities(fields: Fields) -> tuple[Authority, ...]:
     found: list[Authority] = []
-    for section in fields.sections("authorities", AUTHORITY_FIELDS):
+    for section in fields.sections("authorities", AUTHORITY_FIELDS, MOST_AUTHORITIES):
         authority = _authority(section)
         for other in found:
             if other.name == authority.name:
@@ -158,7 +159,7 @@ def _models(fields: Fields) -> tuple[str, ...]:
     # An empty list reads like "no model" and would mean "every model"; leaving it out is clear.
     if not fields.has("models"):
         return ()
-    return fields.some_texts("models", scalars.glob, such_as='"llama-*"')
+    return fields.some_texts("models", scalars.glob, MOST_PATTERNS, such_as='"llama-*"')
 
 
 def _rules(
@@ -166,7 +167,7 @@ def _rules(
 ) -> tuple[SignatureRule, ...]:
     known = {authority.name: authority for authority in authorities}
     found: list[SignatureRule] = []
-    for section in fields.sections("rules", RULE_FIELDS):
+    for section in fields.sections("rules", RULE_FIELDS, MOST_SIGNATURE_RULES):
         rule = _rule(section, tuple(known))
         if any(other.name == rule.name for other in found):
             raise section.wrong("name", f"found {rule.name} a second time")
@@ -188,7 +189,7 @@ def _rules(
 
 def _rule(fields: Fields, known: tuple[str, ...]) -> SignatureRule:
     name = fields.text("name", scalars.name)
-    names = fields.texts("authorities", str)
+    names = fields.texts("authorities", str, MOST_AUTHORITIES)
     one_of = f"name one of: {', '.join(known)}"
     if not names:
         raise fields.wrong("authorities", f"found [], expected at least one; {one_of}")

@@ -8,6 +8,7 @@ from typing import Final
 from weightlock.policy import scalars
 from weightlock.policy.fields import Fields
 from weightlock.policy.selectors import label_key, label_value, labels
+from weightlock.policy.sizes import MOST_TOLERATIONS
 
 VERIFICATION_FIELDS: Final = (
     "device",
@@ -134,7 +135,11 @@ class Verification:
             device=_device(fields.section("device", DEVICE_FIELDS)),
             placement=fields.choice_or("placement", Placement, Placement.WORKLOAD),
             node_selector=tuple(sorted(selector.items())),
-            tolerations=tuple(map(_toleration, fields.sections("tolerations", TOLERATION_FIELDS))),
+            tolerations=tuple(
+                map(
+                    _toleration, fields.sections("tolerations", TOLERATION_FIELDS, MOST_TOLERATIONS)
+                )
+            ),
             priority_class_name=fields.optional_text("priorityClassName", scalars.name),
             queue_name=fields.optional_text("queueName", scalars.name),
             limits=_limits(fields.section("limits", LIMITS_FIELDS)),

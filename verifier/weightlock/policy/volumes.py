@@ -13,6 +13,7 @@ from typing import Final
 from weightlock.policy import scalars
 from weightlock.policy.fields import Fields
 from weightlock.policy.paths import VolumePath
+from weightlock.policy.sizes import MOST_PATTERNS, MOST_VOLUME_RULES
 
 VOLUMES_FIELDS: Final = ("default", "rules")
 
@@ -154,7 +155,7 @@ class Volumes:
     def from_fields(cls, fields: Fields) -> "Volumes":
         """Read `spec.volumes`."""
         default = fields.choice_or("default", VolumeAction, VolumeAction.VERIFY)
-        sections = fields.sections("rules", ("action", *MATCHER_FIELDS))
+        sections = fields.sections("rules", ("action", *MATCHER_FIELDS), MOST_VOLUME_RULES)
         return cls(default, tuple(_rule(section) for section in sections))
 
     def action_for(self, volume: VolumeFacts) -> VolumeAction:
@@ -189,10 +190,10 @@ def _patterns(fields: Fields, key: str) -> tuple[str, ...]:
     # An empty list would match everything although it reads like nothing (A31).
     if not fields.has(key):
         return ()
-    return fields.some_texts(key, scalars.glob, such_as='"scratch"')
+    return fields.some_texts(key, scalars.glob, MOST_PATTERNS, such_as='"scratch"')
 
 
 def _paths(fields: Fields) -> tuple[VolumePath, ...]:
     if not fields.has("paths"):
         return ()
-    return fields.some_texts("paths", VolumePath.parse, such_as='"/mnt/models"')
+    return fields.some_texts("paths", VolumePath.parse, MOST_PATTERNS, such_as='"/mnt/models"')

@@ -81,8 +81,9 @@ class Restores:
     @property
     def restored_at(self) -> datetime | None:
         """The last one; None if there was none."""
-        known = [instant for instant in (self._noticed, self._told) if instant is not None]
-        return max(known, default=None)
+        if self._noticed is None or self._told is None:
+            return self._noticed or self._told
+        return max(self._noticed, self._told)
 
 
 class _Floor(msgspec.Struct, gc=False):

@@ -1,7 +1,8 @@
 """The policies, each read once when it arrives, and what they mean for a namespace.
 
 A policy that cannot be read was stored while nobody checked, or by a newer version. What it would
-have said is unknown, so nothing that it may govern is let in until somebody mends it.
+have said is unknown, so nothing that it may govern is let in until somebody mends it
+(weightlock.policy.unreadable); everything else is judged without it.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ import msgspec
 
 from weightlock.errors import PolicyInvalid, WeightlockError
 from weightlock.names import API_VERSION
-from weightlock.policy.objects import Policy, PolicyKind
+from weightlock.policy.objects import Metadata, Policy, PolicyKind
+from weightlock.policy.unreadable import UnreadablePolicy
 from weightlock_webhook.cache.objects import Item, Key, NamespaceItem, PolicyItem
 from weightlock_webhook.cache.store import Store
 from weightlock_webhook.decision.governance import Governance
@@ -29,7 +31,7 @@ that counts no generations gives the resource version instead."""
 @dataclass(frozen=True, slots=True)
 class _Known:
     identity: Identity
-    policy: Policy | WeightlockError
+    policy: Policy | UnreadablePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,7 @@ class Policies:
         self._identities.clear()
 
     def governing(self, namespace: str) -> Governance:
-        """What all policies together mean for a namespace.
-
-        Raises:
-            PolicyInvalid: if one of those that may govern it cannot be read.
-        """
+        """What all policies together mean for a namespace."""
         item = self._namespaces.get(("", namespace))
         known = self._by_namespace.get(namespace)
         if known is not None and known.version == self.version and known.namespace is item:
@@ -103,17 +101,19 @@ class Policies:
                 yield key, known
 
     def _governing(self, namespace: str, labels: dict[str, str]) -> Governance:
-        policies: list[Policy] = []
-        for (kind, (_, name)), known in self._over(namespace):
-            policy = known.policy
-            if isinstance(policy, WeightlockError):
-                raise PolicyInvalid(
-                    f"{kind} {name} cannot be decided upon: {policy.message}", hint=policy.hint
-                )
-            policies.append(policy)
-        governance = Governance.of(policies, namespace, labels)
+        over = [known.policy for _, known in self._over(namespace)]
+        governance = Governance.of(
+            (each for each in over if isinstance(each, Policy)),
+            namespace,
+            labels,
+            (each for each in over if isinstance(each, UnreadablePolicy)),
+        )
         # Namespaces under the same policies share everything that was prepared from them.
-        same = (governance.has_floor, *((each.kind, each.metadata) for each in governance.policies))
+        same = (
+            governance.has_floor,
+            tuple((each.policy.kind, each.policy.metadata) for each in governance.unread),
+            *((each.kind, each.metadata) for each in governance.policies),
+        )
         return self._by_policies.setdefault(same, governance)
 
 
@@ -139,18 +139,24 @@ def identity_of(item: Item) -> Identity:
     )
 
 
-def _read(kind: PolicyKind, item: PolicyItem) -> Policy | WeightlockError:
+def _read(kind: PolicyKind, item: PolicyItem) -> Policy | UnreadablePolicy:
+    known = item.metadata
     metadata: dict[str, object] = {
-        "name": item.metadata.name,
-        "uid": item.metadata.uid,
-        "generation": item.metadata.generation,
+        "name": known.name,
+        "uid": known.uid,
+        "generation": known.generation,
     }
-    if item.metadata.namespace:
-        metadata["namespace"] = item.metadata.namespace
+    if known.namespace:
+        metadata["namespace"] = known.namespace
     document = {"apiVersion": API_VERSION, "kind": kind.value, "metadata": metadata}
+    spec: object = None
+    trouble: WeightlockError
     try:
-        return Policy.from_object({**document, "spec": msgspec.json.decode(item.spec)})
+        spec = msgspec.json.decode(item.spec)
+        return Policy.from_object({**document, "spec": spec})
     except WeightlockError as error:
-        return error
+        trouble = error
     except (msgspec.MsgspecError, RecursionError):
-        return PolicyInvalid("its spec is not plain JSON")
+        spec, trouble = None, PolicyInvalid("its spec is not plain JSON")
+    identity = Metadata(known.name, known.namespace, known.uid, known.generation)
+    return UnreadablePolicy.of(kind, identity, spec, trouble)

@@ -7,43 +7,33 @@ import msgspec
 
 from weightlock.errors import WeightlockError
 from weightlock_webhook.cache.objects import ClaimItem, VolumeItem
-from weightlock_webhook.decision.storage import Backing, Claim, backing_of, claim_of
+from weightlock_webhook.decision.places import Place, Twins, places_of
+from weightlock_webhook.decision.storage import Backing, Claim, claim_of
+from weightlock_webhook.mounts.fields import Fields
 
 MOST_READ: Final = 4096
 """Claims that are kept in their read form, those that were asked for last."""
 
 
 class Volumes:
-    """An index of handles beside the store of persistent volumes."""
+    """An index of places beside the store of persistent volumes."""
 
     def __init__(self) -> None:
-        self._handles: dict[str, str] = {}
-        self._names: dict[str, set[str]] = {}
+        self._twins = Twins()
 
     def changed(self, before: VolumeItem | None, after: VolumeItem | None) -> None:
         """A persistent volume is new, different or gone."""
         if before is not None:
-            name = before.metadata.name
-            handle = self._handles.pop(name, None)
-            if handle is not None:
-                self._forget(handle, name)
-        if after is not None and (backing := backing_in(after)) is not None:
-            self._handles[backing.name] = backing.handle
-            self._names.setdefault(backing.handle, set()).add(backing.name)
+            self._twins.drop(before.metadata.name)
+        if after is not None:
+            self._twins.put(after.metadata.name, places_in(after))
 
     def has_writable_twin(self, backing: Backing) -> bool:
         """Whether another persistent volume leads to the same bytes: any may be written.
 
         Law: as weightlock_webhook.decision.storage.writable_twins says of all of them.
         """
-        return bool(self._names.get(backing.handle, set()) - {backing.name})
-
-    def _forget(self, handle: str, name: str) -> None:
-        names = self._names.get(handle)
-        if names is not None:
-            names.discard(name)
-            if not names:
-                del self._names[handle]
+        return self._twins.has_twin(backing.name, backing.places)
 
 
 class Claims:
@@ -77,14 +67,13 @@ class Claims:
 
 
 def _document(volume: VolumeItem) -> dict[str, object]:
-    metadata = {"name": volume.metadata.name, "uid": volume.metadata.uid}
+    metadata = msgspec.to_builtins(volume.metadata)
     return {"metadata": metadata, "spec": msgspec.json.decode(volume.spec)}
 
 
-def backing_in(volume: VolumeItem) -> Backing | None:
-    """The volume as the decision sees it; None if it cannot be read."""
+def places_in(volume: VolumeItem) -> tuple[Place, ...]:
+    """Where the volume leads; nowhere if it is none that the API server would have taken."""
     try:
-        return backing_of(_document(volume))
+        return places_of(Fields.of(msgspec.json.decode(volume.spec), "spec"))
     except (WeightlockError, msgspec.MsgspecError, RecursionError):
-        # It identifies nothing, so no verdict can be about it, and no claim over it is believed.
-        return None
+        return ()

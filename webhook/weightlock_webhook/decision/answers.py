@@ -116,8 +116,9 @@ class Answer:
     @property
     def outcome(self) -> Outcome:
         """The strictest that any objection asks for."""
-        outcomes = (objection.outcome for objection in self.objections)
-        return max(outcomes, key=_STRICTNESS.__getitem__, default=Outcome.ALLOW)
+        if not self.objections:
+            return Outcome.ALLOW
+        return max((each.outcome for each in self.objections), key=_STRICTNESS.__getitem__)
 
     @property
     def refusals(self) -> tuple[Problem, ...]:
@@ -138,6 +139,15 @@ class Answer:
             " weightlock notarize DIR --upstream-key P --private-key release.key"
             for each in self.vouched
             if each.is_classical_only
+        )
+
+    @property
+    def waits(self) -> tuple[str, ...]:
+        """What a held pod waits for, for whoever made it: nothing else tells before it is bound."""
+        if self.outcome is not Outcome.HOLD:
+            return ()
+        return tuple(
+            f"Held: {problem.reason}: {problem.subject}. {problem.fix}" for problem in self.refusals
         )
 
     @property

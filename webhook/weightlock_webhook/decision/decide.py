@@ -5,6 +5,7 @@
 3. each governing policy judges by itself, so one can only ever add objections; those that look at
    volumes alike share the looking
 4. equal problems under several policies are one objection, answered as the strictest wants
+5. what a policy that cannot be read may mind is answered as strictly as that policy can be
 
 Laws: more policies never allow more; their order never matters; another volume, mount or container
 never turns a denial into an allowance.
@@ -20,6 +21,7 @@ from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Answer, Objection, Outcome, Problem, Vouched
 from weightlock_webhook.decision.case import Case
 from weightlock_webhook.decision.facts import Facts
+from weightlock_webhook.decision.governance import Unread
 from weightlock_webhook.decision.mount_checks import MOUNT_CHECKS
 from weightlock_webhook.decision.pod_checks import POD_CHECKS
 from weightlock_webhook.decision.verdict_checks import verdicts
@@ -57,6 +59,7 @@ def decide(pod: Pod, facts: Facts) -> Answer:
             else:
                 minded.setdefault(found, []).extend(policies)
     objections = tuple(_objection(problem, minds, pod) for problem, minds in minded.items())
+    objections += tuple(_unread(pod, facts))
     return Answer(
         _reason(objections, vouched),
         tuple(sorted(objections, key=_weight)),
@@ -82,6 +85,29 @@ def _without_floor(pod: Pod, facts: Facts) -> Iterator[Problem]:
             "at least one",
             "Apply a ClusterModelPolicy; with enforcement: Audit it only watches.",
         )
+
+
+def _unread(pod: Pod, facts: Facts) -> Iterator[Objection]:
+    """(5) Nobody can say what it demands, so it demands what nothing satisfies."""
+    for each in facts.governance.unread:
+        if not _may_be_minded(pod, facts, each):
+            continue
+        policy, trouble = each.policy, each.policy.trouble
+        problem = Problem(
+            Reason.POLICY_INVALID,
+            f"{policy.origin} cannot be decided upon: {trouble.message}",
+            "",
+            trouble.hint or "Ask whoever wrote the policy to correct it.",
+        )
+        yield Objection(problem, (policy.origin,), policy.enforcement, OnUnverified.DENY)
+
+
+def _may_be_minded(pod: Pod, facts: Facts, unread: Unread) -> bool:
+    """Whether a policy with these parts could have anything against the pod."""
+    if unread.view is None:
+        return bool(pod.volumes or pod.unknown_fields)
+    case = Case.of(pod, facts, unread.view)
+    return case.is_governed or any(any(check(case)) for check in CHECKS)
 
 
 def _objection(problem: Problem, minds: list[Policy], pod: Pod) -> Objection:

@@ -7,10 +7,13 @@ here. Policies that look at volumes alike share one view, and its checks run onc
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol
 
-from weightlock.policy.objects import Policy, PolicyKind, policies_governing
+from weightlock.policy.bounds import Denied
+from weightlock.policy.objects import Placed, Policy, PolicyKind, policies_governing
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.policy.spec import Enforcement, ReadOnly
+from weightlock.policy.unreadable import UnreadablePolicy
 from weightlock.policy.volumes import VolumeAction, VolumeFacts, Volumes
 from weightlock_webhook.mounts.sources import CONFIGURATION, EMPTY_DIR
 
@@ -56,6 +59,15 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A policy that may govern the namespace and cannot be read."""
+
+    policy: UnreadablePolicy
+    view: View | None
+    """How it looks at volumes; None if nobody can tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class Governance:
     """Every policy that governs a namespace, in an order of its own."""
 
@@ -71,40 +83,58 @@ class Governance:
     """Whether no rule names scratch space or configuration, so that a pod with nothing else is
     nobody's business."""
 
+    unread: tuple[Unread, ...] = ()
+    """Those that may govern it and cannot be read."""
+
     @classmethod
     def of(
-        cls, policies: Iterable[Policy], namespace: str, labels: Mapping[str, str]
+        cls,
+        policies: Iterable[Policy],
+        namespace: str,
+        labels: Mapping[str, str],
+        unreadable: Iterable[UnreadablePolicy] = (),
     ) -> "Governance":
         """What all the policies of a cluster mean for one namespace."""
-        known = tuple(policies)
+        known, unknown = tuple(policies), tuple(unreadable)
         governing = tuple(
             sorted(policies_governing(known, namespace, labels), key=lambda policy: policy.origin)
         )
-        views = _views(governing)
+        unread = tuple(
+            Unread(policy, _view_of(policy))
+            for policy in sorted(unknown, key=lambda policy: policy.origin)
+            if policy.may_govern(namespace, labels)
+        )
+        views = _views(governing, unread)
         return cls(
             governing,
             views,
-            tuple(policy.origin for policy in governing),
-            any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in known),
-            all(map(_leaves_plain_volumes_alone, views)),
+            (*(each.origin for each in governing), *(each.policy.origin for each in unread)),
+            PolicyKind.CLUSTER_MODEL_POLICY in {*_kinds(known), *_kinds(unknown)},
+            all(map(_leaves_plain_volumes_alone, (*views, *(each.view for each in unread)))),
+            unread,
         )
 
 
-def _leaves_plain_volumes_alone(view: View) -> bool:
-    return all(
+def _kinds(policies: Iterable[Placed]) -> Iterator[PolicyKind]:
+    return (policy.kind for policy in policies)
+
+
+def _view_of(policy: UnreadablePolicy) -> View | None:
+    volumes = policy.volumes
+    if volumes is None:
+        return None
+    return View(volumes, _only_rules(volumes), ReadOnly.REQUIRED, (), ())
+
+
+def _leaves_plain_volumes_alone(view: View | None) -> bool:
+    return view is not None and all(
         view.only_rules.action_for(VolumeFacts(kind)) is VolumeAction.IGNORE
         for kind in sorted(CONFIGURATION | {EMPTY_DIR})
     )
 
 
-def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
-    denied = frozenset[str]().union(
-        *(
-            policy.spec.denied.keyids
-            for policy in policies
-            if policy.spec.enforcement is Enforcement.ENFORCE
-        )
-    )
+def _views(policies: tuple[Policy, ...], unread: tuple[Unread, ...]) -> tuple[View, ...]:
+    denied = _denied(policy.spec for policy in policies) | _denied(each.policy for each in unread)
     looks: dict[tuple[Volumes, ReadOnly], list[Demand]] = {}
     for policy in policies:
         demand = Demand(policy, _requirements(policy, denied))
@@ -118,6 +148,20 @@ def _views(policies: tuple[Policy, ...]) -> tuple[View, ...]:
             tuple(demand.policy for demand in demands),
         )
         for (volumes, read_only), demands in looks.items()
+    )
+
+
+class _Denying(Protocol):
+    @property
+    def enforcement(self) -> Enforcement: ...
+
+    @property
+    def denied(self) -> Denied: ...
+
+
+def _denied(policies: Iterable[_Denying]) -> frozenset[str]:
+    return frozenset[str]().union(
+        *(each.denied.keyids for each in policies if each.enforcement is Enforcement.ENFORCE)
     )
 
 

@@ -4,32 +4,31 @@ Names are not identities: a claim can be deleted and made again over other bytes
 over a host path is a host path (A13).
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from weightlock.policy.volumes import VolumeFacts
-from weightlock.verdict.storage import handle_hash, persistent_volume_hash, source_kind
+from weightlock.verdict.storage import persistent_volume_hash, source_kind
+from weightlock_webhook.decision.places import LOCAL, Place, Twins, places_of
 from weightlock_webhook.mounts.fields import Fields
 from weightlock_webhook.mounts.paths import path_of
 from weightlock_webhook.mounts.placement import Nodes, nodes_of_selector
 
-LOCAL: Final = "local"
 HOST_BACKED: Final = frozenset({"hostPath", LOCAL})
 """Sources that are a path of one node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backing:
-    """A persistent volume. `handle` is equal for two that lead to the same bytes."""
+    """A persistent volume, and the places whose bytes it leads to."""
 
     name: str
     uid: str
     facts: VolumeFacts
     source_hash: str
-    handle: str
+    places: tuple[Place, ...]
     nodes: Nodes
 
 
@@ -71,8 +70,8 @@ def backing_of(persistent_volume: object) -> Backing:
         metadata.name("name"),
         metadata.text("uid"),
         _facts(kind, spec.child(kind)),
-        persistent_volume_hash(spec.members),
-        handle_hash(spec.members),
+        persistent_volume_hash(spec.members, metadata.child("annotations").members),
+        places_of(spec),
         nodes_of_selector(spec.child("nodeAffinity").child("required")),
     )
 
@@ -103,9 +102,10 @@ def writable_twins(backings: Iterable[Backing]) -> frozenset[str]:
     Any other will do. Access modes choose a volume, and nobody enforces them (B15); `readOnly` of a
     persistent volume's source is not what kubelets mount by, that of the pod's volume is.
     """
-    known = tuple(backings)
-    volumes = Counter(each.handle for each in known)
-    return frozenset(each.name for each in known if volumes[each.handle] > 1)
+    known, twins = tuple(backings), Twins()
+    for each in known:
+        twins.put(each.name, each.places)
+    return frozenset(each.name for each in known if twins.has_twin(each.name, each.places))
 
 
 def _facts(kind: str, source: Fields) -> VolumeFacts:

@@ -107,25 +107,44 @@ def _unbound(reach: Reach) -> Problem | None:
 def _not_covered(
     reach: Reach, about: list[Checkpoint], covering: list[Checkpoint]
 ) -> Problem | None:
-    """(2) and (3): nothing of this storage is registered, or less of it than is mounted."""
+    """(2) and (3): nothing of what is mounted is registered, or less than that.
+
+    A folder beside all that are registered is one that nobody has registered yet, as it would be on
+    a claim of its own: a verification can cure that. One that holds registered folders cannot be
+    had without what lies beside them.
+    """
     if covering:
         return None
-    if about:
-        paths = tuple(sorted(str(each.spec.path) for each in about))
+    elsewhere = listed(tuple(sorted(str(each.spec.path) for each in about)))
+    if any(_overlaps(each, reach) for each in about):
+        inside = min(str(each.spec.path) for each in about if _overlaps(each, reach))
         return reach.problem(
             Reason.PATH_NOT_COVERED,
-            f"a way to more than the checkpoints of this volume, which are at {listed(paths)}",
+            f"a way to more than the checkpoints of this volume, which are at {elsewhere}",
             "a mount at or below one of them",
-            f"Set subPath to what the pod needs, for example {quoted(paths[0].lstrip('/'))}."
+            f"Set subPath to what the pod needs, for example {quoted(inside.lstrip('/'))}."
             f" Or have that verified too: {_registration(reach)}",
         )
     problem = reach.problem(
         Reason.NO_CHECKPOINT,
-        "no ModelCheckpoint for it in this namespace",
+        "no ModelCheckpoint for it in this namespace"
+        + (f"; those of this volume are at {elsewhere}" if about else ""),
         "one that was verified",
-        f"Have it verified: {_registration(reach)}",
+        f"Have it verified: {_registration(reach)}{_alone(reach) if about else ''}",
     )
     return replace(problem, awaits_verdict=True)
+
+
+def _overlaps(checkpoint: Checkpoint, reach: Reach) -> bool:
+    return reach.mount.path is not None and checkpoint.spec.path.overlaps(reach.mount.path)
+
+
+def _alone(reach: Reach) -> str:
+    """What a person must know who counts on autoRegister: it is for claims with no checkpoint."""
+    policies = reach.case.facts.governance.policies
+    if not any(policy.spec.auto_register for policy in policies):
+        return ""
+    return " (autoRegister does not: it leaves claims alone that have a checkpoint)"
 
 
 def _registration(reach: Reach) -> str:

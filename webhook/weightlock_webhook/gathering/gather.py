@@ -12,41 +12,49 @@ facts, and comparing them costs next to nothing.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
-from weightlock.policy.volumes import VolumeFacts
 from weightlock.verdict.seal import SealKey
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.objects import CheckpointItem, ClaimItem
 from weightlock_webhook.decision.facts import Allowances, Facts, Judge, Recall
 from weightlock_webhook.decision.governance import Governance
-from weightlock_webhook.decision.governing import facts_of
 from weightlock_webhook.decision.storage import HOST_BACKED, Claim, Storage
 from weightlock_webhook.gathering.lookups import Lookup
-from weightlock_webhook.mounts import sources
+from weightlock_webhook.gathering.names import Names, names_of
 from weightlock_webhook.mounts.pods import Pod, Volume
 from weightlock_webhook.mounts.sources import NFS
 
 _WRITTEN_BY_PATH: Final = HOST_BACKED | {NFS}
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+DeviceClasses: TypeAlias = tuple[tuple[str, frozenset[str]], ...]
+"""Of a pod's claims for devices, by `claim/NAME` and `template/NAME`, the classes they ask for."""
+
+
+class Subject(NamedTuple):
     """A pod with what is known of who and where it is.
 
-    `name` and `uid` are empty until the API server has given them.
+    `name` and `uid` are empty until the API server has given them. `known_names` is what the pod
+    names, if that was worked out before, `device_classes` those of its claims that were read.
     """
 
     pod: Pod
     namespace: str
     name: str = ""
     uid: str = ""
+    known_names: Names | None = None
+    device_classes: DeviceClasses = ()
+
+    @property
+    def names(self) -> Names:
+        """What has to be looked up."""
+        return self.known_names or names_of(self.pod)
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(NamedTuple):
     """Everything that the facts about one pod rest on, except the time.
 
     A pod without storage rests on the policies alone.
@@ -61,6 +69,7 @@ class Ground:
     seal_keys: tuple[SealKey, ...] = ()
     highest_versions: Mapping[str, int] | None = None
     restored_at: datetime | None = None
+    device_classes: DeviceClasses = ()
 
 
 class Gathering:
@@ -84,18 +93,20 @@ class Gathering:
         governance = knowledge.policies.governing(subject.namespace)
         if not pod.has_storage:
             return Ground(governance)
-        claims = tuple(self._claims(subject, lookup))
+        names = subject.names
+        claims = tuple(self._claims(subject.namespace, names, lookup))
         ephemeral = tuple(self._ephemeral(subject, lookup)) if subject.uid else ()
         return Ground(
             governance,
-            _checkpoints(subject, lookup),
+            _checkpoints(subject.namespace, names, lookup),
             claims,
             ephemeral,
             self._twins(claims, ephemeral),
-            tuple(self._written(pod)),
+            tuple(self._written(names)),
             knowledge.seal_keys.keys,
             knowledge.versions.highest,
             knowledge.restores.restored_at,
+            subject.device_classes,
         )
 
     def facts(self, subject: Subject, ground: Ground, now: datetime) -> Facts:
@@ -113,20 +124,16 @@ class Gathering:
             ground.seal_keys,
             now,
             self._allowances,
+            dict(ground.device_classes),
             highest_versions=ground.highest_versions or {},
             restored_at=ground.restored_at,
             judge=self._judge,
             recall=self._recall,
         )
 
-    def _claims(self, subject: Subject, lookup: Lookup) -> Iterator[Claim]:
-        names = dict.fromkeys(
-            volume.source.claim
-            for volume in subject.pod.volumes
-            if isinstance(volume.source, sources.ClaimSource)
-        )
-        for name in names:
-            item = lookup.claim((subject.namespace, name))
+    def _claims(self, namespace: str, names: Names, lookup: Lookup) -> Iterator[Claim]:
+        for name in names.claims:
+            item = lookup.claim((namespace, name))
             if item is not None:
                 yield self._claim(item, lookup)
 
@@ -140,9 +147,7 @@ class Gathering:
         return replace(claim, writer_seen_at=seen_at) if seen_at else claim
 
     def _ephemeral(self, subject: Subject, lookup: Lookup) -> Iterator[tuple[str, Claim]]:
-        for volume in subject.pod.volumes:
-            if not isinstance(volume.source, sources.ClaimTemplateSource):
-                continue
+        for volume in subject.names.templates:
             name = ephemeral_claim_of(subject, volume)
             item = lookup.claim((subject.namespace, name))
             owners = (item.metadata.ownerReferences or ()) if item else ()
@@ -153,20 +158,17 @@ class Gathering:
     def _twins(
         self, claims: tuple[Claim, ...], ephemeral: tuple[tuple[str, Claim], ...]
     ) -> frozenset[str]:
-        index = self._knowledge.volume_index
-        backings = (
-            claim.backing
-            for claim in (*claims, *(claim for _, claim in ephemeral))
-            if claim.backing
+        has_twin = self._knowledge.volume_index.has_writable_twin
+        found = (*claims, *(claim for _, claim in ephemeral))
+        return frozenset(
+            [claim.backing.name for claim in found if claim.backing and has_twin(claim.backing)]
         )
-        return frozenset(each.name for each in backings if index.has_writable_twin(each))
 
-    def _written(self, pod: Pod) -> Iterator[tuple[str, datetime]]:
-        for volume in pod.volumes:
-            described = _described(volume)
-            seen_at = self._knowledge.writers.of_path(described) if described else None
+    def _written(self, names: Names) -> Iterator[tuple[str, datetime]]:
+        for volume, path in names.paths:
+            seen_at = self._knowledge.writers.of_path(path)
             if seen_at is not None:
-                yield volume.name, seen_at
+                yield volume, seen_at
 
 
 def ephemeral_claim_of(subject: Subject, volume: Volume) -> str:
@@ -174,17 +176,10 @@ def ephemeral_claim_of(subject: Subject, volume: Volume) -> str:
     return f"{subject.name}-{volume.name}"
 
 
-def _checkpoints(subject: Subject, lookup: Lookup) -> tuple[CheckpointItem, ...]:
+def _checkpoints(namespace: str, names: Names, lookup: Lookup) -> tuple[CheckpointItem, ...]:
     found = {
         item.metadata.key: item
-        for volume in subject.pod.volumes
-        for item in lookup.checkpoints(subject.namespace, volume.source)
+        for source in names.storage
+        for item in lookup.checkpoints(namespace, source)
     }
     return tuple(found.values())
-
-
-def _described(volume: Volume) -> VolumeFacts | None:
-    """A path of a node or a server that the pod names itself."""
-    source = volume.source
-    is_path = isinstance(source, sources.HostPathSource) or source.kind == NFS
-    return facts_of(volume, None) if is_path else None

@@ -14,8 +14,9 @@ from weightlock import cluster_names
 from weightlock.errors import Malformed, WeightlockError
 from weightlock.names import API_VERSION
 from weightlock.policy.checkpoints import Checkpoint
-from weightlock.policy.objects import Policy, PolicyKind
+from weightlock.policy.objects import Metadata, Policy, PolicyKind
 from weightlock.policy.scalars import instant
+from weightlock.policy.unreadable import UnreadablePolicy
 from weightlock_webhook.kubectl.cluster import (
     CORE,
     OURS,
@@ -53,7 +54,6 @@ def observe(
 
     Raises:
         ClusterTrouble: if policies or checkpoints cannot be read.
-        PolicyInvalid: for a policy that cannot be decided upon: then no pod can be.
     """
     reading = _Reading(cluster, namespace)
     checkpoints = {
@@ -63,6 +63,7 @@ def observe(
     uses_devices = any(items_at(each.template.spec, "resourceClaims") for each in subjects)
     scenario = Scenario(
         policies=tuple(reading.policies()),
+        unreadable=tuple(reading.unreadable),
         checkpoints=tuple(reading.readable(checkpoints.values())),
         subjects=tuple(subjects),
         claims=reading.claims(),
@@ -83,6 +84,7 @@ class _Reading:
         self._cluster = cluster
         self._namespace = namespace
         self.remarks: list[str] = []
+        self.unreadable: list[UnreadablePolicy] = []
 
     def policies(self) -> Iterator[Policy]:
         found = {
@@ -91,7 +93,14 @@ class _Reading:
         }
         for kind, path in found.items():
             for each in self._cluster.list(path):
-                yield Policy.from_object({"apiVersion": API_VERSION, "kind": kind.value, **each})
+                whole = {"apiVersion": API_VERSION, "kind": kind.value, **each}
+                try:
+                    yield Policy.from_object(whole)
+                except WeightlockError as error:
+                    own = "" if kind is PolicyKind.CLUSTER_MODEL_POLICY else self._namespace
+                    metadata = Metadata(text_at(each, "metadata", "name"), own)
+                    spec = each.get("spec")
+                    self.unreadable.append(UnreadablePolicy.of(kind, metadata, spec, error))
 
     def readable(self, checkpoints: Iterable[JsonObject]) -> Iterator[Checkpoint]:
         for each in checkpoints:

@@ -105,6 +105,6 @@ def _backing(volume: VolumeStatus) -> Backing:
         volume.pv_uid,
         VolumeFacts(NOT_GIVEN),
         volume.source_hash,
-        handle="",
+        places=(),
         nodes=None,
     )

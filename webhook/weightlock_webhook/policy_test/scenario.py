@@ -8,6 +8,7 @@ from weightlock.errors import Malformed, WeightlockError
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.documents import Documents, read_documents
 from weightlock.policy.objects import Policy
+from weightlock.policy.unreadable import UnreadablePolicy
 from weightlock_webhook.mounts.fields import Fields
 from weightlock_webhook.mounts.templates import PodTemplate, templates_of
 
@@ -49,6 +50,8 @@ class Scenario:
     restored_at: datetime | None = None
     writers: Mapping[Key, datetime] = field(default_factory=dict)
     """When claims could last be written to, where that is known."""
+    unreadable: tuple[UnreadablePolicy, ...] = ()
+    """Policies of a cluster that cannot be read; a file with one is refused."""
     absent: str = "which no file holds"
     """Why an object that is named is not here."""
 

@@ -1,27 +1,31 @@
 """Where every review comes in and every answer goes out.
 
+0. a pod that holds nothing that anybody verifies is answered as soon as it is recognised
 1. the body must be an AdmissionReview; if at least its uid can be read, the refusal carries it
 2. it must be of the kind that the path serves: a review at the wrong door is refused, not passed
 3. a handler answers before the deadline; any exception, the deadline's too, is a denial
 4. the answer is recorded once, and carries the uid that came
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from time import monotonic
+from typing import Any, Final, Protocol, TypeAlias
 
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
-from weightlock_webhook import documents
+from weightlock_webhook import documents, replies
 from weightlock_webhook.documents import Request
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
 from weightlock_webhook.responses import Response, document_of, refused, unanswerable
+from weightlock_webhook.reviews.deadlines import by
 from weightlock_webhook.reviews.routes import SERVED, is_served
 
-AtOnce: TypeAlias = Callable[[Request], Response | None]
-Handler: TypeAlias = Callable[[Request, float], Awaitable[Response]]
+AtOnce: TypeAlias = Callable[[bytes], tuple[str, Response] | None]
+Handler: TypeAlias = Callable[[Request, float], Coroutine[Any, Any, Response]]
+
+PODS: Final = "pods"
 
 log: Final = logging.getLogger(__name__)
 
@@ -33,6 +37,10 @@ class Recorder(Protocol):
         """One decision; `request` is None if it could not be read."""
         ...
 
+    def passed(self, resource: str, response: Response, seconds: float) -> None:
+        """One allowance in which no policy had a say."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -41,23 +49,30 @@ class Desk:
     handlers: Mapping[str, Handler]
     recorder: Recorder
     at_once: Mapping[str, AtOnce] = field(default_factory=dict)
-    """What needs no waiting is asked first: a deadline costs more than such an answer."""
+    """Who may know an answer from the look of a review: most pods hold nothing to be verified."""
 
     def __post_init__(self) -> None:
         if self.handlers.keys() != SERVED.keys():
             raise Malformed(f"found handlers for {sorted(self.handlers)}, expected for every path")
 
     async def answer(self, path: str, body: bytes, arrived: float, deadline: float) -> bytes:
-        """The AdmissionReview that answers another.
+        """The AdmissionReview that answers another; both instants are of `time.monotonic`.
 
         Raises:
             Malformed: if not even the uid can be read, so that there is nobody to answer.
         """
+        # (0) at once
+        at_once = self.at_once.get(path)
+        known = at_once(body) if at_once else None
+        if known is not None:
+            uid, response = known
+            self.recorder.passed(PODS, response, monotonic() - arrived)
+            return replies.encoded(document_of(uid, response))
         request, response = await self._answered(path, body, deadline)
-        loop = asyncio.get_running_loop()
-        self.recorder.record(request, response, loop.time() - arrived)
+        # (4) recorded
+        self.recorder.record(request, response, monotonic() - arrived)
         uid = request.uid if request else documents.uid_of(body)
-        return documents.encoded(document_of(uid, response))
+        return replies.encoded(document_of(uid, response))
 
     async def _answered(
         self, path: str, body: bytes, deadline: float
@@ -73,12 +88,7 @@ class Desk:
             return request, refused(_unserved(path, request))
         # (3) in time, or no
         try:
-            at_once = self.at_once.get(path)
-            response = at_once(request) if at_once else None
-            if response is not None:
-                return request, response
-            async with asyncio.timeout_at(deadline):
-                return request, await self.handlers[path](request, deadline)
+            return request, await by(deadline, self.handlers[path](request, deadline))
         except Malformed as error:
             return request, refused(_malformed(error.message))
         except Exception as error:

@@ -5,15 +5,19 @@ names emptyDir or configMap. The decoder itself recognises them: every field and
 the decision knows, and no volume is of another kind. Whatever it stumbles over is read and judged
 in full, so the only thing that can go wrong here is to be slow.
 
+The whole review is decoded once, by a type that only such a review fits: it is shorter to find out
+at the first field that a pod is of another kind than to ask first.
+
 Law: where is_plain says yes and nobody's rules name these sources, decide finds nothing.
 """
 
 from types import GenericAlias
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from weightlock.cluster_names import PREFIX
+from weightlock_webhook.documents import API_VERSION, KIND, is_uid
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.containers import (
     KNOWN_CONTAINER_FIELDS,
@@ -49,14 +53,17 @@ _Projected: Final = _known(
     sources=_many(_Projection),
 )
 PLAIN_SOURCES: Final = sources.CONFIGURATION | {sources.EMPTY_DIR}
-_OBJECTS: Final = tuple(sorted(sources.CONFIGURATION - {sources.PROJECTED}))
-
+_Object: Final = msgspec.defstruct("_Object", [], gc=False)
+"""Any object, read as nothing: it only counts that it is there."""
 
 _Volume: Final = _known(
     "_Volume",
     frozenset({"name", *PLAIN_SOURCES}),
     emptyDir=_EmptyDir,
     projected=_Projected,
+    configMap=_Object,
+    secret=_Object,
+    downwardAPI=_Object,
 )
 
 
@@ -77,31 +84,84 @@ _Metadata: Final = msgspec.defstruct(
 _Pod: Final = msgspec.defstruct(
     "_Pod", [("spec", _Spec), ("metadata", _Metadata | None, None)], gc=False
 )
-_CLAIM: Final = b'"persistentVolumeClaim"'
-_DECODER: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(_Pod)
 
 
-def is_plain(pod: msgspec.Raw | bytes) -> bool:
+class _PodKind(msgspec.Struct, gc=False):
+    group: Literal[""]
+    version: str
+    kind: Literal["Pod"]
+
+
+class _PodResource(msgspec.Struct, gc=False):
+    group: Literal[""]
+    version: Literal["v1"]
+    resource: Literal["pods"]
+
+
+_Request: Final = msgspec.defstruct(
+    "_Request",
+    [
+        ("uid", str),
+        ("kind", _PodKind),
+        ("resource", _PodResource),
+        ("operation", Literal["CREATE"]),
+        ("object", _Pod),
+        ("namespace", str, ""),
+        ("subResource", Literal[""], ""),
+    ],
+    gc=False,
+)
+_Review: Final = msgspec.defstruct(
+    "_Review",
+    [("apiVersion", Literal[API_VERSION]), ("kind", Literal[KIND]), ("request", _Request)],
+    gc=False,
+)
+_POD: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(_Pod)
+_REVIEW: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(_Review)
+
+
+def plain_review(body: bytes) -> tuple[str, str] | None:
+    """The uid and the namespace of a review of a new pod of which nobody need know more.
+
+    None is always safe: it is then read and judged in full.
+    """
+    found = _decoded(_REVIEW, body)
+    if found is None:
+        return None
+    request = found.request
+    if not is_uid(request.uid) or not _is_plain(request.object):
+        return None
+    return request.uid, request.namespace
+
+
+def is_plain(pod: bytes) -> bool:
     """Whether this is a pod of which nobody need know more. False is always safe."""
-    content = bytes(pod)
-    if _CLAIM in content:
-        return False  # told sooner than by decoding
+    found = _decoded(_POD, pod)
+    return found is not None and _is_plain(found)
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], content: bytes) -> Any:
     try:
-        found = _DECODER.decode(content)
+        return decoder.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return not _has_our_keys(found.metadata) and all(map(_has_one_source, found.spec.volumes or ()))
+        return None
 
 
-def _has_one_source(volume: Any) -> bool:
-    named = (volume.emptyDir is not None) + (volume.projected is not None)
-    return named + sum(len(bytes(getattr(volume, kind))) > 0 for kind in _OBJECTS) == 1
+def _is_plain(pod: Any) -> bool:
+    for volume in pod.spec.volumes or ():
+        named = (
+            (volume.emptyDir is not None)
+            + (volume.configMap is not None)
+            + (volume.secret is not None)
+            + (volume.downwardAPI is not None)
+            + (volume.projected is not None)
+        )
+        if named != 1:
+            return False
+    metadata = pod.metadata
+    return metadata is None or not (_has_ours(metadata.labels) or _has_ours(metadata.annotations))
 
 
-def _has_our_keys(metadata: Any) -> bool:
-    if metadata is None:
-        return False
-    for keys in (metadata.labels, metadata.annotations):
-        if keys and any(key.startswith(PREFIX) for key in keys):
-            return True
-    return False
+def _has_ours(keys: dict[str, str] | None) -> bool:
+    # Anywhere in a key is too much, which is safe, and told by one search.
+    return keys is not None and PREFIX in "\n".join(keys)

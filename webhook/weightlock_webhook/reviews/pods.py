@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from weightlock.cluster_names import JOB_CONTROLLER_USER
+from weightlock.errors import WeightlockError
 from weightlock.reasons import Reason
 from weightlock_webhook import documents
 from weightlock_webhook.decision.answers import Answer, Outcome
@@ -29,7 +30,7 @@ from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.guards.verification_pods import Claimed, job_of, not_a_verification
 from weightlock_webhook.responses import Response, Settled, allowed, denied, judged, refused
 from weightlock_webhook.reviews.collaborators import Mutation, PodJudge, PodQuestion
-from weightlock_webhook.reviews.plain import is_plain
+from weightlock_webhook.reviews.plain import plain_review
 from weightlock_webhook.reviews.reading import Reading
 from weightlock_webhook.wording import quoted
 
@@ -60,13 +61,21 @@ class PodReviews:
         self._rules = rules
         self._responses = Settled()
 
-    def at_once(self, request: Request) -> Response | None:
-        """The answer to a new pod that holds nothing that anybody has to verify; else None."""
-        if request.operation != "CREATE" or request.namespace in self._rules.exempt_namespaces:
+    def at_once(self, body: bytes) -> tuple[str, Response] | None:
+        """The uid of a new pod that holds nothing that anybody has to verify, and the answer.
+
+        None is no answer yet.
+        """
+        found = plain_review(body)
+        if found is None:
             return None
-        if is_plain(request.object) and self.judge.leaves_alone(request.namespace):
-            return PLAIN
-        return None
+        uid, namespace = found
+        if namespace in self._rules.exempt_namespaces:
+            return None
+        try:
+            return (uid, PLAIN) if self.judge.leaves_alone(namespace) else None
+        except WeightlockError:
+            return None  # which is why it cannot be judged in full either
 
     async def validate(self, request: Request, deadline: float) -> Response:
         """A pod is made or changed; all mutators are through."""

@@ -4,9 +4,13 @@ Before a process says that it is ready, it has seen itself refuse: TLS, door, de
 are one chain, and a chain that lets everything through looks healthy from outside. The canary is a
 pod that no API server would send, since two of its volumes share a name; whatever the policies are,
 a judge that works refuses it.
+
+Its uid is this process's secret, so that its reviews can be told from those of clients, which are
+what metrics and logs are about.
 """
 
 import asyncio
+import secrets
 import ssl
 from dataclasses import dataclass
 from typing import Final
@@ -17,42 +21,43 @@ import msgspec
 from weightlock.errors import Unanswerable
 from weightlock.reasons import Reason
 from weightlock_webhook import documents
+from weightlock_webhook.replies import Status
 from weightlock_webhook.reviews.routes import VALIDATE_PODS
 
 NAMESPACE: Final = "weightlock-canary"
-UID: Final = "weightlock-canary"
 USER: Final = "weightlock:canary"
 SECONDS: Final = 5.0
 
-_REVIEW: Final = {
-    "apiVersion": documents.API_VERSION,
-    "kind": documents.KIND,
-    "request": {
-        "uid": UID,
-        "kind": {"group": "", "version": "v1", "kind": "Pod"},
-        "resource": {"group": "", "version": "v1", "resource": "pods"},
-        "operation": "CREATE",
-        "namespace": NAMESPACE,
-        "userInfo": {"username": USER},
-        "dryRun": True,
-        "object": {
-            "metadata": {"name": "canary"},
-            "spec": {
-                "containers": [{"name": "canary", "image": "canary"}],
-                "volumes": [
-                    {"name": "twice", "emptyDir": {}},
-                    {"name": "twice", "hostPath": {"path": "/"}},
-                ],
-            },
+_REVIEW: Final = {"apiVersion": documents.API_VERSION, "kind": documents.KIND}
+_REQUEST: Final = {
+    "kind": {"group": "", "version": "v1", "kind": "Pod"},
+    "resource": {"group": "", "version": "v1", "resource": "pods"},
+    "operation": "CREATE",
+    "namespace": NAMESPACE,
+    "userInfo": {"username": USER},
+    "dryRun": True,
+    "object": {
+        "metadata": {"name": "canary"},
+        "spec": {
+            "containers": [{"name": "canary", "image": "canary"}],
+            "volumes": [
+                {"name": "twice", "emptyDir": {}},
+                {"name": "twice", "hostPath": {"path": "/"}},
+            ],
         },
     },
 }
 
 
+def new_uid() -> str:
+    """The uid of a process's canary; nobody else can say it."""
+    return f"weightlock-canary-{secrets.token_hex(16)}"
+
+
 class _Answer(msgspec.Struct, frozen=True):
     uid: str
     allowed: bool
-    status: documents.Status | None = None
+    status: Status | None = None
 
 
 class _Review(msgspec.Struct, frozen=True):
@@ -69,6 +74,7 @@ class Canary:
     port: int
     server_name: str
     context: ssl.SSLContext
+    uid: str
 
     async def sing(self) -> None:
         """Send it, and expect to be refused for the right reason.
@@ -85,7 +91,7 @@ class Canary:
             raise Unanswerable(f"the own listener answered {status}")
         answer = documents.decoded(body, _ANSWER, "canary's answer").response
         message = answer.status.message if answer.status else ""
-        if answer.allowed or answer.uid != UID or not message.startswith(Reason.MALFORMED):
+        if answer.allowed or answer.uid != self.uid or not message.startswith(Reason.MALFORMED):
             raise Unanswerable("the canary was not refused as it must be")
 
     async def _posted(self) -> tuple[int, bytes]:
@@ -94,7 +100,7 @@ class Canary:
             aiohttp.ClientSession(connector=connector) as session,
             session.post(
                 f"https://127.0.0.1:{self.port}{VALIDATE_PODS}",
-                data=msgspec.json.encode(_REVIEW),
+                data=msgspec.json.encode({**_REVIEW, "request": {"uid": self.uid, **_REQUEST}}),
                 headers={"Content-Type": "application/json"},
                 server_hostname=self.server_name,
                 allow_redirects=False,

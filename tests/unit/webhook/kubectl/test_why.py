@@ -21,7 +21,7 @@ from tests.unit.webhook.kubectl.fake import (
 from tests.unit.webhook.objects import Object, claim_volume, container, mount, pod_spec, volume
 
 from weightlock.cli.main import main
-from weightlock.errors import Malformed, PolicyInvalid, Unreadable
+from weightlock.errors import Malformed, Unreadable
 from weightlock_webhook.kubectl import why
 from weightlock_webhook.kubectl.cluster import CORE, OURS, Forbidden, NotInstalled, namespaced
 from weightlock_webhook.kubectl.telling import write_explanation
@@ -148,7 +148,7 @@ def test_volumes_that_nobody_wants_verified_are_said(capsys: pytest.CaptureFixtu
     spec = pod_spec(
         claim_volume(),
         volume("scratch", emptyDir={}),
-        volume("node", hostPath={"path": "/mnt"}),
+        volume("node", hostPath={"path": "/mnt/data"}),
         volume("disk", iscsi={"targetPortal": "p"}),
         containers=[container(mount())],
     )
@@ -163,7 +163,7 @@ def test_volumes_that_nobody_wants_verified_are_said(capsys: pytest.CaptureFixtu
     found.objects.update({f"{CORE}/namespaces/{NAMESPACE}/pods/trainer-0": pod(spec=spec)})
     _, text = said(capsys, found, "pod/trainer-0")
     assert 'volume "scratch" (emptyDir): no policy wants it verified' in text
-    assert 'volume "node" (hostPath /mnt): no policy wants it verified' in text
+    assert 'volume "node" (hostPath /mnt/data): no policy wants it verified' in text
     assert 'volume "disk" (iscsi): no policy wants it verified' in text
 
 
@@ -392,11 +392,25 @@ def test_without_policies_there_is_no_answer() -> None:
         explained(found, "pod/trainer-0")
 
 
-def test_a_policy_that_says_nothing_is_an_error() -> None:
+def test_a_policy_that_says_nothing_keeps_the_pod_out_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     found = verified()
     found.objects[POLICY] = {"metadata": {"name": "p"}, "spec": {}}
-    with pytest.raises(PolicyInvalid):
-        explained(found, "pod/trainer-0")
+    allowed, text = said(capsys, found, "pod/trainer-0")
+    assert not allowed
+    assert "ClusterModelPolicy p cannot be decided upon: spec.signatures: missing" in text
+
+
+def test_a_policy_that_cannot_be_read_and_is_about_others_is_no_matter(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = verified()
+    others = {"namespaceSelector": {"matchLabels": {"team": "others"}}}
+    found.objects[f"{POLICY}-too"] = {"metadata": {"name": "p"}, "spec": others}
+    allowed, text = said(capsys, found, "pod/trainer-0")
+    assert allowed
+    assert "cannot be decided upon" not in text
 
 
 def test_a_checkpoint_that_cannot_be_read_vouches_for_nothing(
