@@ -28,6 +28,7 @@ from weightlock_operator.api.cluster_errors import (
 )
 from weightlock_operator.controller import LOBBY
 from weightlock_operator.decision.announcing import EVICT_EVERY
+from weightlock_operator.decision.facts import ServerFeatures
 from weightlock_operator.decision.landing import COOLDOWN, ORPHAN_AGE
 from weightlock_operator.decision.registration import MOST_PER_NAMESPACE
 from weightlock_operator.lobby import NUDGE_EVERY
@@ -623,6 +624,24 @@ def held(name: str, *, gated: bool) -> Json:
         },
         "spec": {"containers": [], **({"schedulingGates": gates} if gated else {})},
     }
+
+
+def test_a_suspended_job_takes_no_turn_of_others(stage: Stage) -> None:
+    """A queue that nobody manages: nothing of it may ever end."""
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    policy["spec"]["verification"] = {"queueName": "nobody", "limits": {"total": 1}}
+    stage.around.features = ServerFeatures(suspended_jobs=True)
+    stage.look(stage.good("one"))
+    assert stage.turns.running == 1
+    stage.look(stage.good("two"))
+    assert (stage.word("one")[0], stage.word("two")[0]) == ("Verifying", "Verifying")
+    job = next(iter(stage.all(JOBS)))
+    job["spec"]["suspend"] = False
+    stage.cluster.add(JOBS, job)
+    for uid in list(stage.store.checkpoints):
+        stage.look(uid)
+    stage.look(stage.good("three"))
+    assert stage.word("three") == ("Pending", "Queued")
 
 
 def test_turns_are_called_up(stage: Stage) -> None:
