@@ -157,6 +157,7 @@ class Gatherer:
             invalid_policies=invalid,
             floors=self._versions.floors,
             restored_at=around.restored_at,
+            spent=self._store.spent.get(uid),
             server=around.features,
         )
 

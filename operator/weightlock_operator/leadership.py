@@ -18,8 +18,9 @@ from weightlock_operator import census
 from weightlock_operator.acting import Actor
 from weightlock_operator.api import features, policyreports, seal_keys
 from weightlock_operator.api import restores as restoring
-from weightlock_operator.api.connecting import kopf_connection
+from weightlock_operator.api.cluster import PODS
 from weightlock_operator.api.events import Recorder
+from weightlock_operator.api.kopf_session import kopf_session
 from weightlock_operator.api.rest import RestCluster
 from weightlock_operator.api.restores import Epoch
 from weightlock_operator.api.versions import Versions
@@ -95,9 +96,9 @@ class Leadership:
         resync.missed = watch.is_deaf
         await upkeep.note_restore(self._process.epoch)
         await resync.first()
+        self._observe(resync)
         await self._first_pods(controller)
         self._resume_flights(around)
-        self._observe(resync)
         reporter = policyreports.Reporter(self._cluster, await policyreports.served(self._cluster))
         _log.info("leading over %d checkpoints", len(self.store.checkpoints))
         self._process.not_ready = ""
@@ -118,7 +119,7 @@ class Leadership:
     ) -> Collection[asyncio.Task[None]]:
         registry = kopf_registry(
             controller.sink,
-            lambda: kopf_connection(self._process.client),
+            lambda: kopf_session(self._process.client),
             lambda resource: upkeep.relisted(resource.plural),
         )
         tasks = await start_kopf(registry, self._process.stopping, self._settings.identity)
@@ -149,6 +150,7 @@ class Leadership:
             store=self.store,
             turns=self.turns,
             metrics=self._process.metrics,
+            pods_unheard_seconds=lambda: self.ages.ages()[PODS.plural],
         )
         return Controller(
             self.store,

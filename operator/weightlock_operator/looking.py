@@ -9,6 +9,7 @@
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -36,6 +37,9 @@ from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 
 GRANTING: Final = (Verdict.VERIFIED.value, Verdict.CLASSICAL_ONLY.value)
+PODS_UNHEARD_SECONDS: Final = 120.0
+"""A quiet watch is proven about every minute."""
+
 REFUSALS: Final = (Forbidden, Rejected)
 """What makes an object impossible as it is: quota, pod security, a name. Else it is trouble."""
 
@@ -61,12 +65,15 @@ class Looker:
         store: Store,
         turns: Turns,
         metrics: Metrics,
+        pods_unheard_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`pods_unheard_seconds` says for how long nothing was heard of pods."""
         self._gatherer = gatherer
         self._actor = actor
         self._store = store
         self._turns = turns
         self._metrics = metrics
+        self._pods_unheard_seconds = pods_unheard_seconds
 
     async def look(self, uid: str) -> Looked:
         """Look once.
@@ -108,8 +115,16 @@ class Looker:
         if _needs_proof(body, decision):
             facts = await self._gatherer.live(body, facts)
             decision = self._decide(facts)
+            self._must_know_writers(decision)
         # Step 4.
         return await self._act(body, facts, decision)
+
+    def _must_know_writers(self, decision: Decision) -> None:
+        """A02: whoever writes is known by the watch of pods alone, so no verdict without one."""
+        unheard = self._pods_unheard_seconds()
+        grants = (decision.status or {}).get("phase") in GRANTING
+        if grants and unheard > PODS_UNHEARD_SECONDS:
+            raise ClusterTrouble(f"nothing was heard of pods for {unheard:.0f} s")
 
     def _decide(self, facts: Facts) -> Decision:
         """Decide, and take the turn that the decision uses before anybody else can."""
@@ -145,6 +160,7 @@ class Looker:
         changed = _word(body) != _word(written)
         if changed:
             self._say(body, decision)
+        self._store.spend(body["metadata"]["uid"], decision.spent)
         await self._actor.after(decision.after, body)
         if finished is not None:
             result = finished.verdict.value

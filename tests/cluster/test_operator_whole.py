@@ -164,6 +164,23 @@ def test_a_forged_status_is_not_believed(shelf: Shelf, node: NodeAgent) -> None:
     shelf.reaches("thief", "Failed", "ContentMismatch")
 
 
+def test_an_earlier_status_that_is_put_back_does_not_count(
+    apiserver_with_controllers: ApiServer, shelf: Shelf, node: NodeAgent
+) -> None:
+    """A10: sealed by the operator itself, before it found that the content had changed."""
+    body = shelf.good("replayed")
+    former = shelf.reaches("replayed", "Verified")
+    node.contents["replayed"] = Content(reason=Reason.CONTENT_MISMATCH, signers=())
+    live = apiserver_with_controllers.api.read(body)
+    broken = {**live, "status": {**former, "seal": "v1:none:broken"}}
+    apiserver_with_controllers.api.replace_status(broken)
+    shelf.reaches("replayed", "Failed", "ContentMismatch")
+    live = apiserver_with_controllers.api.read(body)
+    apiserver_with_controllers.api.replace_status({**live, "status": former})
+    shelf.reaches("replayed", "Failed", "ContentMismatch")
+    assert node.ran.count("replayed") == 3, "it was read again"
+
+
 def test_a_changed_spec_is_verified_anew(shelf: Shelf, node: NodeAgent) -> None:
     body = shelf.good("moved")
     shelf.reaches("moved", "Verified")

@@ -15,6 +15,7 @@ from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
 from weightlock_webhook.judging.deciding import Deciding
+from weightlock_webhook.judging.devices import LiveDevices
 from weightlock_webhook.judging.judge import Judging
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
@@ -89,6 +90,7 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
         Confirming(knowledge, deciding, reads),
         requests,
         installation.allowances,
+        LiveDevices(reads, lambda: installation.features),
     )
     mutation = PodMutation(
         knowledge.policies.governing,

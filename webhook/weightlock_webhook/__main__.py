@@ -39,6 +39,7 @@ from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
 from weightlock_webhook.judging.deciding import Deciding
+from weightlock_webhook.judging.devices import LiveDevices
 from weightlock_webhook.judging.judge import Confirmation, Judging
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
@@ -263,12 +264,14 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
         settings.device_classes,
         settings.harmless_fields,
         settings.without_policy,
+        settings.forbidden_host_paths,
     )
     gathering = Gathering(knowledge, allowances, RememberingJudge(), RememberingRecords())
     deciding = Deciding(gathering, ForwardClock(now))
     reads = LiveReads(client, parts.metrics.live_read)
     confirming = parts.confirmed(Confirming(knowledge, deciding, reads))
-    judge = Judging(knowledge, deciding, confirming, parts.events, allowances)
+    devices = LiveDevices(reads, parts.state.features)
+    judge = Judging(knowledge, deciding, confirming, parts.events, allowances, devices)
     mutation = PodMutation(
         knowledge.policies.governing, knowledge, parts.state.features, settings.verifier_image
     )

@@ -9,14 +9,13 @@ write that was cut off may have happened (A33).
 """
 
 import asyncio
-import json
 import logging
 import random
 import urllib.parse
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
 import urllib3
 import urllib3.exceptions
@@ -24,7 +23,7 @@ from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
 from weightlock.policy.scalars import printable
-from weightlock_operator.api.cluster import Json, Listing, Precondition, Resource
+from weightlock_operator.api.cluster import PODS, Json, Listing, Precondition, Resource
 from weightlock_operator.api.cluster_errors import (
     ClusterTrouble,
     Gone,
@@ -32,11 +31,14 @@ from weightlock_operator.api.cluster_errors import (
     Unavailable,
     trouble_of,
 )
+from weightlock_operator.api.parsing import lightened, parsed
 from weightlock_operator.pod_reader import Answer
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
-PAGE_ITEMS: Final = 500
+PAGE_ITEMS: Final = 100
+"""A page is read into memory as a whole, and a tenant's objects may be of 1.5 MiB each."""
+
 ATTEMPTS: Final = 4
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 10.0
@@ -220,7 +222,9 @@ class RestCluster:
                 "fieldSelector": fields,
             }
             page = await self._send(_Request("GET", resource.path(namespace), query))
-            items += page.get("items") or []
+            found: list[Json] = page.get("items") or []
+            # Whether something was injected into a pod is told by its annotations.
+            items += found if resource is PODS else map(lightened, found)
             metadata = page.get("metadata") or {}
             token = metadata.get("continue") or ""
             if not token:
@@ -300,13 +304,12 @@ def _exchange(client: ApiClient, request: _Request) -> Json:
 
 
 def _parsed(where: str, code: int, headers: Mapping[str, str], content: bytes) -> Json:
-    document: Any = None
+    answer: Json = {}
     try:
-        document = json.loads(content) if content else {}
+        answer = parsed(content) if content else {}
     except ValueError as error:
         if code < 300:  # noqa: PLR2004 - a success that is no JSON is a cut-off one
             raise Unavailable(f"{where}: found an answer that is no JSON") from error
-    answer: Json = document if isinstance(document, dict) else {}
     if code < 300:  # noqa: PLR2004
         return answer
     message = printable(str(answer.get("message") or content[:200].decode(errors="replace")))

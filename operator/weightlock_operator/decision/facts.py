@@ -17,6 +17,7 @@ from weightlock.verdict.seal import SealKey
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.queue import Place
 from weightlock_operator.decision.seen import SeenJob, SeenPod
+from weightlock_operator.decision.spent import Spent
 from weightlock_operator.decision.storage import Storage
 from weightlock_operator.decision.usage import PodUse
 
@@ -121,6 +122,9 @@ class Facts:
     """The highest version seen, by the names of weightlock_operator.decision.floors (A22)."""
 
     restored_at: datetime | None = None
+    spent: Spent | None = None
+    """Which records count no more, as far as whoever decides remembers (A10)."""
+
     not_before: datetime | None = None
     """When a verification may start; a status that could not be written does not say so."""
 

@@ -19,6 +19,7 @@ from weightlock.errors import LimitExceeded, Malformed
 from weightlock.policy.checkpoints import VolumeStatus
 from weightlock.policy.hashing import policy_hash
 from weightlock.reasons import Reason, Verdict
+from weightlock.verdict.seal import seal_intact
 from weightlock_operator.decision import jobs, needs, standing, statuses
 from weightlock_operator.decision.actions import (
     Action,
@@ -39,6 +40,7 @@ from weightlock_operator.decision.memory import Memory, Word
 from weightlock_operator.decision.pod_specs import changed_fields
 from weightlock_operator.decision.queue import Place, Ticket
 from weightlock_operator.decision.seen import SeenJob, template_spec
+from weightlock_operator.decision.spent import Spent, spent
 
 NO_KEY_RETRY: Final = timedelta(seconds=10)
 
@@ -153,7 +155,21 @@ def _decision(look: Look, memory: Memory, word: Word) -> Decision:
         reason=word.reason,
         admits=word.admits,
         finished=look.step.finished,
+        spent=_spent(look, memory),
     )
+
+
+def _spent(look: Look, memory: Memory) -> Spent | None:
+    """What is not kept is spent, also if somebody took it out of the status before this look."""
+    before, facts = look.before, look.facts
+    # A forged record must spend nothing.
+    is_ours = before.record and seal_intact(before.record, before.seal, facts.seal_keys)
+    known = (
+        look.step.memory.record,
+        before.record if is_ours else None,
+        facts.spent.kept if facts.spent else None,
+    )
+    return spent(memory.record, known, facts.now)
 
 
 def _orphans(look: Look, memory: Memory) -> tuple[DeleteJob, ...]:

@@ -350,6 +350,7 @@ def test_a_status_that_cannot_be_read_is_forgotten(verified: Cluster) -> None:
         assert recall(verified.facts()) == Memory()
     verified.checkpoint["status"] = "x"
     assert Registered.from_object(verified.checkpoint).status == {}
+    verified.pass_time(seconds=1)
     verified.settle()
     assert verified.phase == "Verified"
 
@@ -359,8 +360,22 @@ def test_a_reason_of_a_later_version_is_no_reason_to_stumble(verified: Cluster) 
     word = recall(verified.facts()).word
     assert word is not None
     assert word.reason is Reason.INTERNAL_ERROR
+    verified.pass_time(seconds=1)
     verified.settle()
     assert verified.phase == "Verified"
+
+
+@pytest.mark.parametrize("reason", [reason.value for reason in Reason])
+def test_a_reason_that_somebody_wrote_never_makes_a_failed_checkpoint_good(reason: str) -> None:
+    """A10: nothing seals why it failed."""
+    failed = Cluster(content=Content(reason=Reason.CONTENT_MISMATCH, signers=()))
+    failed.settle()
+    assert failed.phase == "Failed"
+    failed.status["reason"] = reason
+    failed.look()
+    assert failed.phase not in ("Verified", "ClassicalOnly")
+    failed.settle()
+    assert failed.phase == "Failed"
 
 
 @pytest.mark.parametrize("seconds", ["x", -1, 1e30])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import json
 from collections import Counter
 from datetime import timedelta
@@ -144,6 +145,26 @@ def test_a_policy_is_judged_without_a_job_and_with_live_storage(stage: Stage) ->
     asked = Counter(call.resource for call in stage.cluster.calls[before:])
     assert asked["persistentvolumeclaims"] == asked["persistentvolumes"] == 1
     assert asked["jobs"] == 0
+
+
+def test_a_status_that_was_put_back_does_not_count_for_whoever_has_seen_the_next(
+    stage: Stage,
+) -> None:
+    """A10: sealed by us, and older than what was found since."""
+    uid = verified(stage)
+    former = copy.deepcopy(stage.status())
+    stage.pass_time(140 * 3600)
+    stage.look(uid)
+    stage.run_jobs(Content(reason=Reason.CONTENT_MISMATCH, signers=()))
+    stage.look(uid)
+    assert stage.word() == ("Failed", "ContentMismatch")
+    body = stage.cluster.objects["modelcheckpoints", NAMESPACE, "llama"]
+    stage.cluster.add(CHECKPOINTS, {**body, "status": former})
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+    stage.cluster.objects.pop(("modelcheckpoints", NAMESPACE, "llama"))
+    stage.look(uid)
+    assert stage.store.spent == {}
 
 
 def test_the_floor_is_recorded_before_the_status_says_so(stage: Stage) -> None:

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from weightlock.verdict.storage import MOUNT_OPTIONS_ANNOTATION
+
 Key = tuple[str, str]
 """A namespace, "" for objects without one, and a name."""
 
@@ -134,9 +136,22 @@ class ClaimItem(Item, gc=False):
     status: Phase = msgspec.field(default_factory=Phase)
 
 
+class VolumeAnnotations(msgspec.Struct, gc=False):
+    """What of a volume's annotations kubelets still mount by."""
+
+    mount_options: str = msgspec.field(default="", name=MOUNT_OPTIONS_ANNOTATION)
+
+
+class VolumeMetadata(Metadata, gc=False):
+    """The same with that annotation."""
+
+    annotations: VolumeAnnotations | None = None
+
+
 class VolumeItem(Item, gc=False):
     """A PersistentVolume: its identity is a hash over the spec, so all of that is kept."""
 
+    metadata: VolumeMetadata
     spec: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -150,6 +165,35 @@ class ConfigMapItem(Item, gc=False):
     """A ConfigMap."""
 
     data: dict[str, str] | None = None
+
+
+class DeviceClaimItem(msgspec.Struct, gc=False):
+    """A ResourceClaim or ResourceClaimTemplate: requests look different in each version."""
+
+    spec: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+class MadeDeviceClaim(msgspec.Struct, gc=False):
+    """The claim that was made for a pod from a template; no name if none was needed."""
+
+    name: str
+    resourceClaimName: str | None = None  # noqa: N815
+
+
+class _PodDevicesStatus(msgspec.Struct, gc=False):
+    resourceClaimStatuses: list[MadeDeviceClaim] | None = None  # noqa: N815
+
+
+class PodDevices(Item, gc=False):
+    """A pod, as far as devices were claimed for it."""
+
+    status: _PodDevicesStatus = msgspec.field(default_factory=_PodDevicesStatus)
+
+    @property
+    def made(self) -> dict[str, str | None]:
+        """The claims that the kubelet will use, by the names that the pod has for them."""
+        found = self.status.resourceClaimStatuses or ()
+        return {each.name: each.resourceClaimName for each in found}
 
 
 class ListMetadata(msgspec.Struct, gc=False):

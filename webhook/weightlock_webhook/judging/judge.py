@@ -3,12 +3,13 @@
 1. exempt namespaces are not judged, whatever is known: they must work when nothing else does (A30)
 2. a pod that cannot be read is refused
 3. nothing is decided by watches that are dead
-4. the decision, by what is known
+4. the decision, by what is known, and by the classes of devices that the pod claims, read live
 5. a pod that waits for a verdict gets one look at what the cache may have missed
 6. what would let a container run is confirmed live
 7. what still waits for a verdict asks for one, unless this is a dry run (B07)
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from weightlock.errors import Refused
@@ -21,6 +22,7 @@ from weightlock_webhook.gathering.gather import Subject
 from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.judging.confirming import CONFIRMED
 from weightlock_webhook.judging.deciding import Deciding
+from weightlock_webhook.judging.devices import Devices
 from weightlock_webhook.judging.pods import Pods
 from weightlock_webhook.reviews.collaborators import PodQuestion
 
@@ -40,7 +42,7 @@ class Confirmation(Protocol):
 class Requests(Protocol):
     """Where a verdict is asked for."""
 
-    def ask(self, subject: Subject, problem: Problem) -> None:
+    def ask(self, subject: Subject, problems: Sequence[Problem]) -> None:
         """Ask in the background for what a pod waits for."""
         ...
 
@@ -55,12 +57,14 @@ class Judging:
         confirmation: Confirmation,
         requests: Requests,
         allowances: Allowances,
+        devices: Devices,
     ) -> None:
         self._knowledge = knowledge
         self._deciding = deciding
         self._confirmation = confirmation
         self._requests = requests
         self._allowances = allowances
+        self._devices = devices
         self._cached = Cached(knowledge)
         self._pods = Pods()
 
@@ -89,16 +93,21 @@ class Judging:
         uid = uid if isinstance(uid, str) else ""
         subject = Subject(pod, question.namespace, question.name, uid, names)
         self._knowledge.expect_fresh()
+        if pod.device_claims and pod.has_storage and self._allowances.device_classes:
+            classes = await self._devices.classes(subject, deadline, is_binding=bool(question.node))
+            subject = subject._replace(device_classes=classes)
         answer = self._deciding.answer(subject, self._cached)
         if answer.objections and _waits(answer, question):
             answer = await self._confirmation.look(subject, answer, deadline)
         if pod.has_storage and answer.outcome in CONFIRMED:
             answer = await self._confirmation.confirm(subject, answer, deadline)
         if answer.objections and not question.dry_run:
-            for problem in answer.refusals:
-                if problem.awaits_verdict:
-                    self._requests.ask(subject, problem)
+            self._ask(subject, answer)
         return answer
+
+    def _ask(self, subject: Subject, answer: Answer) -> None:
+        waits = [problem for problem in answer.refusals if problem.awaits_verdict]
+        self._requests.ask(subject, waits)
 
 
 def _waits(answer: Answer, question: PodQuestion) -> bool:

@@ -1,0 +1,16 @@
+"""What the cases share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.webhook.objects import Object, claim_volume, container, mount, pod_spec
+
+IMAGE = "registry.example/verifier@sha256:" + "a" * 64
+
+
+def of_shared(**fields: Any) -> Object:
+    return pod_spec(claim_volume(claim="shared"), containers=[container(mount(**fields))])
+
+
+WRITABLE = mount(readOnly=False)
