@@ -1,6 +1,7 @@
 """No yes without a live look at what it hangs on (A28, A38).
 
-1. the policies are those that the API server has now
+1. the policies are those that the API server has now, and so are the namespace's labels where
+   policies select by them
 2. every claim of the pod, its volume, and each checkpoint that vouches are read, all at once
 3. the decision is made by what was read; whatever the new answer hangs on is read too, until
    nothing is new
@@ -18,12 +19,19 @@ from weightlock_webhook.cache.checkpoints import key_of, key_of_volume
 from weightlock_webhook.cache.errors import Stale
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.objects import CheckpointItem, Item, Key
+from weightlock_webhook.cache.policies import labels_of
 from weightlock_webhook.cache.store import is_same
 from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.gathering.gather import Subject, ephemeral_claim_of
 from weightlock_webhook.gathering.lookups import Cached, Live
 from weightlock_webhook.judging.deciding import Deciding
-from weightlock_webhook.live.reads import LOOK_SECONDS, LiveReads, Read, arrived
+from weightlock_webhook.live.reads import (
+    LOOK_SECONDS,
+    POLICIES_SECONDS,
+    LiveReads,
+    Read,
+    arrived,
+)
 from weightlock_webhook.mounts import sources
 
 MOST_ROUNDS: Final = 8
@@ -91,6 +99,21 @@ class Confirming:
                 return answer
         raise Stale("what the pod mounts changes while it is looked at", hint="Try again.")
 
+    async def hear_of(self, namespace: str, deadline: float) -> None:
+        """Read a namespace that the watch has not brought yet, so that its labels count.
+
+        Raises:
+            WeightlockError: if it cannot be read by the deadline, or does not exist.
+        """
+        reading = self._reads.namespace(namespace, POLICIES_SECONDS)
+        await arrived((reading,), deadline)
+        item = reading.result()
+        if item is None:
+            raise Stale(f"there is no namespace {namespace}", hint="Try again.")
+        # Unless the watch was faster: what it brings later puts this right.
+        if self._knowledge.namespaces.get(("", namespace)) is None:
+            self._knowledge.namespaces.put(item)
+
     async def look(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
         """The answer to a pod that waits for a verdict, by a look at what it waits for.
 
@@ -135,14 +158,25 @@ class Confirming:
         loop = asyncio.get_running_loop()
         give_up = min(deadline, loop.time() + CATCH_UP_SECONDS)
         while True:
-            reads = self._reads.policies(namespace)
-            await arrived(reads, deadline)
-            live = reads[0].result() | reads[1].result()
-            if live == self._knowledge.policies.identities(namespace):
+            if await self._are_known(namespace, deadline):
                 return
             if loop.time() >= give_up:
-                raise Stale("the policies have just changed", hint="Try again.")
+                raise Stale(
+                    "the policies or the labels that choose them have just changed",
+                    hint="Try again.",
+                )
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _are_known(self, namespace: str, deadline: float) -> bool:
+        policies = self._knowledge.policies
+        reads: tuple[Read, ...] = self._reads.policies(namespace)
+        if policies.select_by_labels:
+            reads = (*reads, self._reads.namespace(namespace, POLICIES_SECONDS))
+        await arrived(reads, deadline)
+        found = [read.result() for read in reads]
+        if found[0] | found[1] != policies.identities(namespace):
+            return False
+        return not found[2:] or labels_of(found[2]) == policies.labels(namespace)
 
     async def _read(
         self, wanted: Wanted, read: Live, deadline: float, *, max_age_seconds: float = 0.0

@@ -9,7 +9,15 @@ import msgspec
 
 from weightlock_webhook.cache import resources
 from weightlock_webhook.cache.errors import Unreachable
-from weightlock_webhook.cache.objects import CheckpointItem, ClaimItem, Item, Key, Page, VolumeItem
+from weightlock_webhook.cache.objects import (
+    CheckpointItem,
+    ClaimItem,
+    Item,
+    Key,
+    NamespaceItem,
+    Page,
+    VolumeItem,
+)
 from weightlock_webhook.cache.policies import Identity, identity_of
 from weightlock_webhook.live.sharing import SharedReads
 from weightlock_webhook.reviews.collaborators import Cluster
@@ -29,6 +37,7 @@ MOST_LISTED: Final = 500
 Read: TypeAlias = "asyncio.Future[Any]"
 """A read that is under way, or done."""
 
+_NAMESPACE: Final = msgspec.json.Decoder(NamespaceItem)
 _CLAIM: Final = msgspec.json.Decoder(ClaimItem)
 _VOLUME: Final = msgspec.json.Decoder(VolumeItem)
 _CHECKPOINT: Final = msgspec.json.Decoder(CheckpointItem)
@@ -48,6 +57,11 @@ class LiveReads:
         self._cluster = cluster
         self._observed = observed
         self._shared: SharedReads[Any] = SharedReads()
+
+    def namespace(self, name: str, max_age_seconds: float = 0.0) -> Read:
+        """A NamespaceItem; None if there is none."""
+        path = f"/api/v1/namespaces/{name}"
+        return self._shared.begin(path, lambda: self._one(path, _NAMESPACE), max_age_seconds)
 
     def claim(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A ClaimItem; None if there is none."""
