@@ -42,6 +42,7 @@ from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.judge import Confirmation, Judging
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
+from weightlock_webhook.live.shares import Share
 from weightlock_webhook.logs import (
     DecisionLog,
     JsonLines,
@@ -267,7 +268,8 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
     gathering = Gathering(knowledge, allowances, RememberingJudge(), RememberingRecords())
     deciding = Deciding(gathering, ForwardClock(now))
     reads = LiveReads(client, parts.metrics.live_read)
-    confirming = parts.confirmed(Confirming(knowledge, deciding, reads))
+    looks = LiveReads(Share(client), parts.metrics.live_read)
+    confirming = parts.confirmed(Confirming(knowledge, deciding, reads, looks))
     judge = Judging(knowledge, deciding, confirming, parts.events, allowances)
     mutation = PodMutation(
         knowledge.policies.governing, knowledge, parts.state.features, settings.verifier_image

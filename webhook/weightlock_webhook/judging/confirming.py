@@ -13,6 +13,7 @@ checkpoint that was verified a moment ago may not have reached the cache of this
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, TypeVar
 
 from weightlock_webhook.cache.checkpoints import key_of, key_of_volume
@@ -42,7 +43,7 @@ CATCH_UP_SECONDS: Final = 0.5
 """How long the watch of the policies may be behind; then the pod is refused, to be tried again."""
 
 MOST_LOOKED_AT: Final = 16
-"""Checkpoints that are read for one refused pod."""
+"""Claims that are read for one refused pod, and checkpoints: no pod waits for more at a time."""
 
 CONFIRMED: Final = frozenset({Outcome.ALLOW, Outcome.INJECT})
 """Outcomes that let a container run. A held pod is looked at again when it is bound to a node."""
@@ -67,10 +68,18 @@ class Wanted:
 class Confirming:
     """Holds answers against the API server."""
 
-    def __init__(self, knowledge: Knowledge, deciding: Deciding, reads: LiveReads) -> None:
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        deciding: Deciding,
+        reads: LiveReads,
+        looks: LiveReads | None = None,
+    ) -> None:
+        """`looks` reads for pods that are refused, by a share of its own."""
         self._knowledge = knowledge
         self._deciding = deciding
         self._reads = reads
+        self._looks = looks or reads
         self._cached = Cached(knowledge)
 
     async def confirm(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
@@ -121,9 +130,10 @@ class Confirming:
         """
         before = Live(self._cached)
         wanted = replace(
-            _wanted(subject, answer, before), checkpoints=frozenset(self._known(subject))
+            _wanted(subject, answer, before, most=MOST_LOOKED_AT),
+            checkpoints=frozenset(islice(self._known(subject), MOST_LOOKED_AT)),
         )
-        read = await self._read(wanted, before, deadline, max_age_seconds=LOOK_SECONDS)
+        read = await self._read(wanted, before, deadline, is_look=True)
         listed = await self._listed(subject, read, deadline)
         if not listed and not _differs(wanted, before, read):
             return answer
@@ -133,8 +143,7 @@ class Confirming:
     def _known(self, subject: Subject) -> Iterator[Key]:
         for volume in subject.pod.volumes:
             known = self._cached.checkpoints(subject.namespace, volume.source)
-            for item in tuple(known)[:MOST_LOOKED_AT]:
-                yield item.metadata.key
+            yield from (item.metadata.key for item in known)
 
     async def _listed(
         self, subject: Subject, read: Live, deadline: float
@@ -148,7 +157,7 @@ class Confirming:
         }
         if not unknown:
             return {}
-        reading = self._reads.checkpoints(subject.namespace)
+        reading = self._looks.checkpoints(subject.namespace)
         await arrived((reading,), deadline)
         found = [item for item in reading.result() if key_of(item) in unknown]
         return {item.metadata.key: item for item in found[:MOST_LOOKED_AT]}
@@ -179,14 +188,13 @@ class Confirming:
         return not found[2:] or labels_of(found[2]) == policies.labels(namespace)
 
     async def _read(
-        self, wanted: Wanted, read: Live, deadline: float, *, max_age_seconds: float = 0.0
+        self, wanted: Wanted, read: Live, deadline: float, *, is_look: bool = False
     ) -> Live:
         """(2)."""
-        claims = {key: self._reads.claim(key, max_age_seconds) for key in wanted.claims}
-        volumes = {name: self._reads.volume(name, max_age_seconds) for name in wanted.volumes}
-        checkpoints = {
-            key: self._reads.checkpoint(key, max_age_seconds) for key in wanted.checkpoints
-        }
+        reads, age = (self._looks, LOOK_SECONDS) if is_look else (self._reads, 0.0)
+        claims = {key: reads.claim(key, age) for key in wanted.claims}
+        volumes = {name: reads.volume(name, age) for name in wanted.volumes}
+        checkpoints = {key: reads.checkpoint(key, age) for key in wanted.checkpoints}
         await arrived((*claims.values(), *volumes.values(), *checkpoints.values()), deadline)
         cached = self._cached
         return Live(
@@ -211,9 +219,9 @@ def _found(reading: Read, known: _Found | None) -> _Found | None:
     return found
 
 
-def _wanted(subject: Subject, answer: Answer, read: Live) -> Wanted:
-    """What the answer hangs on and has not been read."""
-    claims = frozenset(_claims(subject))
+def _wanted(subject: Subject, answer: Answer, read: Live, most: int | None = None) -> Wanted:
+    """What the answer hangs on and has not been read; of so many claims at most."""
+    claims = frozenset(islice(dict.fromkeys(_claims(subject)), most))
     items = [item for key in claims if (item := read.claim(key)) is not None]
     volumes = frozenset(item.spec.volumeName for item in items if item.spec.volumeName)
     vouching = {(subject.namespace, name) for name in answer.checkpoints}
