@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from weightlock_operator.api.cluster import Json
-from weightlock_operator.kept import discard, slim
+from weightlock_operator.api.parsing import lightened
+from weightlock_operator.kept import discard
 from weightlock_operator.pod_index import ELSEWHERE, Place
 
 NOBODY: Final[frozenset[str]] = frozenset()
@@ -31,7 +32,7 @@ class CheckpointIndex:
             discard(self._of_model, model_of(before), uid)
         if deleted:
             return frozenset({uid})
-        self.bodies[uid] = slim(body)
+        self.bodies[uid] = lightened(body)
         self._at[place_of(body)].add(uid)
         self._in[namespace].add(uid)
         self._of_model[model_of(body)].add(uid)

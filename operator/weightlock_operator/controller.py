@@ -159,7 +159,7 @@ class Controller:
             self.changed(namespace)
 
     def _awaits(self, record: PodRecord) -> None:
-        if record.held is not None:
+        if record.held is not None or record.is_let_in:
             self._queue.add(LOBBY + record.namespace, Priority.AWAITED)
 
     def _name(self, key: str) -> str:

@@ -134,7 +134,7 @@ class Gatherer:
         pods: tuple[SeenPod, ...],
     ) -> Facts:
         namespace, uid = registered.metadata.namespace, registered.metadata.uid
-        around = self.surroundings
+        around, now = self.surroundings, self._store.now()
         governing, invalid = self._store.governing(namespace)
         if namespace in around.exempt:
             governing, invalid = (), ()
@@ -146,7 +146,8 @@ class Gatherer:
             seal_keys=around.keys.accepted,
             installation=around.installation,
             nonce=self._nonce(),
-            now=self._store.now(),
+            now=now,
+            not_before=now + self._turns.pause(uid),
             place=self._turns.place(uid),
             jobs=jobs,
             pods=pods,
@@ -156,6 +157,7 @@ class Gatherer:
             invalid_policies=invalid,
             floors=self._versions.floors,
             restored_at=around.restored_at,
+            spent=self._store.spent.get(uid),
             server=around.features,
         )
 

@@ -30,6 +30,7 @@ class PodIndex:
         self._of_checkpoint: defaultdict[str, set[str]] = defaultdict(set)
         self._at: defaultdict[Place, set[str]] = defaultdict(set)
         self._held: defaultdict[str, set[str]] = defaultdict(set)
+        self._let_in: defaultdict[str, set[str]] = defaultdict(set)
         self._departed: OrderedDict[str, tuple[datetime, PodRecord]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -54,6 +55,8 @@ class PodIndex:
             self._at[place].add(record.uid)
         if record.held is not None:
             self._held[record.namespace].add(record.uid)
+        if record.is_let_in:
+            self._let_in[record.namespace].add(record.uid)
         return before
 
     def drop(self, uid: str, now: datetime) -> PodRecord | None:
@@ -76,6 +79,10 @@ class PodIndex:
         found = (self._pods[uid].held for uid in self._held.get(namespace, ()))
         return tuple(pod for pod in found if pod is not None)
 
+    def let_in(self, namespace: str) -> tuple[PodRecord, ...]:
+        """The pods of a namespace that have the label of held ones, and are not."""
+        return tuple(self._pods[uid] for uid in self._let_in.get(namespace, ()))
+
     def using(self, place: Place, now: datetime) -> Iterator[Json]:
         """The pods that have storage of this place among their volumes, or had it until lately."""
         for uid in self._at.get(place, ()):
@@ -92,6 +99,7 @@ class PodIndex:
         for place in places_of(record):
             discard(self._at, place, uid)
         discard(self._held, record.namespace, uid)
+        discard(self._let_in, record.namespace, uid)
         return record
 
 

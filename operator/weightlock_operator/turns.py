@@ -6,8 +6,10 @@ counted at every start, so a stale order may delay one, and never let one too ma
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Final
 
+from weightlock_operator.decision.landing import COOLDOWN
 from weightlock_operator.decision.queue import Place, Running, Ticket, places
 
 ORDER_SECONDS: Final = 0.25
@@ -25,6 +27,7 @@ class Turns:
         self._order: Mapping[str, Place] = {}
         self._ordered_at = float("-inf")
         self._changed = False
+        self._started_at: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -78,8 +81,24 @@ class Turns:
                 del self._busy[running.namespace]
             self._changed = True
 
+    def starts(self, uid: str) -> None:
+        """A Job is about to be made, and no status knows of it yet."""
+        self._started_at[uid] = self._clock()
+
+    def recorded(self, uid: str) -> None:
+        """The status knows what came of it, and when the next may start."""
+        self._started_at.pop(uid, None)
+
+    def pause(self, uid: str) -> timedelta:
+        """How long another Job has to wait for the last one, of which no status knows."""
+        started_at = self._started_at.get(uid)
+        if started_at is None:
+            return timedelta()
+        return max(timedelta(), COOLDOWN - timedelta(seconds=self._clock() - started_at))
+
     def forget(self, uid: str) -> None:
         """The checkpoint is gone."""
+        self.recorded(uid)
         self.wants_nothing(uid)
         self.runs_no_more(uid)
 

@@ -41,6 +41,8 @@ NO_DIGEST = "--set=images.operator.digest="
             "exemptNamespaces",
             id="a pattern of namespaces",
         ),
+        pytest.param(["--set=forbiddenHostPaths[0]=/a/../b"], "forbiddenHostPaths", id="a parent"),
+        pytest.param(["--set=forbiddenHostPaths[0]=a/b"], "forbiddenHostPaths", id="half a path"),
         pytest.param(["--set=webhook.failurePolicy=Ignore"], "failurePolicy", id="failing open"),
         pytest.param(["--set=webhook.jobManagers[0]=a\\,b"], "jobManagers", id="a comma in a list"),
         pytest.param(

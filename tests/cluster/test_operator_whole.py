@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.cluster import operator_account
 from tests.cluster.operator_objects import CHECKPOINT, Shelf, policy
 from tests.support.node_agent import Content, NodeAgent
 from tests.support.running_operator import RunningOperator
@@ -24,40 +23,6 @@ from e2e.cluster.waiting import wait_until
 from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
 from weightlock.reporting import Report
-
-
-@pytest.fixture(scope="module")
-def node(apiserver_with_controllers: ApiServer) -> Iterator[NodeAgent]:
-    with NodeAgent(apiserver_with_controllers.kubeconfig) as agent:
-        yield agent
-
-
-@pytest.fixture(scope="module")
-def operator(
-    apiserver_with_controllers: ApiServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningOperator]:
-    server = apiserver_with_controllers
-    folder = tmp_path_factory.mktemp("operator")
-    operator_account.install(server)
-    kubeconfig = operator_account.kubeconfig(server, folder / "kubeconfig")
-    with RunningOperator(kubeconfig, folder) as running:
-        yield running
-
-
-@pytest.fixture
-def shelf(
-    apiserver_with_controllers: ApiServer, operator: RunningOperator, node: NodeAgent
-) -> Iterator[Shelf]:
-    """A namespace with a policy, in a cluster with an operator and a node."""
-    tenant = apiserver_with_controllers.tenant()
-    body = policy(tenant.namespace, tenant.namespace)
-    label = {"metadata": {"labels": {"kubernetes.io/metadata.name": tenant.namespace}}}
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": tenant.namespace}}
-    tenant.admin.patch(namespace, label)
-    tenant.admin.create(body)
-    yield Shelf(tenant)
-    tenant.admin.delete(body)
-    assert operator.process.poll() is None, operator.log
 
 
 def test_a_good_model_is_verified(shelf: Shelf) -> None:
@@ -199,12 +164,48 @@ def test_a_forged_status_is_not_believed(shelf: Shelf, node: NodeAgent) -> None:
     shelf.reaches("thief", "Failed", "ContentMismatch")
 
 
+def test_an_earlier_status_that_is_put_back_does_not_count(
+    apiserver_with_controllers: ApiServer, shelf: Shelf, node: NodeAgent
+) -> None:
+    """A10: sealed by the operator itself, before it found that the content had changed."""
+    body = shelf.good("replayed")
+    former = shelf.reaches("replayed", "Verified")
+    node.contents["replayed"] = Content(reason=Reason.CONTENT_MISMATCH, signers=())
+    live = apiserver_with_controllers.api.read(body)
+    broken = {**live, "status": {**former, "seal": "v1:none:broken"}}
+    apiserver_with_controllers.api.replace_status(broken)
+    shelf.reaches("replayed", "Failed", "ContentMismatch")
+    live = apiserver_with_controllers.api.read(body)
+    apiserver_with_controllers.api.replace_status({**live, "status": former})
+    shelf.reaches("replayed", "Failed", "ContentMismatch")
+    assert node.ran.count("replayed") == 3, "it was read again"
+
+
 def test_a_changed_spec_is_verified_anew(shelf: Shelf, node: NodeAgent) -> None:
     body = shelf.good("moved")
     shelf.reaches("moved", "Verified")
     node.contents["moved"] = Content(reason=Reason.MISSING_FILE, signers=())
     shelf.api.patch(body, {"spec": {"source": {"path": "/elsewhere"}}})
     shelf.reaches("moved", "Failed", "MissingFile")
+
+
+def test_a_spec_that_never_rests_gets_few_jobs(shelf: Shelf, node: NodeAgent) -> None:
+    """A25: the tenant changes it between the Job and the status, time after time."""
+    node.paused.add("flips")
+    shelf.volume("flips")
+    checkpoint = shelf.checkpoint("flips")
+    made, most = set[str](), 0
+    until = time.monotonic() + 8
+    while time.monotonic() < until:
+        for number in range(20):
+            selector = {"matchLabels": {"n": str(number)}}
+            shelf.api.patch(checkpoint, {"spec": {"workloadSelector": selector}})
+        live = {job["metadata"]["uid"] for job in shelf.jobs()}
+        made |= live
+        most = max(most, len(live))
+    assert most <= 1
+    assert len(made) <= 1
+    node.paused.discard("flips")
 
 
 def test_an_older_version_is_a_rollback(shelf: Shelf, node: NodeAgent) -> None:
@@ -272,6 +273,39 @@ def using(shelf: Shelf, name: str, claim: str, *, read_only: bool) -> Json:
     )
 
 
+def test_who_a_budget_protects_is_evicted_when_it_does_no_more(
+    shelf: Shelf, node: NodeAgent
+) -> None:
+    namespace = shelf.tenant.namespace
+    shelf.api.patch(policy(namespace, namespace), {"spec": {"onFailure": "Evict"}})
+    node.contents["guarded"] = Content(reason=Reason.EXTRA_FILE, signers=())
+    pod = using(shelf, "trainer", "guarded", read_only=True)
+    pod["metadata"]["labels"] = {"app": "trainer"}
+    budget = shelf.tenant.object(
+        "policy/v1beta1",
+        "PodDisruptionBudget",
+        "trainer",
+        spec={"minAvailable": 1, "selector": {"matchLabels": {"app": "trainer"}}},
+    )
+    shelf.api.create(budget)
+    shelf.volume("guarded")
+    made = shelf.api.create(pod)
+    shelf.api.patch(made, {"status": {"phase": "Running"}}, subresource="/status")
+    shelf.checkpoint("guarded")
+    shelf.reaches("guarded", "Failed", "ExtraFile")
+    time.sleep(1)
+    assert "deletionTimestamp" not in shelf.api.read(pod)["metadata"]
+    shelf.api.delete(budget)
+
+    def is_going() -> bool:
+        try:
+            return "deletionTimestamp" in shelf.api.read(pod)["metadata"]
+        except ApiError:
+            return True
+
+    wait_until("the pod is evicted", is_going, timeout_seconds=45)
+
+
 def test_a_claim_that_a_pod_asked_for_is_registered(shelf: Shelf) -> None:
     namespace = shelf.tenant.namespace
     shelf.api.patch(policy(namespace, namespace), {"spec": {"autoRegister": True}})
@@ -332,6 +366,17 @@ def test_a_held_pod_is_nudged_when_its_checkpoint_is_verified(
     assert not nudged()
     node.paused.discard("awaited")
     wait_until("the pod is nudged", nudged, timeout_seconds=20)
+    binding = {"target": {"apiVersion": "v1", "kind": "Node", "name": "node-a"}}
+    shelf.api.send(
+        "POST",
+        f"/api/v1/namespaces/{shelf.tenant.namespace}/pods/held/binding",
+        {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "held"}, **binding},
+    )
+
+    def is_unlabelled() -> bool:
+        return "weightlock.dev/held" not in shelf.api.read(pod)["metadata"].get("labels", {})
+
+    wait_until("its label is gone", is_unlabelled, timeout_seconds=20)
 
 
 def test_a_deleted_checkpoint_takes_its_job_along(shelf: Shelf, node: NodeAgent) -> None:

@@ -31,7 +31,7 @@ from e2e.cluster.tenants import Tenant
 from weightlock.cluster_names import NAMESPACE as SYSTEM
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.access import from_kubeconfig
-from weightlock_webhook.cache.client import connected
+from weightlock_webhook.cache.client import Bounds, connected
 from weightlock_webhook.cache.features import discovered
 from weightlock_webhook.cache.objects import Item, Page
 from weightlock_webhook.cache.policies import identity_of
@@ -87,9 +87,11 @@ class Story:
 
 
 @asynccontextmanager
-async def story(server: ApiServer, tenant: Tenant) -> AsyncIterator[Story]:
+async def story(
+    server: ApiServer, tenant: Tenant, bounds: Bounds | None = None
+) -> AsyncIterator[Story]:
     loop = asyncio.get_running_loop()
-    async with connected(from_kubeconfig(server.kubeconfig)) as client:
+    async with connected(from_kubeconfig(server.kubeconfig), bounds) as client:
         webhook = assembled(
             client,
             Installation(SYSTEM, Allowances()),
@@ -201,6 +203,53 @@ def test_a_writing_pod_is_seen_and_remembered(server: ApiServer, tenant: Tenant)
             await found.do(tenant.api.delete, writer)
             await asyncio.sleep(0.5)
             assert (await found.answer()).reason is Reason.WRITER_SEEN
+
+    asyncio.run(told())
+
+
+def test_pods_that_are_long_on_the_wire_stop_nobody_else(server: ApiServer, tenant: Tenant) -> None:
+    """Each is six times as long as it is in etcd, and all of them are more than one page."""
+    bounds = Bounds(reply_bytes=3 << 20, line_bytes=2 << 20)
+
+    def long(number: int) -> Json:
+        writable = [container(mount(readOnly=False), env=[{"name": "A", "value": "<" * 200_000}])]
+        pod = tenant.object("v1", "Pod", f"long-{number}")
+        pod["spec"] = pod_spec(claim_volume(read_only=False), containers=writable)
+        made: Json = tenant.api.create(pod)
+        return made
+
+    async def told() -> None:
+        pods = [await asyncio.to_thread(long, number) for number in range(5)]
+        async with story(server, tenant, bounds) as found:
+            assert found.webhook.knowledge.counts()["pods"] == 5, "listed, in short pages"
+            pods.append(await found.do(long, 5))
+            async with asyncio.timeout(SECONDS):
+                while found.webhook.knowledge.counts()["pods"] < 6:
+                    await asyncio.sleep(0.05)
+            for pod in pods:
+                await found.do(tenant.api.delete, pod)
+            async with asyncio.timeout(SECONDS):
+                while found.webhook.knowledge.counts()["pods"]:
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(told())
+
+
+def test_no_pod_that_the_server_takes_is_longer_than_what_is_taken_of_it(
+    server: ApiServer, tenant: Tenant
+) -> None:
+    async def told() -> None:
+        async with story(server, tenant) as found:
+            writable = [
+                container(mount(readOnly=False), env=[{"name": "A", "value": "<" * 1_500_000}])
+            ]
+            pod = tenant.object("v1", "Pod", "longest")
+            pod["spec"] = pod_spec(claim_volume(read_only=False), containers=writable)
+            made = await found.do(tenant.api.create, pod)
+            async with asyncio.timeout(SECONDS):
+                while not found.webhook.knowledge.counts()["pods"]:
+                    await asyncio.sleep(0.05)
+            await found.do(tenant.api.delete, made)
 
     asyncio.run(told())
 

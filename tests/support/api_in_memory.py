@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from weightlock_webhook.cache.errors import Gone, Unreachable
+from weightlock_webhook.cache.errors import Gone, TooLarge, Unreachable
 from weightlock_webhook.reviews.collaborators import Reply
 
 Json = dict[str, Any]
@@ -38,6 +38,8 @@ class Faults:
     """Before every answer."""
     reply_delay_seconds: float = 0.0
     """After an answer was found, before it arrives."""
+    most_bytes: int = 0
+    """What is longer does not come through; 0 for no bound."""
     garbage: bytes = b""
     """What every call is answered with."""
 
@@ -148,6 +150,8 @@ class ApiInMemory:
         except TimeoutError as error:
             raise Unreachable("too late") from error
         reply = self._replied(method, path, body)
+        if 0 < self.faults.most_bytes < len(reply.body):
+            raise TooLarge("too long")
         if self.faults.reply_delay_seconds:
             await asyncio.sleep(self.faults.reply_delay_seconds)
         return reply

@@ -264,6 +264,7 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
         settings.device_classes,
         settings.harmless_fields,
         settings.without_policy,
+        settings.forbidden_host_paths,
     )
     gathering = Gathering(knowledge, allowances, RememberingJudge(), RememberingRecords())
     deciding = Deciding(gathering, ForwardClock(now))

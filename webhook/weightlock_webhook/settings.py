@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from weightlock.cluster_names import NAMESPACE, OPERATOR_ACCOUNT
 from weightlock.errors import Malformed
+from weightlock.policy.paths import VolumePath
 from weightlock_webhook.guards.users import listed_users
 
 PREFIX: Final = "WEIGHTLOCK_"
@@ -54,6 +55,13 @@ class Address:
 
 def _names(text: str) -> frozenset[str]:
     return listed_users(text.split(","))
+
+
+def _paths(text: str) -> tuple[VolumePath, ...]:
+    try:
+        return tuple(VolumePath.parse(each.strip()) for each in text.split(",") if each.strip())
+    except Malformed as error:
+        raise ValueError(error.message) from error
 
 
 def _seconds(text: str) -> float:
@@ -134,7 +142,9 @@ class Settings:
         _count, 256, "how many reviews may be answered at once; more are told to try again"
     )
     most_connections: int = _setting(
-        _count, 1024, "how many connections may be open; the one that was idle longest goes first"
+        _count,
+        1024,
+        "how many connections may be open; then the address with most idle ones loses its oldest",
     )
     drain_seconds: float = _setting(
         _seconds,
@@ -174,6 +184,12 @@ class Settings:
     )
     without_policy: bool = _setting(
         _flag, False, "whether pods are let in while the cluster has no ClusterModelPolicy at all"
+    )
+    forbidden_host_paths: tuple[VolumePath, ...] = _setting(
+        _paths,
+        tuple[VolumePath, ...](),
+        "folders of the nodes that no rule of a policy opens, beside those that Weightlock knows,"
+        " separated by commas: where this cluster's kubelets and container runtimes keep theirs",
     )
     kubeconfig: Path | None = _setting(
         Path, None, "a kubeconfig instead of the pod's own service account"
@@ -242,7 +258,7 @@ def _parsed(name: str, text: str, parse: Callable[[str], object]) -> object:
 
 def _shown(default: object) -> str:
     match default:
-        case None | "":
+        case None | "" | ():
             return ""
         case bool():
             return str(default).lower()

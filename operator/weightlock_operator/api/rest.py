@@ -9,14 +9,13 @@ write that was cut off may have happened (A33).
 """
 
 import asyncio
-import json
 import logging
 import random
 import urllib.parse
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
 import urllib3
 import urllib3.exceptions
@@ -24,7 +23,7 @@ from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
 from weightlock.policy.scalars import printable
-from weightlock_operator.api.cluster import Json, Listing, Precondition, Resource
+from weightlock_operator.api.cluster import PODS, Json, Listing, Precondition, Resource
 from weightlock_operator.api.cluster_errors import (
     ClusterTrouble,
     Gone,
@@ -32,11 +31,14 @@ from weightlock_operator.api.cluster_errors import (
     Unavailable,
     trouble_of,
 )
+from weightlock_operator.api.parsing import lightened, parsed
 from weightlock_operator.pod_reader import Answer
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
-PAGE_ITEMS: Final = 500
+PAGE_ITEMS: Final = 100
+"""A page is read into memory as a whole, and a tenant's objects may be of 1.5 MiB each."""
+
 ATTEMPTS: Final = 4
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 10.0
@@ -165,7 +167,10 @@ class RestCluster:
         await self._send(_Request("DELETE", resource.path(namespace, name), {}, options))
 
     async def evict(self, namespace: str, pod: str, *, only_if: Precondition) -> None:
-        """See Cluster.evict. policy/v1beta1 until 1.21, policy/v1 from 1.22 on."""
+        """See Cluster.evict. policy/v1beta1 until 1.21, policy/v1 from 1.22 on.
+
+        What a budget refuses is not tried again here: it is refused for minutes, not moments.
+        """
         for version in ("v1", "v1beta1"):
             body: Json = {
                 "apiVersion": f"policy/{version}",
@@ -175,7 +180,7 @@ class RestCluster:
             }
             path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
             try:
-                await self._send(_Request("POST", path, {}, body))
+                await self._send(_Request("POST", path, {}, body), attempts=1)
             except ClusterTrouble as trouble:
                 if version == "v1" and trouble.code in _UNKNOWN_VERSION:
                     continue
@@ -217,21 +222,23 @@ class RestCluster:
                 "fieldSelector": fields,
             }
             page = await self._send(_Request("GET", resource.path(namespace), query))
-            items += page.get("items") or []
+            found: list[Json] = page.get("items") or []
+            # Whether something was injected into a pod is told by its annotations.
+            items += found if resource is PODS else map(lightened, found)
             metadata = page.get("metadata") or {}
             token = metadata.get("continue") or ""
             if not token:
                 return Listing(items, str(metadata.get("resourceVersion", "")))
 
-    async def _send(self, request: _Request) -> Json:
+    async def _send(self, request: _Request, attempts: int = ATTEMPTS) -> Json:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE_SECONDS
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, attempts + 1):
             try:
                 return await loop.run_in_executor(self._threads, self._once, request)
             except (Throttled, Unavailable) as trouble:
                 wait = _pause_before_retry(trouble, pause, reads=request.reads)
-                if wait is None or attempt == ATTEMPTS:
+                if wait is None or attempt == attempts:
                     raise
                 _log.debug("trying again in %.1f s: %s", wait, trouble.message)
                 await asyncio.sleep(wait)
@@ -297,13 +304,12 @@ def _exchange(client: ApiClient, request: _Request) -> Json:
 
 
 def _parsed(where: str, code: int, headers: Mapping[str, str], content: bytes) -> Json:
-    document: Any = None
+    answer: Json = {}
     try:
-        document = json.loads(content) if content else {}
+        answer = parsed(content) if content else {}
     except ValueError as error:
         if code < 300:  # noqa: PLR2004 - a success that is no JSON is a cut-off one
             raise Unavailable(f"{where}: found an answer that is no JSON") from error
-    answer: Json = document if isinstance(document, dict) else {}
     if code < 300:  # noqa: PLR2004
         return answer
     message = printable(str(answer.get("message") or content[:200].decode(errors="replace")))

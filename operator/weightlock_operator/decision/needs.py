@@ -18,6 +18,7 @@ from weightlock_operator.decision.landing import COOLDOWN
 from weightlock_operator.decision.memory import Basis, Memory, Word
 from weightlock_operator.decision.standing import refresh_at, untried_key_could_help
 from weightlock_operator.decision.storage import StorageState
+from weightlock_operator.decision.usage import PodUse
 
 MOST_NAMES: Final = 5
 
@@ -128,7 +129,7 @@ def _by_storage(facts: Facts) -> Blocked | None:
             message = f"{storage.message}, and is bound where its first pod is scheduled"
             return Blocked(Word(Reason.WAITING_FOR_CONSUMER, message))
     if storage.is_of_one_pod and facts.users:
-        names = _names(use.name for use in facts.users)
+        names = _named(facts.users, facts)
         message = f"one pod at a time can mount the volume, and {names} has it"
         return Blocked(Word(Reason.STORAGE_PENDING, message))
     return None
@@ -142,7 +143,7 @@ def _may_bind(facts: Facts) -> bool:
 def _by_writers(facts: Facts) -> Blocked | None:
     """What is read while somebody may write would be stale before it is recorded (A02)."""
     if facts.writers:
-        names = _names(use.name for use in facts.writers)
+        names = _named(facts.writers, facts)
         message = f"{names} can write to the volume; mount it read-only, or end what writes"
         return Blocked(Word(Reason.WRITER_ACTIVE, message))
     seen = facts.writer_seen_at
@@ -153,8 +154,9 @@ def _by_writers(facts: Facts) -> Blocked | None:
 
 
 def _by_pause(memory: Memory, facts: Facts) -> Blocked | None:
-    again = memory.next_attempt
-    if again is None or facts.now >= again:
+    pauses = [each for each in (memory.next_attempt, facts.not_before) if each]
+    again = max(pauses, default=facts.now)
+    if facts.now >= again:
         return None
     word = memory.trouble or Word(Reason.QUEUED, "the verification before this was called off")
     return Blocked(word, again)
@@ -183,7 +185,11 @@ def limits_of_turns(facts: Facts) -> Limits:
     return limits.narrowed(Limits())
 
 
-def _names(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
-    return ", ".join(found[:MOST_NAMES]) + more
+def _named(uses: Iterable[PodUse], facts: Facts) -> str:
+    """Pods, by name as far as they are of the checkpoint's namespace."""
+    found = list(uses)
+    own = [use.name for use in found if use.namespace == facts.namespace]
+    more = [f"{len(own) - MOST_NAMES} more"] if len(own) > MOST_NAMES else []
+    others = [f"{len(found) - len(own)} of other namespaces"] if len(found) > len(own) else []
+    first = ", ".join(own[:MOST_NAMES])
+    return " and ".join([*([first] if first else []), *more, *others])

@@ -4,6 +4,7 @@ Both live in a namespace of others, so nothing in them is believed;
 weightlock_operator.decision.reports says what a report must come with to count.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,13 +13,14 @@ from typing import Final
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 from weightlock.cluster_names import VERIFICATION_LABEL as NONCE_LABEL
 from weightlock.errors import Malformed
+from weightlock.injection import injects
 from weightlock.policy import scalars
 from weightlock.policy.checkpoints import KIND
 from weightlock.policy.fields import Fields
 from weightlock_operator.decision.pod_specs import pod_spec_hash
 
 INDEX_ANNOTATION: Final = "batch.kubernetes.io/job-completion-index"
-_INJECTING: Final = "cdi.k8s.io/"
+_INDEX: Final = re.compile("[0-9]{1,9}")
 _MOST: Final = 2**31
 
 
@@ -152,7 +154,7 @@ class SeenPod:
             spec_hash=pod_spec_hash(root.mapping("spec")),
             accepted_at=status.optional_text("startTime", scalars.instant),
             phase=status.text_or("phase", str, "Pending"),
-            index=int(index) if index.isdecimal() and index.isascii() else None,
+            index=int(index) if _INDEX.fullmatch(index) else None,
             node=spec.text_or("nodeName", str, ""),
             reason=status.text_or("reason", str, ""),
             message=status.text_or("message", str, ""),
@@ -160,7 +162,7 @@ class SeenPod:
             containers=tuple(map(_container, status.sections("containerStatuses", None))),
             has_others=any(status.items(key) for key in others)
             or any(spec.items(key) for key in ("initContainers", "ephemeralContainers")),
-            is_injected=any(key.startswith(_INJECTING) for key in keys),
+            is_injected=any(map(injects, keys)),
         )
 
 

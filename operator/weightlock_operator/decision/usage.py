@@ -30,6 +30,8 @@ class PodUse:
     until: datetime | None = None
     """When it ended; None if it has not."""
 
+    namespace: str = ""
+
 
 def use_of(pod: object, source: Source, path: VolumePath) -> PodUse | None:
     """How a pod uses a checkpoint at this path of this source; None if it does not.
@@ -55,6 +57,7 @@ def use_of(pod: object, source: Source, path: VolumePath) -> PodUse | None:
         is_running=not is_over,
         may_write=any(reaches),
         until=_ended_at(root, metadata) if is_over else None,
+        namespace=metadata.text_or("namespace", str, ""),
     )
 
 

@@ -248,10 +248,14 @@ def test_the_request_asks_for_every_policys_keys() -> None:
 
 
 def test_more_keys_than_arguments_can_hold_are_an_error() -> None:
-    names = [f"key-{number}" for number in range(330)]
-    many = [authority(name, key(name, ML_DSA_87)) for name in names]
-    trust = signatures(*many, rules=[rule("all", *names)])
-    cluster = Cluster(policies=[policy_object(signatures=trust)])
+    def trusting(policy: int) -> dict[str, object]:
+        names = [f"key-{policy}-{number}" for number in range(30)]
+        many = [authority(name, key(name, ML_DSA_87)) for name in names]
+        return policy_object(
+            f"p-{policy}", signatures=signatures(*many, rules=[rule("all", *names)])
+        )
+
+    cluster = Cluster(policies=[trusting(policy) for policy in range(11)])
     cluster.look()
     assert (cluster.phase, cluster.reason) == ("Error", "JobRefused")
     assert "Remove authorities" in str(cluster.status["message"])

@@ -132,6 +132,9 @@ TAMPERING: dict[str, Callable[[Any], object]] = {
     "mounts by annotation": lambda pod: pod["metadata"]["annotations"].update(
         {"cdi.k8s.io/x": "vendor.example/class=mount"}
     ),
+    "mounts by a plugin": lambda pod: pod["metadata"]["annotations"].update(
+        {"mounts.nri.io/container.verifier": "- source: /evil"}
+    ),
 }
 
 

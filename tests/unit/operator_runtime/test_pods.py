@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import urllib3.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,15 @@ from weightlock.policy.paths import VolumePath
 from weightlock.policy.sources import ClaimSource, HostPathSource
 from weightlock_operator.decision.usage import use_of, uses_of
 from weightlock_operator.pod_index import DEPARTED_FOR, DEPARTED_PODS, ELSEWHERE, PodIndex
-from weightlock_operator.pod_reader import FIRST_PAUSE_SECONDS, PodChange, PodList, PodReader
+from weightlock_operator.pod_reader import (
+    FIRST_PAUSE_SECONDS,
+    LINE_BYTES,
+    PAGE_BYTES,
+    PAGE_ITEMS,
+    PodChange,
+    PodList,
+    PodReader,
+)
 from weightlock_operator.pod_records import PodRecord, record_of_pod
 
 Json = dict[str, Any]
@@ -258,7 +267,7 @@ def events(*pairs: tuple[str, Json]) -> Answer:
 
 
 def read(
-    *answers: Answer | Exception, pauses: list[float] | None = None
+    *answers: Answer | Exception, pauses: list[float] | None = None, page_bytes: int = PAGE_BYTES
 ) -> tuple[list[PodChange | PodList | None], list[str]]:
     """Run a reader through the answers; what it delivered, and what it asked."""
     script, asked = list(answers), list[str]()
@@ -279,10 +288,21 @@ def read(
             pauses.append(pause)
         return reader._stopping.is_set()
 
-    reader = PodReader(open_path, delivered.append)
+    reader = PodReader(open_path, delivered.append, page_bytes=page_bytes)
     reader._stopping.wait = wait  # type: ignore[assignment,method-assign]
     reader.start().join(10)
     return delivered, asked
+
+
+class LongEvent(Answer):
+    """An event in pieces as they come from a socket."""
+
+    def __init__(self, found: Json) -> None:
+        super().__init__(events(("ADDED", found)).body)
+
+    def stream(self, amt: int) -> Iterator[bytes]:
+        for start in range(0, len(self.body), amt):
+            yield self.body[start : start + amt]
 
 
 def uids(found: Iterable[PodRecord]) -> list[str]:
@@ -311,6 +331,37 @@ def test_it_lists_page_by_page_and_then_follows() -> None:
     assert "continue=next" in asked[1]
     assert "resourceVersion=100" in asked[2]
     assert "resourceVersion=110" in asked[3], "it goes on from the bookmark"
+
+
+def test_pods_of_a_tenant_that_are_long_leave_the_list_in_shorter_pages() -> None:
+    long = pod("long", MODEL, annotations={"a": "<" * 5_000})
+    delivered, asked = read(
+        page(long, long, long),
+        page(long, more="next"),
+        page(pod("a", MODEL)),
+        page_bytes=10_000,
+    )
+    assert isinstance(delivered[0], PodList)
+    assert uids(delivered[0].records) == ["uid-long", "uid-a"]
+    limits = [path.split("limit=")[1].split("&")[0] for path in asked if "limit=" in path]
+    assert limits[:3] == [f"{PAGE_ITEMS}", f"{PAGE_ITEMS // 4}", f"{PAGE_ITEMS // 4 * 2}"]
+    assert "continue=next" in asked[2]
+
+
+def test_a_page_of_one_that_is_too_long_is_trouble_and_no_list() -> None:
+    long = page(pod("long", MODEL, annotations={"a": "<" * 5_000}))
+    pauses: list[float] = []
+    delivered, asked = read(*[long] * 6, pauses=pauses, page_bytes=1_000)
+    assert delivered == []
+    assert "limit=1&" in asked[5]
+    assert pauses
+
+
+def test_no_pod_that_etcd_takes_is_too_long_for_a_watch() -> None:
+    assert 1.5 * 2**20 * 6 < LINE_BYTES < PAGE_BYTES
+    found = pod("a", MODEL, annotations={"a": "<" * 9 * 2**20}, resourceVersion="8")
+    delivered, _ = read(page(), LongEvent(found))
+    assert isinstance(delivered[1], PodChange)
 
 
 def test_a_pod_that_stops_mattering_is_gone() -> None:
@@ -360,3 +411,34 @@ def test_pauses_grow_only_while_a_watch_brings_nothing() -> None:
     read(page(pod("a", MODEL)), OSError("refused"), OSError("refused"), cut, cut, pauses=pauses)
     first = FIRST_PAUSE_SECONDS
     assert pauses[:4] == [first, 2 * first, first, first]
+
+
+def test_a_version_that_is_always_too_old_is_not_listed_for_in_a_loop() -> None:
+    pauses: list[float] = []
+    gone = Answer(b"", 410)
+    read(page(), gone, page(), gone, page(), gone, pauses=pauses)
+    first = FIRST_PAUSE_SECONDS
+    assert pauses[:3] == [first, 2 * first, 4 * first]
+
+
+def test_a_silent_watch_is_proven_by_a_list() -> None:
+    """E04: servers before 1.21 send no bookmarks while nothing happens."""
+    silence = urllib3.exceptions.ReadTimeoutError(None, "", "silent")  # type: ignore[arg-type]
+    delivered, _ = read(page(pod("a", MODEL)), silence, page(pod("a", MODEL)))
+    assert sum(isinstance(each, PodList) for each in delivered) == 2
+
+
+def test_whatever_goes_wrong_the_pods_are_listed_again(caplog: pytest.LogCaptureFixture) -> None:
+    delivered, _ = read(RuntimeError("nobody thought of it"), page(pod("a", MODEL)))
+    assert isinstance(delivered[0], PodList)
+    assert "nobody thought of it" in caplog.text
+
+
+def test_one_pod_that_is_nested_too_deeply_hides_no_other() -> None:
+    """D07: the API server keeps managed fields as deep as a tenant makes them."""
+    fields = "@fields@"
+    body = page(pod("deep", MODEL, managedFields=fields), pod("b", MODEL)).body
+    nest = b'{"f:x":' * 5000 + b"{}" + b"}" * 5000
+    delivered, _ = read(Answer(body.replace(json.dumps(fields).encode(), nest)))
+    assert isinstance(delivered[0], PodList)
+    assert uids(delivered[0].records) == ["uid-deep", "uid-b"]

@@ -29,6 +29,7 @@ from weightlock.policy.sources import (
 from weightlock.reasons import Reason
 from weightlock.verdict.storage import described_hash
 from weightlock_webhook.decision.answers import Outcome
+from weightlock_webhook.decision.facts import Allowances
 from weightlock_webhook.decision.storage import claim_of
 from weightlock_webhook.mounts.paths import path_of
 from weightlock_webhook.mounts.sources import INLINE
@@ -425,6 +426,16 @@ def test_a_policy_that_ignores_everything_still_closes_the_back_door() -> None:
     assert answer(of(hostPath={"path": "/data"}), found).message == ""
     refused = answer(of(hostPath={"path": "/var/lib"}), found)
     assert [each.reason for each in refused.refusals] == [Reason.HOST_PATH_ALIAS]
+
+
+def test_a_cluster_s_own_folders_close_like_those_that_are_known() -> None:
+    under = rules({"hostPath": {}, "action": "Ignore"})
+    closed = Allowances(forbidden_host_paths=(path_of("/data/kubelet"),))
+    for path in ("/data/kubelet/pods", "/data"):
+        spec = of(hostPath={"path": path})
+        refused = answer(spec, facts(under, allowances=closed))
+        assert [each.reason for each in refused.refusals] == [Reason.HOST_PATH_ALIAS]
+        assert answer(spec, facts(under)).message == ""
 
 
 def test_the_claim_of_an_ephemeral_volume_is_judged_by_what_it_became() -> None:

@@ -70,6 +70,7 @@ def test_everything_can_be_said() -> None:
             "WEIGHTLOCK_VERIFIER_IMAGE": DIGEST,
             "WEIGHTLOCK_LOG_FORMAT": "text",
             "WEIGHTLOCK_WITHOUT_POLICY": "true",
+            "WEIGHTLOCK_FORBIDDEN_HOST_PATHS": "/data/kubelet, /data/containerd,",
             "WEIGHTLOCK_NAMESPACE": "",
             "OTHER": "x",
         }
@@ -81,6 +82,7 @@ def test_everything_can_be_said() -> None:
     assert found.verifier_images == {DIGEST}
     assert found.log_format is LogFormat.TEXT
     assert found.without_policy
+    assert [*map(str, found.forbidden_host_paths)] == ["/data/kubelet", "/data/containerd"]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,8 @@ def test_everything_can_be_said() -> None:
         ("DEADLINE_SECONDS", "nan"),
         ("MOST_IN_FLIGHT", "0"),
         ("WITHOUT_POLICY", "yes"),
+        ("FORBIDDEN_HOST_PATHS", "/data/../etc"),
+        ("FORBIDDEN_HOST_PATHS", "data"),
         ("VERIFIER_IMAGE", "registry.example/verifier:latest"),
     ],
 )

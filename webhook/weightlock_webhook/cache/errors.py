@@ -2,7 +2,8 @@
 
 Unanswerable (weightlock.errors)
 ├── Unreachable     the API server did not answer, or not with a success
-│   └── Gone        it has forgotten the resource version that was asked for: list again
+│   ├── Gone        it has forgotten the resource version that was asked for: list again
+│   └── TooLarge    it answered with more than is taken at once: ask for less
 └── Stale           what is known was proven fresh too long ago to say yes (A38)
 """
 
@@ -18,6 +19,10 @@ class Unreachable(Unanswerable):
 
 class Gone(Unreachable):
     """The resource version is too old for the server."""
+
+
+class TooLarge(Unreachable):
+    """The answer is longer than what is taken at once."""
 
 
 class Stale(Unanswerable):

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from weightlock.verdict.storage import MOUNT_OPTIONS_ANNOTATION
+
 Key = tuple[str, str]
 """A namespace, "" for objects without one, and a name."""
 
@@ -134,9 +136,22 @@ class ClaimItem(Item, gc=False):
     status: Phase = msgspec.field(default_factory=Phase)
 
 
+class VolumeAnnotations(msgspec.Struct, gc=False):
+    """What of a volume's annotations kubelets still mount by."""
+
+    mount_options: str = msgspec.field(default="", name=MOUNT_OPTIONS_ANNOTATION)
+
+
+class VolumeMetadata(Metadata, gc=False):
+    """The same with that annotation."""
+
+    annotations: VolumeAnnotations | None = None
+
+
 class VolumeItem(Item, gc=False):
     """A PersistentVolume: its identity is a hash over the spec, so all of that is kept."""
 
+    metadata: VolumeMetadata
     spec: msgspec.Raw = msgspec.Raw(b"{}")
 
 

@@ -67,7 +67,7 @@ class Claims:
 
 
 def _document(volume: VolumeItem) -> dict[str, object]:
-    metadata = {"name": volume.metadata.name, "uid": volume.metadata.uid}
+    metadata = msgspec.to_builtins(volume.metadata)
     return {"metadata": metadata, "spec": msgspec.json.decode(volume.spec)}
 
 

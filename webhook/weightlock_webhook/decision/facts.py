@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from weightlock.policy.checkpoints import Checkpoint
+from weightlock.policy.paths import VolumePath
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.evidence import Evidence
@@ -62,6 +63,9 @@ class Allowances:
 
     without_policy: bool = False
     """Whether pods are let in while the cluster has no ClusterModelPolicy at all."""
+
+    forbidden_host_paths: tuple[VolumePath, ...] = ()
+    """Folders of the nodes that no rule opens, beside those of weightlock.policy.host_paths."""
 
 
 @dataclass(frozen=True, slots=True)

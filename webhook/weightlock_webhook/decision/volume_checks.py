@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from weightlock.policy.host_paths import leads_to_other_pods
 from weightlock.policy.paths import VolumePath
 from weightlock.policy.volumes import VolumeAction
 from weightlock.reasons import Reason
@@ -10,23 +11,7 @@ from weightlock_webhook.decision.answers import Problem
 from weightlock_webhook.decision.case import Case, Check
 from weightlock_webhook.decision.governing import GovernedVolume
 from weightlock_webhook.mounts import sources
-from weightlock_webhook.mounts.paths import path_of
 from weightlock_webhook.wording import listed, quoted
-
-NEVER_FROM_THE_HOST: Final = tuple(
-    path_of(path)
-    for path in (
-        "/proc",
-        "/run",
-        "/var/lib/containerd",
-        "/var/lib/containers",
-        "/var/lib/crio",
-        "/var/lib/docker",
-        "/var/lib/kubelet",
-        "/var/run",
-    )
-)
-"""Where other pods' volumes can be reached through the back door; no rule opens these (A13)."""
 
 
 def source_unknown(case: Case) -> Iterator[Problem]:
@@ -63,7 +48,7 @@ def host_path_alias(case: Case) -> Iterator[Problem]:
         path = each.host_facts.path if each.host_facts else None
         if path is None:
             continue
-        if _leads_to_other_volumes(path):
+        if leads_to_other_pods(path, case.facts.allowances.forbidden_host_paths):
             yield _host_problem(each, path, "a path that leads to no other pod's volumes")
         elif each.action is VolumeAction.VERIFY and not _is_listed(each, case):
             yield _host_problem(each, path, "a host path that a rule of the policy names")
@@ -127,10 +112,6 @@ def _judged(case: Case) -> tuple[GovernedVolume, ...]:
 def _kind(volume: GovernedVolume) -> str:
     real = volume.backing.facts.kind if volume.backing else ""
     return f"{volume.facts.kind} over {quoted(real)}" if real else volume.facts.kind
-
-
-def _leads_to_other_volumes(path: VolumePath) -> bool:
-    return any(path.overlaps(place) for place in NEVER_FROM_THE_HOST)
 
 
 def _is_listed(volume: GovernedVolume, case: Case) -> bool:

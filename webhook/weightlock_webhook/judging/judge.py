@@ -9,6 +9,7 @@
 7. what still waits for a verdict asks for one, unless this is a dry run (B07)
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from weightlock.errors import Refused
@@ -41,7 +42,7 @@ class Confirmation(Protocol):
 class Requests(Protocol):
     """Where a verdict is asked for."""
 
-    def ask(self, subject: Subject, problem: Problem) -> None:
+    def ask(self, subject: Subject, problems: Sequence[Problem]) -> None:
         """Ask in the background for what a pod waits for."""
         ...
 
@@ -105,9 +106,8 @@ class Judging:
         return answer
 
     def _ask(self, subject: Subject, answer: Answer) -> None:
-        for problem in answer.refusals:
-            if problem.awaits_verdict:
-                self._requests.ask(subject, problem)
+        waits = [problem for problem in answer.refusals if problem.awaits_verdict]
+        self._requests.ask(subject, waits)
 
 
 def _waits(answer: Answer, question: PodQuestion) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from weightlock_webhook.cache import resources
+from weightlock_webhook.cache.decoding import decoded
 from weightlock_webhook.cache.errors import Unreachable
 from weightlock_webhook.cache.objects import (
     CheckpointItem,
@@ -177,7 +178,7 @@ def _segment(name: str) -> str:
 
 def _decoded(body: bytes, decoder: Any) -> Any:
     try:
-        return decoder.decode(body)
+        return decoded(decoder, body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Unreachable("the API server's answer cannot be read") from error
 

@@ -148,7 +148,7 @@ def test_volumes_that_nobody_wants_verified_are_said(capsys: pytest.CaptureFixtu
     spec = pod_spec(
         claim_volume(),
         volume("scratch", emptyDir={}),
-        volume("node", hostPath={"path": "/mnt"}),
+        volume("node", hostPath={"path": "/mnt/data"}),
         volume("disk", iscsi={"targetPortal": "p"}),
         containers=[container(mount())],
     )
@@ -163,7 +163,7 @@ def test_volumes_that_nobody_wants_verified_are_said(capsys: pytest.CaptureFixtu
     found.objects.update({f"{CORE}/namespaces/{NAMESPACE}/pods/trainer-0": pod(spec=spec)})
     _, text = said(capsys, found, "pod/trainer-0")
     assert 'volume "scratch" (emptyDir): no policy wants it verified' in text
-    assert 'volume "node" (hostPath /mnt): no policy wants it verified' in text
+    assert 'volume "node" (hostPath /mnt/data): no policy wants it verified' in text
     assert 'volume "disk" (iscsi): no policy wants it verified' in text
 
 
