@@ -39,32 +39,39 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
 
+OWNER = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "name": "verify",
+    "uid": "u",
+    "controller": True,
+}
+VERIFICATION = {"weightlock.dev/verification": "n"}
+
+
 @pytest.mark.parametrize(
-    "metadata",
+    ("metadata", "reason"),
     [
-        pytest.param({"labels": {"weightlock.dev/verification": "n"}}, id="label"),
-        pytest.param({"labels": {"weightlock.dev/checkpoint-uid": "u"}}, id="other label"),
+        pytest.param({"labels": VERIFICATION}, "NotAVerification", id="label"),
         pytest.param(
-            {
-                "labels": {"weightlock.dev/verification": "n"},
-                "ownerReferences": [
-                    {
-                        "apiVersion": "batch/v1",
-                        "kind": "Job",
-                        "name": "verify",
-                        "uid": "u",
-                        "controller": True,
-                    }
-                ],
-            },
-            id="owner",
+            {"labels": {"weightlock.dev/checkpoint-uid": "u"}}, "NotAVerification", id="other label"
         ),
-        pytest.param({"annotations": {"kubernetes.io/config.mirror": "x"}}, id="mirror"),
+        pytest.param(
+            {"labels": VERIFICATION, "ownerReferences": [OWNER]}, "NotAVerification", id="owner"
+        ),
+        pytest.param({"ownerReferences": [OWNER]}, "NoCheckpoint", id="owner alone"),
+        pytest.param(
+            {"annotations": {"kubernetes.io/config.mirror": "x"}}, "NoCheckpoint", id="mirror"
+        ),
     ],
 )
-def test_a15_a_pod_that_pretends_to_be_ours_is_refused(verified: Case, metadata: Json) -> None:
+def test_a15_a_pod_that_pretends_to_be_ours_is_refused(
+    verified: Case, metadata: Json, reason: str
+) -> None:
     spec = pod_spec(claim_volume(claim="fresh"), nodeName="n1")
-    verified.refused(verified.pod(spec, **metadata))
+    verified.refused(verified.pod(spec, **metadata), reason)
+    if reason == "NoCheckpoint":
+        verified.stored(verified.pod(pod_spec(nodeName="n1"), **metadata))
 
 
 @pytest.fixture(scope="module")
