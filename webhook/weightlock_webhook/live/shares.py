@@ -26,6 +26,7 @@ class Share:
         *,
         deadline: float,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         """One request; waiting for a place counts as waiting.
 
@@ -39,7 +40,7 @@ class Share:
             raise Unreachable("too many looks at the API server wait already") from error
         try:
             return await self._cluster.call(
-                method, path, body, deadline=deadline, content_type=content_type
+                method, path, body, deadline=deadline, content_type=content_type, accept=accept
             )
         finally:
             self._places.release()
