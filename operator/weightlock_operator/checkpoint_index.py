@@ -1,13 +1,12 @@
 """The checkpoints, found by where they lie and by the model that was verified there."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from typing import Final
 
 from weightlock_operator.api.cluster import Json
 from weightlock_operator.api.parsing import lightened
 from weightlock_operator.kept import discard
-from weightlock_operator.pod_index import ELSEWHERE, Place
+from weightlock_operator.pod_index import Place, place_of_raw
 
 NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -54,10 +53,8 @@ class CheckpointIndex:
 
 def place_of(checkpoint: Json) -> Place:
     """Where a checkpoint lies: its namespace and claim, or elsewhere."""
-    source = (checkpoint.get("spec") or {}).get("source") or {}
-    claim = source.get("persistentVolumeClaim") if isinstance(source, Mapping) else None
-    name = claim.get("claimName") if isinstance(claim, Mapping) else None
-    return (checkpoint["metadata"].get("namespace", ""), str(name)) if name else ELSEWHERE
+    source = (checkpoint.get("spec") or {}).get("source")
+    return place_of_raw(source, checkpoint["metadata"].get("namespace", ""))
 
 
 def model_of(checkpoint: Json) -> str:

@@ -101,6 +101,9 @@ class Controller:
                     result.word = await self._one(key)
             finally:
                 self._queue.done(key)
+            # A look without requests never waits. Thousands of them at a start, or after a policy,
+            # would keep the Lease from being renewed and /healthz from answering.
+            await asyncio.sleep(0)
 
     async def _one(self, key: str) -> str:
         """One look, with whatever may go wrong kept to this one object (D07); says how it went."""

@@ -40,7 +40,7 @@ from weightlock_operator.decision.storage import (
     described_storage,
 )
 from weightlock_operator.decision.usage import PodUse, uses_of
-from weightlock_operator.pod_index import ELSEWHERE
+from weightlock_operator.pod_index import place_of_source
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 
@@ -226,8 +226,7 @@ class Gatherer:
         spec, namespace = registered.spec, registered.metadata.namespace
         if spec is None:
             return ()
-        source = spec.source
-        place = (namespace, source.claim_name) if isinstance(source, ClaimSource) else ELSEWHERE
+        place = place_of_source(spec.source, namespace)
         pods = self._store.pods.using(place, self._store.now())
         return uses_of(pods, spec.source, spec.path)
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from kubernetes.client import ApiClient
 
+from weightlock.policy.composition import Composition
 from weightlock_operator import census
 from weightlock_operator.acting import Actor
 from weightlock_operator.api import features, policyreports, seal_keys
@@ -27,6 +28,8 @@ from weightlock_operator.clocks import steady_clock, wall_clock
 from weightlock_operator.controller import Controller
 from weightlock_operator.decision.facts import Installation
 from weightlock_operator.decision.flights import Flight
+from weightlock_operator.decision.needs import totals_of
+from weightlock_operator.decision.queue import Running
 from weightlock_operator.gathering import Gatherer, Surroundings
 from weightlock_operator.health import Health, WatchAges
 from weightlock_operator.lobby import Lobby
@@ -197,7 +200,11 @@ class Leadership:
             raw = (body.get("status") or {}).get("verification")
             flight = Flight.from_status(raw, uid, around.keys.accepted)
             if flight is not None or self.store.has_job(uid):
-                self.turns.runs(uid, body["metadata"]["namespace"])
+                namespace = body["metadata"]["namespace"]
+                governing, _ = self.store.governing(namespace)
+                totals = totals_of(Composition.of(governing))
+                suspended = self.store.is_suspended(uid)
+                self.turns.runs(Running(uid, namespace, totals, is_suspended=suspended))
 
     def _observe(self, resync: Resync) -> None:
         metrics, health = self._process.metrics, self._process.health
@@ -217,6 +224,7 @@ def installation_of(settings: Settings) -> Installation:
         accepted_image_ids=frozenset(settings.verifier_image_ids),
         pull_policy=settings.image_pull_policy.value,
         pull_secrets=settings.image_pull_secrets,
+        forbidden_host_paths=settings.forbidden_host_paths,
     )
 
 

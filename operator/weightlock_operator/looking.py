@@ -28,6 +28,8 @@ from weightlock_operator.api.cluster_errors import (
 )
 from weightlock_operator.decision.actions import CreateJob, Decision, DeleteJob
 from weightlock_operator.decision.facts import Facts
+from weightlock_operator.decision.needs import totals_of
+from weightlock_operator.decision.queue import Running
 from weightlock_operator.decision.reconcile import actions_for, job_refused, job_started
 from weightlock_operator.gathering import Gatherer
 from weightlock_operator.metrics import Metrics
@@ -135,11 +137,7 @@ class Looker:
                 decision = actions_for(replace(facts, place=place))
         if decision.ticket is None:
             self._turns.wants_nothing(metadata.uid)
-        if decision.is_flying or self._store.has_job(metadata.uid):
-            self._turns.runs(metadata.uid, metadata.namespace)
-        else:
-            self._turns.runs_no_more(metadata.uid)
-        return decision
+        return self._settled(facts, decision)
 
     async def _act(self, body: Json, facts: Facts, decision: Decision) -> Looked:
         finished = decision.finished
@@ -210,8 +208,12 @@ class Looker:
         return self._settled(facts, job_started(facts, create, answer)), made
 
     def _settled(self, facts: Facts, decision: Decision) -> Decision:
-        uid = facts.checkpoint.metadata.uid
-        if not decision.is_flying and not self._store.has_job(uid):
+        uid, store = facts.checkpoint.metadata.uid, self._store
+        if decision.is_flying or store.has_job(uid):
+            totals, is_suspended = totals_of(facts.composition), store.is_suspended(uid)
+            running = Running(uid, facts.namespace, totals, is_suspended=is_suspended)
+            self._turns.runs(running)
+        else:
             self._turns.runs_no_more(uid)
         return decision
 

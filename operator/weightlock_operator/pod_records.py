@@ -18,6 +18,7 @@ from weightlock.verdict.records import instant_text
 from weightlock_operator.api.cluster import Json, texts
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.seen import SeenPod
+from weightlock_operator.decision.usage import storage_of
 
 _SOURCES: Final = ("persistentVolumeClaim", "ephemeral", "hostPath", "nfs")
 _READ_ONLY_SOURCES: Final = ("persistentVolumeClaim", "nfs")
@@ -48,8 +49,8 @@ class PodRecord:
     """What weightlock_operator.decision.usage reads of it, as JSON."""
 
     claims: tuple[str, ...] = ()
-    has_other_storage: bool = False
-    """Whether it has a folder of a node or an export among its volumes."""
+    storages: tuple[str, ...] = ()
+    """The servers and nodes whose folders it has among its volumes."""
 
     def says_the_same(self, other: "PodRecord | None") -> bool:
         """Whether nothing that anybody looks at differs."""
@@ -82,7 +83,7 @@ def record_of_pod(pod: Json) -> PodRecord | None:
         is_let_in=is_let_in,
         use=_use(pod, volumes) if volumes and has_node else b"",
         claims=tuple(_claims(str(metadata.get("name", "")), volumes)),
-        has_other_storage=any("hostPath" in each or "nfs" in each for each in volumes),
+        storages=_storages(pod, volumes),
     )
 
 
@@ -101,7 +102,7 @@ def departed(record: PodRecord, at: datetime) -> PodRecord | None:
         version=record.version,
         use=json.dumps(pod, separators=(",", ":")).encode(),
         claims=record.claims,
-        has_other_storage=record.has_other_storage,
+        storages=record.storages,
     )
 
 
@@ -177,6 +178,12 @@ def _claims(pod: str, volumes: Iterable[Mapping[str, Any]]) -> list[str]:
         if (claim := each.get("persistentVolumeClaim") or {}).get("claimName")
     }
     return sorted(named | {f"{pod}-{each['name']}" for each in volumes if "ephemeral" in each})
+
+
+def _storages(pod: Json, volumes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    node = str((pod.get("spec") or {}).get("nodeName") or "")
+    found = {storage_of(each, node) for each in volumes}
+    return tuple(sorted(found - {""}))
 
 
 def _use(pod: Json, volumes: list[Json]) -> bytes:

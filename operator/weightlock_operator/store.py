@@ -146,8 +146,12 @@ class Store:
 
     def has_job(self, checkpoint_uid: str) -> bool:
         """Whether a Job of a checkpoint runs, be it one that no status knows."""
-        jobs = self.jobs(checkpoint_uid)
-        return any(job.checkpoint_uid == checkpoint_uid and not job.is_finished for job in jobs)
+        return bool(self._running_jobs(checkpoint_uid))
+
+    def is_suspended(self, checkpoint_uid: str) -> bool:
+        """Whether there is one, and each waits for whoever manages its queue."""
+        jobs = self._running_jobs(checkpoint_uid)
+        return bool(jobs) and all(job.is_suspended and not job.started_at for job in jobs)
 
     def job_count(self) -> int:
         """How many Jobs there are."""
@@ -178,6 +182,10 @@ class Store:
     def is_requested(self, namespace: str, claim: str) -> bool:
         """Whether a refused pod has asked for a claim of late."""
         return self.wishes.has(Request(namespace, claim), self.now())
+
+    def _running_jobs(self, checkpoint_uid: str) -> list[SeenJob]:
+        jobs = self.jobs(checkpoint_uid)
+        return [job for job in jobs if job.checkpoint_uid == checkpoint_uid and not job.is_finished]
 
     def _take(self, resource: Resource, body: Json, *, deleted: bool) -> frozenset[str]:
         if resource is CHECKPOINTS:

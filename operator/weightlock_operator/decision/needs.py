@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from weightlock.policy.composition import Composition
 from weightlock.policy.hashing import policy_hash
 from weightlock.policy.objects import PolicyKind
 from weightlock.policy.sources import ImageSource
@@ -16,6 +17,8 @@ from weightlock.verdict.staleness import CLOCK_SKEW
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.landing import COOLDOWN
 from weightlock_operator.decision.memory import Basis, Memory, Word
+from weightlock_operator.decision.permission import not_permitted
+from weightlock_operator.decision.queue import USUAL_TOTAL, Totals
 from weightlock_operator.decision.standing import refresh_at, untried_key_could_help
 from weightlock_operator.decision.storage import StorageState
 from weightlock_operator.decision.usage import PodUse
@@ -111,6 +114,9 @@ def basis_of(facts: Facts) -> Basis:
 
 def blocked(memory: Memory, facts: Facts) -> Blocked | None:
     """What keeps a wanted verification from starting, the hardest first."""
+    forbidden = not_permitted(facts)
+    if forbidden is not None:
+        return Blocked(forbidden)
     return _by_storage(facts) or _by_writers(facts) or _by_pause(memory, facts) or _by_queue(facts)
 
 
@@ -168,7 +174,7 @@ def _by_queue(facts: Facts) -> Blocked | None:
     limits = limits_of_turns(facts)
     message = (
         f"waits for its turn; at most {limits.per_namespace} verifications run in a namespace,"
-        f" {limits.total} in all"
+        f" {limits.total} under its policies"
     )
     return Blocked(Word(Reason.QUEUED, message), waits_for_turn=True)
 
@@ -179,10 +185,20 @@ def limits_of_turns(facts: Facts) -> Limits:
     Where no cluster policy governs, a tenant says it, and the turns are everybody's: more than the
     usual number of them is for an administrator to give (A25).
     """
-    limits, policies = facts.composition.limits, facts.composition.policies
-    if any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in policies):
-        return limits
-    return limits.narrowed(Limits())
+    limits = facts.composition.limits
+    return limits if _is_of_cluster(facts.composition) else limits.narrowed(Limits())
+
+
+def totals_of(composition: Composition) -> Totals:
+    """The governing policies, and how many verifications may run under each."""
+    most = None if _is_of_cluster(composition) else USUAL_TOTAL
+    granted = ((each.origin, each.spec.verification.limits.total) for each in composition.policies)
+    return tuple((origin, min(total, most or total)) for origin, total in granted)
+
+
+def _is_of_cluster(composition: Composition) -> bool:
+    kinds = {policy.kind for policy in composition.policies}
+    return PolicyKind.CLUSTER_MODEL_POLICY in kinds
 
 
 def _named(uses: Iterable[PodUse], facts: Facts) -> str:

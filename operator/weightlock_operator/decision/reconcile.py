@@ -223,7 +223,7 @@ def _ticket(look: Look, memory: Memory) -> Ticket | None:
         since=memory.queued_since or facts.now,
         is_awaited=bool(facts.held) or facts.is_requested,
         per_namespace=limits.per_namespace,
-        total=limits.total,
+        totals=needs.totals_of(facts.composition),
     )
 
 

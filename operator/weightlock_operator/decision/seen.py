@@ -42,6 +42,7 @@ class SeenJob:
     started_at: datetime | None = None
     """When its controller took it up, after a suspension anew."""
 
+    suspended_at: datetime | None = None
     finished_at: datetime | None = None
     failure: str = ""
     """The reason of its condition Failed, "" if it has none."""
@@ -65,7 +66,7 @@ class SeenJob:
         labels = metadata.section("labels", None)
         spec = root.section("spec", None)
         failed, complete = _condition(root, "Failed"), _condition(root, "Complete")
-        over = failed or complete
+        over, suspended = failed or complete, _condition(root, "Suspended")
         return cls(
             name=metadata.text("name", str),
             uid=metadata.text("uid", str),
@@ -78,6 +79,9 @@ class SeenJob:
             completions=spec.integer_or("completions", 0, _MOST, 1),
             is_suspended=spec.boolean_or("suspend", default=False),
             started_at=root.section("status", None).optional_text("startTime", scalars.instant),
+            suspended_at=suspended.optional_text("lastTransitionTime", scalars.instant)
+            if suspended
+            else None,
             finished_at=over.optional_text("lastTransitionTime", scalars.instant) if over else None,
             failure=(failed.text_or("reason", str, "") or "Failed") if failed else "",
             message=failed.text_or("message", str, "") if failed else "",

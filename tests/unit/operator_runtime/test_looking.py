@@ -29,9 +29,11 @@ from weightlock_operator.api.cluster_errors import (
 )
 from weightlock_operator.controller import LOBBY
 from weightlock_operator.decision.announcing import EVICT_EVERY
+from weightlock_operator.decision.facts import ServerFeatures
 from weightlock_operator.decision.landing import COOLDOWN, ORPHAN_AGE
 from weightlock_operator.decision.registration import MOST_PER_NAMESPACE
 from weightlock_operator.lobby import NUDGE_EVERY
+from weightlock_operator.pod_records import record_of_pod
 
 Json = dict[str, Any]
 CREATES_JOB = ("create", "jobs")
@@ -643,6 +645,88 @@ def held(name: str, *, gated: bool) -> Json:
             "annotations": {"weightlock.dev/waits-for": waits},
         },
         "spec": {"containers": [], **({"schedulingGates": gates} if gated else {})},
+    }
+
+
+def test_a_suspended_job_takes_no_turn_of_others(stage: Stage) -> None:
+    """A queue that nobody manages: nothing of it may ever end."""
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    policy["spec"]["verification"] = {"queueName": "nobody", "limits": {"total": 1}}
+    stage.around.features = ServerFeatures(suspended_jobs=True)
+    stage.look(stage.good("one"))
+    assert stage.turns.running == 1
+    stage.look(stage.good("two"))
+    assert (stage.word("one")[0], stage.word("two")[0]) == ("Verifying", "Verifying")
+    job = next(iter(stage.all(JOBS)))
+    job["spec"]["suspend"] = False
+    stage.cluster.add(JOBS, job)
+    for uid in list(stage.store.checkpoints):
+        stage.look(uid)
+    stage.look(stage.good("three"))
+    assert stage.word("three") == ("Pending", "Queued")
+
+
+def test_looks_that_ask_nothing_keep_nobody_waiting(stage: Stage) -> None:
+    """The Lease, /healthz and the watches live in the same loop."""
+    uid = verified(stage)
+    stage.hear()
+
+    async def run() -> None:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        other = asyncio.create_task(others())
+        worker = asyncio.create_task(stage.controller.work())
+        for number in range(50):
+            stage.queue.add(f"{LOBBY}empty-{number}")
+            stage.store.checkpoints[f"{uid}-{number}"] = stage.store.checkpoints[uid]
+            stage.queue.add(f"{uid}-{number}")
+        while not stage.queue.is_idle:
+            await asyncio.sleep(0)
+        assert turns >= 100
+        worker.cancel()
+        other.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_pod_elsewhere_touches_no_checkpoint(stage: Stage) -> None:
+    """Every node has pods with folders of it."""
+    export = {"server": "files.example", "path": "/models"}
+    for name, source in (
+        ("export", {"nfs": export}),
+        ("folder", {"hostPath": {"path": "/models", "nodeName": "node-a"}}),
+    ):
+        metadata = {"name": name, "namespace": NAMESPACE, "generation": 1}
+        spec = {"source": {**source, "path": "/"}}
+        stage.cluster.add(CHECKPOINTS, {"metadata": metadata, "spec": spec})
+    stage.hear()
+    touched = {}
+    for name, node, volume in (
+        ("same node", "node-a", {"hostPath": {"path": "/var/log"}}),
+        ("other node", "node-b", {"hostPath": {"path": "/models"}}),
+        ("same server", "node-b", {"nfs": export}),
+        ("other server", "node-a", {"nfs": {**export, "server": "other"}}),
+    ):
+        metadata = {"name": name, "namespace": "any", "uid": name}
+        pod = {
+            "metadata": metadata,
+            "spec": {"nodeName": node, "volumes": [{"name": "v", **volume}], "containers": []},
+            "status": {"phase": "Running"},
+        }
+        found = stage.store.apply_pod(name, record_of_pod(pod))
+        names = {stage.store.checkpoints[uid]["metadata"]["name"] for uid in found}
+        touched[name] = sorted(names)
+    assert touched == {
+        "same node": ["folder"],
+        "other node": [],
+        "same server": ["export"],
+        "other server": [],
     }
 
 

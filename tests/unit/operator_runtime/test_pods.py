@@ -11,9 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weightlock.policy.paths import VolumePath
-from weightlock.policy.sources import ClaimSource, HostPathSource
+from weightlock.policy.sources import ClaimSource, CsiSource, HostPathSource, NfsSource, Source
 from weightlock_operator.decision.usage import use_of, uses_of
-from weightlock_operator.pod_index import DEPARTED_FOR, DEPARTED_PODS, ELSEWHERE, PodIndex
+from weightlock_operator.pod_index import (
+    DEPARTED_FOR,
+    DEPARTED_PODS,
+    NOWHERE,
+    PodIndex,
+    place_of_raw,
+    place_of_source,
+)
 from weightlock_operator.pod_reader import (
     FIRST_PAUSE_SECONDS,
     LINE_BYTES,
@@ -199,13 +206,51 @@ def test_pods_are_found_by_claim_and_gone_when_dropped() -> None:
     index.put(record("trainer", MODEL))
     index.put(record("other", {"name": "m", "persistentVolumeClaim": {"claimName": "mistral"}}))
     index.put(record("host", {"name": "m", "hostPath": {"path": "/models"}}))
+    index.put(record("far", {"name": "m", "hostPath": {"path": "/models"}}, node="node-b"))
+    index.put(record("nfs", {"name": "m", "nfs": {"server": "Files.example.", "path": "/m"}}))
     assert names(index, ("team-a", "llama")) == ["trainer"]
-    assert names(index, ELSEWHERE) == ["host"]
-    assert index.uids == {"uid-trainer", "uid-other", "uid-host"}
+    there = HostPathSource(VolumePath.parse("/models"), "node-a")
+    export = NfsSource("files.example", VolumePath.parse("/m"))
+    assert names(index, place_of_source(there, "any")) == ["host"]
+    assert names(index, place_of_source(export, "any")) == ["nfs"]
+    assert names(index, NOWHERE) == []
+    assert len(index.uids) == 5
     before = index.drop("uid-other", NOW)
     assert before is not None
     assert index.get("uid-other") is None
-    assert len(index) == 2
+    assert len(index) == 4
+
+
+@pytest.mark.parametrize(
+    ("raw", "parsed"),
+    [
+        pytest.param(
+            {"persistentVolumeClaim": {"claimName": "llama"}}, ClaimSource("llama"), id="claim"
+        ),
+        pytest.param(
+            {"nfs": {"server": "Files.example.", "path": "/m"}},
+            NfsSource("files.example", VolumePath.parse("/m")),
+            id="an export, by another spelling of its server",
+        ),
+        pytest.param(
+            {"hostPath": {"path": "/m", "nodeName": "node-a"}},
+            HostPathSource(VolumePath.parse("/m"), "node-a"),
+            id="a folder of a node",
+        ),
+        pytest.param(
+            {"hostPath": {"path": "/m"}}, HostPathSource(VolumePath.parse("/m")), id="of no node"
+        ),
+        pytest.param({"csi": {"driver": "d"}}, CsiSource("d"), id="made for each pod"),
+    ],
+)
+def test_a_checkpoint_is_found_where_its_pods_are(raw: Json, parsed: Source) -> None:
+    assert place_of_raw(raw, "team-a") == place_of_source(parsed, "team-a")
+
+
+def test_what_is_no_source_is_nowhere() -> None:
+    assert place_of_raw("odd", "team-a") == NOWHERE
+    assert place_of_raw({"persistentVolumeClaim": "odd"}, "team-a") == NOWHERE
+    assert place_of_raw({"hostPath": "odd"}, "team-a") == NOWHERE
 
 
 def names(index: PodIndex, place: tuple[str, str], now: datetime = NOW) -> list[str]:

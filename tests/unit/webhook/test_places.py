@@ -9,7 +9,7 @@ from tests.unit.webhook.objects import Object
 
 from weightlock.errors import Malformed
 from weightlock.policy.volumes import MATCHER_FIELDS
-from weightlock_webhook.decision import places
+from weightlock.verdict import places
 from weightlock_webhook.decision.places import Place, Twins, places_of
 from weightlock_webhook.mounts.fields import Fields
 from weightlock_webhook.mounts.paths import path_of

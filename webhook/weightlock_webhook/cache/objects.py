@@ -15,12 +15,9 @@ Key = tuple[str, str]
 
 
 class Owner(msgspec.Struct, gc=False):
-    """An owner reference."""
+    """An owner reference, as far as it says who may use the object."""
 
     uid: str = ""
-    kind: str = ""
-    name: str = ""
-    controller: bool | None = None
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -113,13 +110,19 @@ class CheckpointItem(Item):
     status: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class Presence(msgspec.Struct, gc=False):
+    """An object of which only it counts that it is there."""
+
+    is_there: bool = msgspec.field(default=True, name="")
+
+
 class ClaimSpec(msgspec.Struct, gc=False):
     """What of a claim's spec counts."""
 
     volumeName: str | None = None  # noqa: N815
     storageClassName: str | None = None  # noqa: N815
-    dataSource: dict[str, object] | None = None  # noqa: N815
-    dataSourceRef: dict[str, object] | None = None  # noqa: N815
+    dataSource: Presence | None = None  # noqa: N815
+    dataSourceRef: Presence | None = None  # noqa: N815
 
 
 class Phase(msgspec.Struct, gc=False):
