@@ -29,6 +29,10 @@ SOURCES = {
     "csi": {"csi": {"driver": "csi.example", "volumeAttributes": {"bucket": "models"}}},
     "bare csi": {"csi": {"driver": "csi.example"}},
 }
+RULES = [
+    {"hostPath": {"paths": ["/mnt/models"]}, "action": "Verify"},
+    {"csi": {"drivers": ["csi.example"]}, "action": "Verify"},
+]
 DEVICES = {
     "cpu": {},
     "gpu": {
@@ -44,7 +48,7 @@ def facts_for(source: object, verification: object, namespace: str) -> Facts:
         checkpoint=checkpoint_object(
             source=source, workloadSelector={"matchLabels": {"app": "trainer"}}
         ),
-        policies=[policy_object(verification=verification)],
+        policies=[policy_object(verification=verification, volumes={"rules": RULES})],
     )
     metadata: Any = cluster.checkpoint["metadata"]
     facts = cluster.facts(place=Place(may_start=True))

@@ -98,6 +98,7 @@ class Reason(StrEnum):
     PATH_NOT_COVERED = "PathNotCovered"
     CLAIM_UNBOUND = "ClaimUnbound"
     BACKING_SHARED = "BackingShared"
+    SECRET_OF_TENANT = "SecretOfTenant"  # noqa: S105 - the word, no secret
     WRITABLE_MOUNT = "WritableMount"
     SUB_PATH_EXPR = "SubPathExpr"
     NESTED_MOUNT = "NestedMount"

@@ -128,7 +128,7 @@ def _by_storage(facts: Facts) -> Blocked | None:
         return Blocked(Word(Reason.STORAGE_UNAVAILABLE, message))
     match storage.state:
         case StorageState.UNUSABLE:
-            return Blocked(Word(Reason.STORAGE_UNAVAILABLE, storage.message))
+            return Blocked(Word(storage.reason, storage.message))
         case StorageState.MISSING | StorageState.UNBOUND:
             return Blocked(Word(Reason.STORAGE_PENDING, storage.message))
         case StorageState.WAITS_FOR_CONSUMER if not _may_bind(facts):

@@ -35,10 +35,13 @@ def not_permitted(facts: Facts) -> Word | None:
         return _by_host_path(spec.source.path, facts)
     volume = _facts_of(spec.source)
     action = facts.composition.action_for(volume)
-    if action is VolumeAction.VERIFY:
+    if action is not VolumeAction.VERIFY:
+        said = f"the policies say {action} of this {volume.kind}, and read it for nobody"
+        return Word(Reason.VOLUME_FORBIDDEN, f"{said}; {_ADVICE}")
+    if volume.driver is None or _names_driver(volume, facts.composition):
         return None
-    message = f"the policies say {action} of this {volume.kind}, and read it for nobody; {_ADVICE}"
-    return Word(Reason.VOLUME_FORBIDDEN, message)
+    said = f"no rule of every policy here names the CSI driver {volume.driver}"
+    return Word(Reason.VOLUME_FORBIDDEN, f"{said}; {_ADVICE}")
 
 
 def _by_host_path(path: VolumePath, facts: Facts) -> Word | None:
@@ -59,6 +62,11 @@ def _is_named(volume: VolumeFacts, composition: Composition) -> bool:
         any(rule.covers(volume) for rule in policy.spec.volumes.rules)
         for policy in composition.policies
     )
+
+
+def _names_driver(volume: VolumeFacts, composition: Composition) -> bool:
+    """The same of what an inline CSI volume hands to its driver."""
+    return all(policy.spec.volumes.names_driver(volume) for policy in composition.policies)
 
 
 def _facts_of(source: NfsSource | CsiSource | ImageSource) -> VolumeFacts:

@@ -5,7 +5,7 @@ and the hash of what that volume really is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -13,8 +13,17 @@ from weightlock.errors import Malformed
 from weightlock.policy import scalars
 from weightlock.policy.checkpoints import CheckpointSpec, VolumeStatus
 from weightlock.policy.fields import Fields
-from weightlock.policy.sources import ClaimSource, HostPathSource
+from weightlock.policy.sources import ClaimSource, CsiSource, HostPathSource
+from weightlock.reasons import Reason
 from weightlock.verdict.storage import described_hash, persistent_volume_hash
+from weightlock.verdict.tenant_objects import (
+    HINT,
+    INLINE_HINT,
+    Reference,
+    references_of_source,
+    references_of_volume,
+    within,
+)
 
 READ_WRITE_ONCE: Final = "ReadWriteOnce"
 READ_WRITE_ONCE_POD: Final = "ReadWriteOncePod"
@@ -47,6 +56,9 @@ class Storage:
     is_being_deleted: bool = False
     """A claim is not gone before the last pod that names it, ended or not."""
 
+    reason: Reason = Reason.STORAGE_UNAVAILABLE
+    """Why it is unusable, if it is."""
+
     @property
     def is_of_one_node(self) -> bool:
         """Whether only one node at a time can mount it."""
@@ -67,8 +79,10 @@ def described_storage(spec: CheckpointSpec) -> Storage:
             message="a hostPath without nodeName: the same path of another node has other bytes."
             " Set spec.source.hostPath.nodeName",
         )
+    attributes = dict(source.attributes) if isinstance(source, CsiSource) else {}
+    editable = references_of_source("csi", {"volumeAttributes": attributes})
     volume = VolumeStatus(source_hash=described_hash(source), path=spec.path)
-    return Storage(StorageState.READY, volume)
+    return _unless_editable(Storage(StorageState.READY, volume), editable, INLINE_HINT)
 
 
 def claimed_storage(
@@ -82,7 +96,9 @@ def claimed_storage(
     if claim is None:
         return Storage(StorageState.MISSING, message=f"the claim {name} does not exist")
     try:
-        return _claimed(spec, claim, persistent_volume, storage_class)
+        found = _claimed(spec, claim, persistent_volume, storage_class)
+        editable = _editable(claim, persistent_volume) if found.volume else ()
+        return _unless_editable(found, editable, HINT)
     except Malformed as error:
         return Storage(StorageState.UNUSABLE, message=error.message)
 
@@ -121,6 +137,27 @@ def _claimed(
     state = StorageState.WAITS_FOR_CONSUMER if late else StorageState.UNBOUND
     message = f"the claim {name} is not bound"
     return Storage(state, None, message, uid, access_modes=modes, is_being_deleted=going)
+
+
+def _editable(claim: object, persistent_volume: object) -> tuple[Reference, ...]:
+    metadata = Fields(claim, "persistentVolumeClaim", None, Malformed).section("metadata", None)
+    volume = Fields(persistent_volume, "persistentVolume", None, Malformed)
+    references = references_of_volume(volume.mapping("spec"))
+    return within(references, metadata.text("namespace", str))
+
+
+def _unless_editable(found: Storage, editable: tuple[Reference, ...], hint: str) -> Storage:
+    """The storage, unless who may edit the namespace's Secrets says which it is (A28)."""
+    if not editable:
+        return found
+    return replace(
+        found,
+        state=StorageState.UNUSABLE,
+        volume=None,
+        message=f"{scalars.printable(str(editable[0]))} of this namespace decides what is mounted,"
+        f" and tenants can edit it. {hint}",
+        reason=Reason.SECRET_OF_TENANT,
+    )
 
 
 def _annotations(metadata: Fields) -> Mapping[str, object]:

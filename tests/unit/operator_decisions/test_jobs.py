@@ -126,8 +126,11 @@ SOURCES: dict[str, tuple[Any, Any]] = {
 
 
 def on_node(source: Any, **more: Any) -> Cluster:
-    """Under a policy that has a rule for the folder."""
-    rules = [{"hostPath": {"paths": ["/mnt/models"]}, "action": "Verify"}]
+    """Under a policy that has rules for the folder and the driver."""
+    rules = [
+        {"hostPath": {"paths": ["/mnt/models"]}, "action": "Verify"},
+        {"csi": {"drivers": ["csi.example"]}, "action": "Verify"},
+    ]
     policies = [policy_object(volumes={"rules": rules})]
     return Cluster(checkpoint=checkpoint_object(source=source), policies=policies, **more)
 

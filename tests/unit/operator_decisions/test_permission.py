@@ -26,6 +26,7 @@ def rule(action: str, **matcher: object) -> dict[str, object]:
 MODELS = rule("Verify", hostPath={"paths": ["/mnt/models"]})
 NFS = {"nfs": {"server": "files.example", "path": "/export"}}
 CSI = {"csi": {"driver": "csi.example"}}
+DRIVER = rule("Verify", csi={"drivers": ["csi.example"]})
 
 REFUSED: dict[str, tuple[Any, list[Any], str]] = {
     "a folder that no rule names": (host("/mnt/models"), [{}], "HostPathAlias"),
@@ -73,6 +74,13 @@ REFUSED: dict[str, tuple[Any, list[Any], str]] = {
         [{"rules": [rule("Forbid", csi={"drivers": ["csi.example"]})]}],
         "VolumeForbidden",
     ),
+    "a driver that no rule names": (CSI, [{}], "VolumeForbidden"),
+    "a driver that a rule for all of them takes": (
+        CSI,
+        [{"rules": [rule("Verify", csi={})]}],
+        "VolumeForbidden",
+    ),
+    "a driver that one of two policies names": (CSI, [{"rules": [DRIVER]}, {}], "VolumeForbidden"),
     "an image that a rule forbids": (
         {"image": {"reference": IMAGE}},
         [{"rules": [rule("Forbid", image={})]}],
@@ -88,7 +96,7 @@ READ: dict[str, tuple[Any, list[Any]]] = {
         NFS,
         [{"default": "Forbid", "rules": [rule("Verify", nfs={"servers": ["files.*"]})]}],
     ),
-    "a driver": (CSI, [{}]),
+    "a driver that every policy names": (CSI, [{"rules": [DRIVER]}] * 2),
     "an image": ({"image": {"reference": IMAGE}}, [{}]),
 }
 

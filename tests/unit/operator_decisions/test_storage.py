@@ -12,7 +12,7 @@ from tests.unit.operator_decisions.simulated import (
     pod_object,
     volume_object,
 )
-from tests.unit.policy.builders import NOW
+from tests.unit.policy.builders import NOW, policy_object
 
 from weightlock.policy.checkpoints import CheckpointSpec
 from weightlock.policy.paths import VolumePath
@@ -105,6 +105,45 @@ def test_unusable_storage_is_an_error_that_says_why(state: str) -> None:
     cluster.look()
     assert (cluster.phase, cluster.reason) == ("Error", "StorageUnavailable")
     assert "block device" in str(cluster.status["message"])
+
+
+def mounted_by(namespace: str) -> Any:
+    volume: Any = volume_object()
+    volume["spec"]["csi"]["nodePublishSecretRef"] = {"name": "metaurl", "namespace": namespace}
+    return volume
+
+
+def test_storage_that_a_secret_of_the_tenant_decides_is_never_verified() -> None:
+    cluster = Cluster(volume=mounted_by("team-a"))
+    cluster.settle()
+    assert (cluster.phase, cluster.reason, cluster.jobs) == ("Error", "SecretOfTenant", {})
+    assert "csi.nodePublishSecretRef metaurl" in str(cluster.status["message"])
+    assert "administrator" in str(cluster.status["message"])
+    cluster = Cluster(volume=mounted_by("storage-admins"))
+    cluster.settle()
+    assert (cluster.phase, cluster.jobs_made) == ("Verified", 1)
+
+
+def test_nor_is_an_inline_volume_whose_attributes_name_one() -> None:
+    rules = [{"csi": {"drivers": ["csi.example"]}, "action": "Verify"}]
+    for attributes, phase in ({"secretName": "s"}, "Error"), ({"bucket": "models"}, "Verified"):
+        source = {"csi": {"driver": "csi.example", "volumeAttributes": attributes}}
+        cluster = Cluster(
+            checkpoint=checkpoint_object(source=source),
+            policies=[policy_object(volumes={"rules": rules})],
+        )
+        cluster.settle()
+        assert cluster.phase == phase
+        assert (cluster.reason == "SecretOfTenant") is (phase == "Error")
+
+
+def test_a_verdict_ends_where_a_secret_of_the_tenant_decides() -> None:
+    cluster = Cluster()
+    cluster.settle()
+    assert cluster.phase == "Verified"
+    cluster.volume = mounted_by("team-a")
+    cluster.settle()
+    assert (cluster.phase, cluster.reason) == ("Error", "SecretOfTenant")
 
 
 # Who uses it.

@@ -6,6 +6,7 @@ import pytest
 from tests.unit.policy.builders import policy
 from tests.unit.webhook.cluster import (
     LLAMA,
+    NAMESPACE,
     answer,
     checkpoint,
     claim,
@@ -60,6 +61,7 @@ SCRATCH_RULE: Object = {
     "persistentVolumeClaim": {"storageClassNames": ["scratch"]},
     "action": "Ignore",
 }
+CSI_RULE: Object = {"csi": {"drivers": ["csi.*"]}, "action": "Verify"}
 EPHEMERAL_RULE: Object = {"ephemeral": {"storageClassNames": ["scratch"]}, "action": "Ignore"}
 
 
@@ -69,6 +71,11 @@ def of(**source: Any) -> Object:
 
 def on(node: str, **source: Any) -> Object:
     return of(**source) | {"nodeName": node}
+
+
+def inline_csi(**more: Any) -> Object:
+    says = {"driver": "csi.example", "volumeAttributes": {"bucket": "models"}, **more}
+    return of(csi={"readOnly": True, **says})
 
 
 def ephemeral(**spec: Any) -> Object:
@@ -192,7 +199,7 @@ def ephemeral(**spec: Any) -> Object:
         ),
         pytest.param(
             Reason.NO_CHECKPOINT,
-            rules(),
+            rules(CSI_RULE),
             of(
                 csi={
                     "driver": "csi.example",
@@ -211,7 +218,7 @@ def ephemeral(**spec: Any) -> Object:
         ),
         pytest.param(
             Reason.NO_CHECKPOINT,
-            rules(),
+            rules(CSI_RULE),
             of(
                 csi={
                     "driver": "csi.example",
@@ -228,6 +235,41 @@ def ephemeral(**spec: Any) -> Object:
                 }
             ),
             id="an inline CSI volume with somebody's credentials",
+        ),
+        pytest.param(
+            Reason.SECRET_OF_TENANT,
+            rules(CSI_RULE),
+            inline_csi(nodePublishSecretRef={"name": "s"}),
+            inline_csi(),
+            id="an inline CSI volume that a Secret of the pod's namespace decides",
+        ),
+        pytest.param(
+            Reason.SECRET_OF_TENANT,
+            rules(CSI_RULE),
+            inline_csi(volumeAttributes={"bucket": "models", "secretName": "s"}),
+            inline_csi(),
+            id="an inline CSI volume whose attributes name a Secret",
+        ),
+        pytest.param(
+            Reason.VOLUME_FORBIDDEN,
+            rules(),
+            inline_csi(),
+            of(nfs={"server": "nas", "path": "/export", "readOnly": True}),
+            id="an inline CSI volume under a default, and an export",
+        ),
+        pytest.param(
+            Reason.VOLUME_FORBIDDEN,
+            rules({"csi": {}, "action": "Verify"}),
+            inline_csi(),
+            of(nfs={"server": "nas", "path": "/export", "readOnly": True}),
+            id="an inline CSI volume under a rule for every driver",
+        ),
+        pytest.param(
+            Reason.VOLUME_FORBIDDEN,
+            rules({"csi": {"drivers": ["other.example"]}, "action": "Verify"}, CSI_RULE),
+            of(csi={"driver": "third.example", "readOnly": True}),
+            inline_csi(),
+            id="an inline CSI volume of another driver than rules name",
         ),
         pytest.param(
             Reason.IMAGE_BY_TAG,
@@ -294,6 +336,10 @@ def test_storage_is_refused_and_its_compliant_twin_is_not(
 
 
 SCRATCH = claim("scratch")
+
+
+def disk(**more: Any) -> Object:
+    return {"driver": "disk.example", "volumeHandle": "1", **more}
 
 
 def bound_claim(name: str = "llama", /, claim_spec: Object | None = None, **volume: Any) -> Any:
@@ -375,6 +421,27 @@ LOCAL_RULE: Object = {"local": {"paths": ["/mnt/models"]}, "action": "Verify"}
             bound_claim(iscsi={"lun": 0}),
             id="a claim over a forbidden kind of storage",
         ),
+        pytest.param(
+            Reason.SECRET_OF_TENANT,
+            rules(),
+            bound_claim(csi=disk(nodePublishSecretRef={"name": "s", "namespace": NAMESPACE})),
+            bound_claim(csi=disk(nodePublishSecretRef={"name": "s", "namespace": "storage"})),
+            id="a claim that a Secret of its namespace decides",
+        ),
+        pytest.param(
+            Reason.SECRET_OF_TENANT,
+            rules(),
+            bound_claim(csi=disk(volumeAttributes={"secretnamespace": NAMESPACE})),
+            bound_claim(csi=disk(volumeAttributes={"secretnamespace": "storage"})),
+            id="a claim whose driver looks for a Secret in its namespace",
+        ),
+        pytest.param(
+            Reason.SECRET_OF_TENANT,
+            rules(),
+            bound_claim(rbd={"image": "i", "secretRef": {"name": "s"}}),
+            bound_claim(rbd={"image": "i", "secretRef": {"name": "s", "namespace": "storage"}}),
+            id="a claim over storage of the tree that a Secret without a namespace decides",
+        ),
     ],
 )
 def test_a_claim_is_judged_by_what_it_really_is(
@@ -450,6 +517,27 @@ def test_storage_that_another_volume_can_write_to_is_refused() -> None:
     refused = answer(pod_spec(), facts(storage=shared))
     assert [each.reason for each in refused.refusals] == [Reason.BACKING_SHARED]
     assert answer(pod_spec(), facts()).message == ""
+
+
+def test_a_person_is_told_which_object_decides_and_whom_to_ask() -> None:
+    secret = {"name": "metaurl", "namespace": NAMESPACE}
+    found = bound_claim(csi=disk(nodePublishSecretRef=secret))
+    (refusal,) = answer(
+        pod_spec(),
+        facts(rules(), storage=storage(found), checkpoints=[checkpoint(about=found)]),
+    ).refusals
+    assert '"csi.nodePublishSecretRef metaurl"' in refusal.found
+    assert "administrator" in refusal.fix
+    assert not refusal.awaits_verdict
+
+
+def test_ignored_storage_may_be_decided_by_anybody() -> None:
+    secret = {"name": "s", "namespace": NAMESPACE}
+    scratch = bound_claim(
+        claim_spec={"storageClassName": "scratch"}, csi=disk(nodePublishSecretRef=secret)
+    )
+    found = facts(rules(SCRATCH_RULE), storage=storage(scratch), checkpoints=[])
+    assert answer(pod_spec(), found).message == ""
 
 
 def test_storage_that_a_checkpoint_describes_is_identified_by_all_that_it_says() -> None:

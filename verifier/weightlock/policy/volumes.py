@@ -166,6 +166,10 @@ class Volumes:
             [base, *(rule.action for rule in self.rules if rule.overlaps(volume))]
         )
 
+    def names_driver(self, volume: VolumeFacts) -> bool:
+        """Whether a rule names the driver of a CSI volume; one for all drivers names none."""
+        return any(rule.drivers and rule.covers(volume) for rule in self.rules)
+
 
 def _rule(fields: Fields) -> VolumeRule:
     kinds = fields.present(MATCHER_FIELDS)

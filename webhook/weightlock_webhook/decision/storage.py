@@ -11,6 +11,7 @@ from typing import Final
 
 from weightlock.policy.volumes import VolumeFacts
 from weightlock.verdict.storage import persistent_volume_hash, source_kind
+from weightlock.verdict.tenant_objects import Reference, references_of_volume
 from weightlock_webhook.decision.places import LOCAL, Place, Twins, places_of
 from weightlock_webhook.mounts.fields import Fields
 from weightlock_webhook.mounts.paths import path_of
@@ -22,7 +23,7 @@ HOST_BACKED: Final = frozenset({"hostPath", LOCAL})
 
 @dataclass(frozen=True, slots=True)
 class Backing:
-    """A persistent volume, and the places whose bytes it leads to."""
+    """A persistent volume, the places whose bytes it leads to, and the objects that say which."""
 
     name: str
     uid: str
@@ -30,6 +31,7 @@ class Backing:
     source_hash: str
     places: tuple[Place, ...]
     nodes: Nodes
+    references: tuple[Reference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def backing_of(persistent_volume: object) -> Backing:
         persistent_volume_hash(spec.members, metadata.child("annotations").members),
         places_of(spec),
         nodes_of_selector(spec.child("nodeAffinity").child("required")),
+        references_of_volume(spec.members),
     )
 
 

@@ -1,5 +1,6 @@
 """What is wrong with a volume by its source alone, before anybody asks for a verdict."""
 
+import json
 from collections.abc import Iterator
 from typing import Final
 
@@ -7,6 +8,13 @@ from weightlock.policy.host_paths import leads_to_other_pods
 from weightlock.policy.paths import VolumePath
 from weightlock.policy.volumes import VolumeAction
 from weightlock.reasons import Reason
+from weightlock.verdict.tenant_objects import (
+    HINT,
+    INLINE_HINT,
+    Reference,
+    references_of_source,
+    within,
+)
 from weightlock_webhook.decision.answers import Problem
 from weightlock_webhook.decision.case import Case, Check
 from weightlock_webhook.decision.governing import GovernedVolume
@@ -95,6 +103,38 @@ def backing_shared(case: Case) -> Iterator[Problem]:
             )
 
 
+def secret_of_tenant(case: Case) -> Iterator[Problem]:
+    """Who can edit a Secret of this namespace may say what the driver mounts (A28)."""
+    for each in case.governed:
+        editable = _editable(each, case.facts.namespace)
+        if editable:
+            yield Problem(
+                Reason.SECRET_OF_TENANT,
+                f"that {listed(tuple(map(str, editable)))} of this namespace decides what is"
+                " mounted",
+                "storage that is found without what tenants can edit",
+                HINT if each.backing else INLINE_HINT,
+                volume=each.volume.name,
+            )
+
+
+def inline_driver_unnamed(case: Case) -> Iterator[Problem]:
+    """Attributes may name objects that decide the bytes, and only whoever knows the driver knows.
+
+    As with paths of nodes: a rule must name it, a default does not open it (A28, B19).
+    """
+    for each in case.governed:
+        if _is_inline_csi(each) and not case.view.volumes.names_driver(each.facts):
+            yield Problem(
+                Reason.VOLUME_FORBIDDEN,
+                f"an inline volume of the CSI driver {quoted(each.facts.driver or '')}",
+                "a driver that a rule of the policy names",
+                "Use a persistentVolumeClaim, or ask for a csi rule with this driver in the"
+                " ClusterModelPolicy.",
+                volume=each.volume.name,
+            )
+
+
 VOLUME_CHECKS: Final[tuple[Check, ...]] = (
     source_unknown,
     forbidden,
@@ -102,6 +142,8 @@ VOLUME_CHECKS: Final[tuple[Check, ...]] = (
     prefilled_template,
     image_by_tag,
     backing_shared,
+    secret_of_tenant,
+    inline_driver_unnamed,
 )
 
 
@@ -117,6 +159,20 @@ def _kind(volume: GovernedVolume) -> str:
 def _is_listed(volume: GovernedVolume, case: Case) -> bool:
     facts = volume.host_facts
     return facts is not None and any(rule.covers(facts) for rule in case.view.volumes.rules)
+
+
+def _editable(volume: GovernedVolume, namespace: str) -> tuple[Reference, ...]:
+    """What tenants can edit of the objects that decide what is mounted; inline, that is all."""
+    if volume.backing is not None:
+        return within(volume.backing.references, namespace)
+    source = volume.volume.source
+    if not isinstance(source, sources.InlineSource) or not _is_inline_csi(volume):
+        return ()  # no checkpoint can be about any other
+    return references_of_source(source.kind, json.loads(source.definition))
+
+
+def _is_inline_csi(volume: GovernedVolume) -> bool:
+    return volume.volume.source.kind == sources.CSI
 
 
 def _host_problem(volume: GovernedVolume, path: VolumePath, expected: str) -> Problem:

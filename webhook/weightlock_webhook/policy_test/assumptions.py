@@ -107,4 +107,5 @@ def _backing(volume: VolumeStatus) -> Backing:
         volume.source_hash,
         places=(),
         nodes=None,
+        references=(),
     )
