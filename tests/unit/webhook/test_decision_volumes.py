@@ -519,6 +519,14 @@ def test_storage_that_another_volume_can_write_to_is_refused() -> None:
     assert answer(pod_spec(), facts()).message == ""
 
 
+@pytest.mark.parametrize("kind", ["hostPath", "local"])
+def test_a_person_is_told_which_rule_to_ask_for(kind: str) -> None:
+    source = {kind: {"path": "/mnt/models"}, "nodeAffinity": pinned("node-1")}
+    refused = answer(pod_spec(), facts(rules(), storage=storage(bound_claim(**source))))
+    (hint,) = [each.fix for each in refused.refusals if each.reason is Reason.HOST_PATH_ALIAS]
+    assert f"a {kind} rule" in hint
+
+
 def test_a_person_is_told_which_object_decides_and_whom_to_ask() -> None:
     secret = {"name": "metaurl", "namespace": NAMESPACE}
     found = bound_claim(csi=disk(nodePublishSecretRef=secret))

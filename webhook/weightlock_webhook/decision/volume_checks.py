@@ -176,10 +176,11 @@ def _is_inline_csi(volume: GovernedVolume) -> bool:
 
 
 def _host_problem(volume: GovernedVolume, path: VolumePath, expected: str) -> Problem:
+    kind = volume.host_facts.kind if volume.host_facts else ""
     return Problem(
         Reason.HOST_PATH_ALIAS,
         f"the node's path {quoted(str(path))}",
         expected,
-        "Use a persistentVolumeClaim, or ask for a hostPath rule in the ClusterModelPolicy.",
+        f"Use a persistentVolumeClaim, or ask for a {kind} rule in the ClusterModelPolicy.",
         volume=volume.volume.name,
     )
