@@ -34,7 +34,7 @@ MINUTES_A_SCRAPE = 5
 # Selectors of rules that find nothing in a cluster where all is well, and why that is right.
 NOTHING_IN_A_HEALTHY_CLUSTER = {
     'weightlock_admission_requests_total{decision="Error"}': (
-        "counts what could not be answered, and there is no series of what never happened"
+        "counts what could not be answered; the webhook has it at 0, the simulation not at all"
     ),
 }
 

@@ -15,8 +15,10 @@ from prometheus_client.core import (
     Metric,
 )
 
+from weightlock.policy.spec import Enforcement
+from weightlock.reasons import Reason
 from weightlock_webhook.documents import Request
-from weightlock_webhook.responses import Response
+from weightlock_webhook.responses import ERROR, Response
 from weightlock_webhook.reviews.collaborators import Readiness
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
@@ -45,6 +47,15 @@ KNOWN_RESOURCES: Final = frozenset(
         "pods/status",
     }
 )
+
+_ERRORS: Final = (Reason.CACHE_STALE, Reason.CLUSTER_UNREACHABLE, Reason.INTERNAL_ERROR)
+_BORN: Final = tuple(
+    (ERROR, str(reason), str(Enforcement.ENFORCE), resource)
+    for reason in _ERRORS
+    for resource in sorted({*KNOWN_RESOURCES, UNREADABLE, OTHER})
+)
+"""Series that are there from the start: `rate()` does not see the first of one that is born at 1,
+and an alert waits for these. All others would be thousands."""
 
 
 class Metrics:
@@ -121,7 +132,7 @@ class _Tally:
     """Counts decisions. Plain numbers: this is done for every review, a scrape is rare."""
 
     def __init__(self) -> None:
-        self._decisions: dict[tuple[str, str, str, str], int] = {}
+        self._decisions: dict[tuple[str, str, str, str], int] = dict.fromkeys(_BORN, 0)
         self._durations: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
 
