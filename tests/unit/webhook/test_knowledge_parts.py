@@ -27,6 +27,7 @@ from weightlock_webhook.cache.objects import (
     CheckpointItem,
     ClaimItem,
     ConfigMapItem,
+    GoingMetadata,
     Metadata,
     PolicyItem,
     SecretItem,
@@ -226,7 +227,7 @@ def test_too_many_paths_end_as_one_that_may_be_any() -> None:
 def volume_item(name: str, handle: str, mode: str = "ReadWriteMany", **spec: Any) -> VolumeItem:
     source = spec or {"csi": {"driver": "d", "volumeHandle": handle}}
     document = {"accessModes": [mode], **source}
-    return VolumeItem(Metadata(name), msgspec.Raw(json.dumps(document).encode()))
+    return VolumeItem(GoingMetadata(name), msgspec.Raw(json.dumps(document).encode()))
 
 
 def backing(item: VolumeItem) -> Backing:
@@ -252,7 +253,7 @@ def test_twins_are_told_as_they_come_and_go() -> None:
 
 @pytest.mark.parametrize("spec", [b'{"csi": 5}', b'{"csi": {}, "nfs": {}}', b"{", b"[]"])
 def test_a_volume_that_the_api_would_not_have_sent_leads_nowhere(spec: bytes) -> None:
-    odd = VolumeItem(Metadata("odd"), msgspec.Raw(spec))
+    odd = VolumeItem(GoingMetadata("odd"), msgspec.Raw(spec))
     assert places_in(odd) == ()
     index = Volumes()
     index.changed(None, odd)

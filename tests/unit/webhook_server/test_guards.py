@@ -9,7 +9,7 @@ import pytest
 from tests.unit.policy.builders import policy_object
 
 from weightlock_webhook.documents import Metadata, OwnerReference, User
-from weightlock_webhook.guards import jobs, namespaces, pods, resources
+from weightlock_webhook.guards import claims, jobs, namespaces, pods, resources
 from weightlock_webhook.guards.keys import added_finalizers, changed_keys, is_marked
 from weightlock_webhook.guards.refusals import GuardReason
 from weightlock_webhook.guards.users import CLEANERS, Accounts, is_node, is_platform, listed_users
@@ -477,3 +477,44 @@ def test_users_are_who_they_are() -> None:
     assert not is_node(NODE_IN_NAME_ONLY)
     assert not is_node(User("eve", groups=["system:nodes"]))
     assert listed_users([" a", "", "b "]) == {"a", "b"}
+
+
+PROTECTED = Metadata(name="llama", finalizers=["team.example/mine", claims.PROTECTION])
+UNPROTECTED = Metadata(name="llama", finalizers=["team.example/mine"])
+BARE = Metadata(name="llama")
+MANAGER = User("system:kube-controller-manager")
+PROTECTOR = User("system:serviceaccount:kube-system:pvc-protection-controller")
+MASTER = User("kubernetes-admin", groups=["system:masters"])
+
+
+@pytest.mark.parametrize("user", [TENANT, MASTER, OPERATOR, REPLICA_SETS, NODE], ids=str)
+@pytest.mark.parametrize("after", [UNPROTECTED, BARE], ids=["one left", "none left"])
+def test_nobody_takes_away_what_keeps_a_claim(user: User, after: Metadata) -> None:
+    refusal = claims.protection_removed(user, PROTECTED, after)
+    assert refusal is not None
+    assert refusal.reason == GuardReason.PROTECTION_REMOVED
+    assert 'claim "llama"' in refusal.message
+    assert "delete it" in refusal.message
+
+
+@pytest.mark.parametrize("user", [MANAGER, PROTECTOR], ids=str)
+def test_but_the_controllers_that_put_it_there(user: User) -> None:
+    assert claims.protection_removed(user, PROTECTED, BARE) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(PROTECTED, PROTECTED, id="left as it is"),
+        pytest.param(UNPROTECTED, BARE, id="their own removed"),
+        pytest.param(BARE, UNPROTECTED, id="their own added"),
+        pytest.param(BARE, PROTECTED, id="protected"),
+        pytest.param(
+            PROTECTED, Metadata(name="llama", finalizers=[claims.PROTECTION]), id="only theirs"
+        ),
+    ],
+)
+def test_whatever_else_becomes_of_finalizers_is_the_tenants(
+    before: Metadata, after: Metadata
+) -> None:
+    assert claims.protection_removed(TENANT, before, after) is None

@@ -36,7 +36,13 @@ class Metadata(msgspec.Struct, gc=False):
         return self.namespace, self.name
 
 
-class OwnedMetadata(Metadata, gc=False):
+class GoingMetadata(Metadata, gc=False):
+    """The same with when somebody asked for the object to be deleted."""
+
+    deletionTimestamp: str | None = None  # noqa: N815
+
+
+class OwnedMetadata(GoingMetadata, gc=False):
     """The same with the owners."""
 
     ownerReferences: list[Owner] | None = None  # noqa: N815
@@ -137,6 +143,7 @@ class ClaimItem(Item, gc=False):
 class VolumeItem(Item, gc=False):
     """A PersistentVolume: its identity is a hash over the spec, so all of that is kept."""
 
+    metadata: GoingMetadata
     spec: msgspec.Raw = msgspec.Raw(b"{}")
 
 

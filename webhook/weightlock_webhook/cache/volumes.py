@@ -67,7 +67,12 @@ class Claims:
 
 
 def _document(volume: VolumeItem) -> dict[str, object]:
-    metadata = {"name": volume.metadata.name, "uid": volume.metadata.uid}
+    known = volume.metadata
+    metadata = {
+        "name": known.name,
+        "uid": known.uid,
+        "deletionTimestamp": known.deletionTimestamp,
+    }
     return {"metadata": metadata, "spec": msgspec.json.decode(volume.spec)}
 
 

@@ -64,6 +64,17 @@ def _governed(volume: Volume, view: View, storage: Storage) -> GovernedVolume:
     return GovernedVolume(volume, action, facts, claim)
 
 
+def may_be_swapped(volume: Volume, view: View) -> bool:
+    """Whether another claim under the same name, or in its place, could be the view's business.
+
+    Some rule may be about what a claim really is, so any that does not let all pass counts.
+    """
+    if not isinstance(volume.source, sources.ClaimSource | sources.ClaimTemplateSource):
+        return False
+    actions = {view.volumes.default, *(rule.action for rule in view.volumes.rules)}
+    return actions != {VolumeAction.IGNORE}
+
+
 def facts_of(volume: Volume, claim: Claim | None) -> VolumeFacts:
     """What rules look at.
 

@@ -42,6 +42,7 @@ class Subject(NamedTuple):
     name: str = ""
     uid: str = ""
     known_names: Names | None = None
+    is_running: bool = False
 
     @property
     def names(self) -> Names:
@@ -119,6 +120,7 @@ class Gathering:
             self._allowances,
             highest_versions=ground.highest_versions or {},
             restored_at=ground.restored_at,
+            is_running=subject.is_running,
             judge=self._judge,
             recall=self._recall,
         )

@@ -12,6 +12,7 @@
 from typing import Protocol
 
 from weightlock.errors import Refused
+from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.decision.answers import Answer, Outcome, Problem
@@ -73,6 +74,15 @@ class Judging:
         self._knowledge.expect_fresh()
         return self._knowledge.policies.governing(namespace).leaves_plain_pods_alone
 
+    def enforcement(self, namespace: str) -> Enforcement | None:
+        """How strictly the strictest policy judges pods there; None where none does.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        self._knowledge.expect_fresh()
+        return self._knowledge.policies.governing(namespace).enforcement
+
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         """The decision; a positive one rests on live reads of what identity hangs on.
 
@@ -87,7 +97,9 @@ class Judging:
             return unreadable(refused)
         uid = question.metadata.get("uid")
         uid = uid if isinstance(uid, str) else ""
-        subject = Subject(pod, question.namespace, question.name, uid, names)
+        subject = Subject(
+            pod, question.namespace, question.name, uid, names, is_running=question.is_running
+        )
         self._knowledge.expect_fresh()
         answer = self._deciding.answer(subject, self._cached)
         if answer.objections and _waits(answer, question):
