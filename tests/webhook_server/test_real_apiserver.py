@@ -600,6 +600,35 @@ def test_a_namespace_cannot_call_itself_exempt(site: Site) -> None:
     site.stored(labelled, by=site.admin)
 
 
+SUBS = ("status", "finalize")
+
+
+def test_labels_of_ours_change_by_no_subresource_either(site: Site) -> None:
+    name = f"{site.tenant.namespace}-labels"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    site.admin.create(namespace)
+    rule = {"apiGroups": [""], "resources": [f"namespaces/{sub}" for sub in SUBS], "verbs": ["*"]}
+    group = "rbac.authorization.k8s.io"
+    for made in (
+        {"kind": "ClusterRole", "rules": [rule]},
+        {
+            "kind": "ClusterRoleBinding",
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "statuses"},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": "status-writer"}],
+        },
+    ):
+        site.admin.create({"apiVersion": f"{group}/v1", "metadata": {"name": "statuses"}, **made})
+    writer, path = site.admin.acting_as("status-writer"), f"/api/v1/namespaces/{name}"
+    for sub in SUBS:
+        whole = site.admin.read(namespace)
+        kept = {k: v for k, v in whole["metadata"].get("labels", {}).items() if k != "team"}
+        whole["metadata"]["labels"] = {**kept, "weightlock.dev/tier": "low"}
+        assert "ReservedKey" in why_not(writer, "PUT", f"{path}/{sub}", whole)
+        whole["metadata"]["labels"] = {**kept, "team": sub}
+        assert why_not(writer, "PUT", f"{path}/{sub}", whole) == ""
+        assert site.admin.read(namespace)["metadata"]["labels"] == {**kept, "team": sub}
+
+
 def test_exempt_namespaces_work_by_name(site: Site) -> None:
     pod = site.pod("system")
     pod["metadata"]["namespace"] = "kube-system"
@@ -631,24 +660,39 @@ def test_a_workload_is_warned_about_and_stored(site: Site) -> None:
 # --- the webhook itself -----------------------------------------------------------------------
 
 HARMLESS = {
-    "eviction": "the Job makes another pod, and only a report of a pod that ended counts; nodes"
-    " must be drained",
-    "log": "reading it changes nothing, and no admission is asked about reads",
-    "proxy": "speaks HTTP to a port of the pod; verification pods open none",
+    "pods/eviction": "the Job makes another pod, and only a report of a pod that ended counts;"
+    " nodes must be drained",
+    "pods/log": "reading it changes nothing, and no admission is asked about reads",
+    "pods/proxy": "speaks HTTP to a port of the pod; verification pods open none",
 }
 
 
-def test_every_subresource_of_pods_is_covered_or_known_to_be_harmless(site: Site) -> None:
-    resources = site.admin.get("/api/v1")["resources"]
-    found = {each["name"] for each in resources if each["name"].startswith("pods/")}
+def test_every_subresource_of_what_is_guarded_is_covered_or_known_to_be_harmless(
+    site: Site,
+) -> None:
     path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/weightlock"
     covered = {
-        resource
+        (group, version, resource)
         for webhook in site.admin.get(path)["webhooks"]
         for rule in webhook["rules"]
+        for group in rule["apiGroups"]
+        for version in rule["apiVersions"]
         for resource in rule["resources"]
+        if version != "*"  # workloads, which are only warned about
     }
-    unknown = found - covered - {f"pods/{name}" for name in HARMLESS}
+    unknown = set()
+    for group, version in {each[:2] for each in covered}:
+        root = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        guarded = {name.split("/")[0] for *at, name in covered if at == [group, version]}
+        served = {each["name"] for each in site.admin.get(root)["resources"]}
+        assert guarded <= served
+        unknown |= {
+            name
+            for name in served
+            if name.split("/")[0] in guarded
+            and (group, version, name) not in covered
+            and name not in HARMLESS
+        }
     assert not unknown, f"write a rule for {unknown}, or say why they are harmless"
 
 

@@ -418,6 +418,31 @@ def test_a_policy_is_read_as_everywhere() -> None:
     assert (bad.code, bad.reason) == (422, "PolicyInvalid")
 
 
+@pytest.mark.parametrize(
+    ("selector", "loose"),
+    [
+        pytest.param({}, "", id="every namespace"),
+        pytest.param({"matchLabels": {"weightlock.dev/tier": "low"}}, "", id="ours"),
+        pytest.param(
+            {"matchLabels": {"kubernetes.io/metadata.name": "team-a"}}, "", id="by its name"
+        ),
+        pytest.param({"matchLabels": {"team": "a"}}, '"team"', id="anybody's"),
+        pytest.param(
+            {
+                "matchLabels": {"weightlock.dev/tier": "low"},
+                "matchExpressions": [{"key": "xweightlock.dev/off", "operator": "DoesNotExist"}],
+            },
+            '"xweightlock.dev/off"',
+            id="one of two",
+        ),
+    ],
+)
+def test_labels_that_nobody_guards_are_warned_about(selector: dict[str, Any], loose: str) -> None:
+    found = resources.selector_unguarded(policy_object(namespaceSelector=selector))
+    assert bool(found) is bool(loose)
+    assert all(loose in warning and len(warning) <= 256 for warning in found)
+
+
 def test_a_checkpoint_too_and_its_status_does_not_matter() -> None:
     found = {
         "apiVersion": "weightlock.dev/v1beta1",
@@ -427,6 +452,7 @@ def test_a_checkpoint_too_and_its_status_does_not_matter() -> None:
         "status": {"phase": "Nonsense"},
     }
     assert resources.spec_invalid(found, "team-a") is None
+    assert resources.selector_unguarded(found) == ()
     assert resources.spec_invalid({**found, "spec": {"source": {}}}, "team-a")
     assert resources.spec_invalid({**found, "metadata": None}, "team-a")
 

@@ -457,12 +457,20 @@ def test_a_policy_is_validated_when_its_spec_comes_or_changes() -> None:
     assert asked(POLICIES, by_operator)["allowed"] is True
 
 
+def test_a_policy_that_selects_by_labels_that_nobody_guards_is_warned_about() -> None:
+    loose = policy_object(namespaceSelector={"matchLabels": {"team": "a"}})
+    found = asked(POLICIES, ours(loose))
+    assert found["allowed"] is True
+    assert '"team"' in found["warnings"][0]
+    assert "warnings" not in asked(POLICIES, ours(policy_object()))
+
+
 def namespace(
-    labels: dict[str, str], operation: str = "CREATE", old: Object | None = None
+    labels: dict[str, str], operation: str = "CREATE", old: Object | None = None, sub: str = ""
 ) -> bytes:
     new = {"metadata": {"name": "sly", "labels": labels}}
     return review(
-        "namespaces", operation, kind="Namespace", new=new, old=old, namespace="", name="sly"
+        f"namespaces{sub}", operation, kind="Namespace", new=new, old=old, namespace="", name="sly"
     )
 
 
@@ -476,7 +484,10 @@ def test_labels_of_namespaces_are_for_who_writes_cluster_policies() -> None:
     forged = namespace({"kubernetes.io/metadata.name": "kube-system"})
     assert asked(NAMESPACES, forged, behind)["allowed"] is False
     old = {"metadata": {"name": "sly", "labels": {"weightlock.dev/tier": "low"}}}
-    assert asked(NAMESPACES, namespace({}, "UPDATE", old))["allowed"] is False
+    for sub in ("", "/status", "/finalize"):
+        assert asked(NAMESPACES, namespace({}, "UPDATE", old, sub))["allowed"] is False
+        same = namespace({"weightlock.dev/tier": "low", "a": "b"}, "UPDATE", old, sub)
+        assert asked(NAMESPACES, same)["allowed"] is True
 
 
 # --- claims -----------------------------------------------------------------------------------

@@ -96,7 +96,11 @@ SERVED: Final[dict[str, tuple[Served, ...]]] = {
         for resource, kind in OUR_KINDS.items()
         for sub, operations in (("", CREATE | UPDATE), ("status", UPDATE))
     ),
-    VALIDATE_NAMESPACES: (_core("namespaces", "", CREATE | UPDATE, "Namespace"),),
+    VALIDATE_NAMESPACES: (
+        _core("namespaces", "", CREATE | UPDATE, "Namespace"),
+        _core("namespaces", "status", UPDATE, "Namespace"),
+        _core("namespaces", "finalize", UPDATE, "Namespace"),
+    ),
     VALIDATE_CLAIMS: (
         _core("persistentvolumeclaims", "", UPDATE, "PersistentVolumeClaim"),
         _core("persistentvolumeclaims", "status", UPDATE, "PersistentVolumeClaim"),
