@@ -733,6 +733,27 @@ def test_a30_a_new_namespace_is_governed_from_its_first_pod_on(
         server.api.delete({**policy, "metadata": {"name": "everybody"}})
 
 
+# --- B14: a rule for scratch claims is about claims that start empty
+
+
+def test_b14_a_claim_that_starts_with_somebodys_data_is_no_scratch_by_its_name(
+    server: ApiServer, webhook: Webhook
+) -> None:
+    scratch: Json = {
+        "persistentVolumeClaim": {"claimNames": ["scratch-*"]},
+        "action": "Ignore",
+    }
+    case = new_case(server, webhook, volumes={"rules": [scratch]})
+    bind(case.tenant, "scratch-a")
+    evil = {"kind": "PersistentVolumeClaim", "name": "evil"}
+    bind(case.tenant, "scratch-b", dataSource=evil)
+    case.becomes_stored(case.pod(pod_spec(claim_volume(claim="scratch-a"))))
+    case.refused(case.pod(pod_spec(claim_volume(claim="scratch-b"))), "NoCheckpoint")
+    # What bears the name when it is mounted may be another claim.
+    placed = pod_spec(claim_volume(claim="scratch-a"), nodeName="n1")
+    case.refused(case.pod(placed), "NodeNamed")
+
+
 # --- A38: what is new counts at once
 
 

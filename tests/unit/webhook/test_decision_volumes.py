@@ -405,6 +405,54 @@ def test_a_claim_that_starts_with_somebody_s_bytes_is_no_scratch(claim_spec: Obj
         assert answer(pod_spec(), found).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("rule", "spec"),
+    [
+        pytest.param({"claimNames": ["llama"]}, {}, id="by its name"),
+        pytest.param({"claimNames": ["lla*"], "storageClassNames": ["models"]}, {}, id="by both"),
+    ],
+)
+def test_the_name_of_a_claim_that_starts_with_somebody_s_bytes_says_nothing(
+    rule: Object, spec: Object
+) -> None:
+    under = rules({"persistentVolumeClaim": rule, "action": "Ignore"})
+    evil = {"dataSource": {"kind": "PersistentVolumeClaim", "name": "evil"}}
+    for claim_spec, outcome in ((spec, Outcome.ALLOW), (spec | evil, Outcome.DENY)):
+        found = facts(under, storage=storage(bound_claim(claim_spec=claim_spec)), checkpoints=[])
+        assert answer(pod_spec(), found).outcome is outcome
+
+
+def test_and_a_stricter_rule_by_name_still_finds_it() -> None:
+    under = rules(
+        {"persistentVolumeClaim": {"claimNames": ["llama"]}, "action": "Forbid"}, default="Ignore"
+    )
+    evil = {"dataSource": {"kind": "PersistentVolumeClaim", "name": "evil"}}
+    found = facts(under, storage=storage(bound_claim(claim_spec=evil)))
+    refused = answer(pod_spec(), found)
+    assert [each.reason for each in refused.refusals] == [Reason.VOLUME_FORBIDDEN]
+
+
+@pytest.mark.parametrize(
+    ("became", "reasons"),
+    [
+        pytest.param({"storageClassName": "scratch"}, [], id="as the template says"),
+        pytest.param({"storageClassName": "models"}, [Reason.NOT_VERIFIED], id="another class"),
+        pytest.param(
+            {"storageClassName": "scratch", "dataSource": {"kind": "X", "name": "evil"}},
+            [Reason.NOT_VERIFIED],
+            id="prefilled by somebody",
+        ),
+    ],
+)
+def test_a_claim_in_the_place_of_an_ephemeral_one_is_no_scratch(
+    became: Object, reasons: list[Reason]
+) -> None:
+    made = bound_claim("trainer-model", claim_spec=became)
+    found = facts(rules(EPHEMERAL_RULE), storage=storage(of_ephemeral_volumes={"model": made}))
+    refused = answer(ephemeral(storageClassName="scratch"), found)
+    assert [each.reason for each in refused.refusals] == reasons
+
+
 def test_scratch_may_be_written_and_need_not_be_bound_yet() -> None:
     pending = claim_of(claim_object("out", storageClassName="scratch"), None)
     spec = pod_spec(
