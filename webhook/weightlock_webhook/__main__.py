@@ -56,6 +56,7 @@ from weightlock_webhook.logs import (
 from weightlock_webhook.metrics import Metrics
 from weightlock_webhook.mutation.mutation import PodMutation
 from weightlock_webhook.requesting.events import RequestedEvents
+from weightlock_webhook.reviews.claims import ClaimReviews
 from weightlock_webhook.reviews.desk import Desk
 from weightlock_webhook.reviews.pods import PodReviews, Rules
 from weightlock_webhook.reviews.protected import ProtectedReviews
@@ -250,6 +251,7 @@ def _desk(settings: Settings, client: Transport, parts: Parts, lines: Lines) -> 
             pods,
             ProtectedReviews(reading, accounts),
             ResourceReviews(reading, accounts),
+            ClaimReviews(pods.judge, settings.exempt_namespaces),
             WorkloadReviews(pods.judge, settings.exempt_namespaces),
         ),
         DecisionLog(parts.metrics, lines, line_of, parts.state.canary_uid),
