@@ -1,7 +1,8 @@
 """The webhook's only connection to the API server.
 
-Watches and calls use separate connections, so that a burst of live reads never waits for a place
-that a watch holds; and only so many calls run at once, however many pods are being created (A06).
+Watches, reads and writes use separate connections, so that a burst of live reads never waits for a
+place that a watch holds; and only so many calls run at once, however many pods are being created
+(A06).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import msgspec
 
 from weightlock_webhook.cache.access import Access
 from weightlock_webhook.cache.errors import Gone, Unreachable
+from weightlock_webhook.cache.gets import Gets
 from weightlock_webhook.reviews.collaborators import Reply
 
 MOST_CALLS: Final = 32
@@ -34,9 +36,14 @@ class Client:
     """Calls and streams over TLS."""
 
     def __init__(
-        self, access: Access, calls: aiohttp.ClientSession, streams: aiohttp.ClientSession
+        self,
+        access: Access,
+        gets: Gets,
+        calls: aiohttp.ClientSession,
+        streams: aiohttp.ClientSession,
     ) -> None:
         self._access = access
+        self._gets = gets
         self._calls = calls
         self._streams = streams
         self._places = asyncio.Semaphore(MOST_CALLS)
@@ -55,23 +62,23 @@ class Client:
         Raises:
             Unreachable: if there was no answer by the deadline.
         """
-        headers = self._headers(content_type)
-        content = None if body is None else msgspec.json.encode(body)
         try:
-            async with (
-                asyncio.timeout_at(deadline),
-                self._places,
-                self._calls.request(
-                    method,
-                    self._access.url + path,
-                    data=content,
-                    headers=headers,
-                    allow_redirects=False,
-                ) as response,
-            ):
-                return Reply(response.status, await _body(response.content))
+            async with asyncio.timeout_at(deadline), self._places:
+                if method == "GET":
+                    return await self._gets.get(path)
+                return await self._called(method, path, body, content_type)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"the API server did not answer: {type(error).__name__}") from error
+
+    async def _called(self, method: str, path: str, body: object, content_type: str) -> Reply:
+        async with self._calls.request(
+            method,
+            self._access.url + path,
+            data=None if body is None else msgspec.json.encode(body),
+            headers=self._headers(content_type),
+            allow_redirects=False,
+        ) as response:
+            return Reply(response.status, await _body(response.content))
 
     @asynccontextmanager
     async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -117,7 +124,11 @@ async def connected(access: Access) -> AsyncIterator[Client]:
             connector=aiohttp.TCPConnector(ssl=access.tls, limit=0), timeout=timeout
         ) as streams,
     ):
-        yield Client(access, calls, streams)
+        gets = Gets(access, MOST_REPLY_BYTES)
+        try:
+            yield Client(access, gets, calls, streams)
+        finally:
+            gets.close()
 
 
 async def _body(content: aiohttp.StreamReader) -> bytes:

@@ -1,9 +1,11 @@
 """What is read live, typed as the cache types it."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
@@ -29,6 +31,8 @@ MOST_LISTED: Final = 500
 Read: TypeAlias = "asyncio.Future[Any]"
 """A read that is under way, or done."""
 
+_IS_SIMPLE: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9.]*").fullmatch
+
 _CLAIM: Final = msgspec.json.Decoder(ClaimItem)
 _VOLUME: Final = msgspec.json.Decoder(VolumeItem)
 _CHECKPOINT: Final = msgspec.json.Decoder(CheckpointItem)
@@ -51,31 +55,31 @@ class LiveReads:
 
     def claim(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A ClaimItem; None if there is none."""
-        path = f"/api/v1/namespaces/{key[0]}/persistentvolumeclaims/{key[1]}"
+        path = f"/api/v1/{_in(key[0])}/persistentvolumeclaims/{_segment(key[1])}"
         return self._shared.begin(path, lambda: self._one(path, _CLAIM), max_age_seconds)
 
     def volume(self, name: str, max_age_seconds: float = 0.0) -> Read:
         """A VolumeItem; None if there is none."""
-        path = f"/api/v1/persistentvolumes/{name}"
+        path = f"/api/v1/persistentvolumes/{_segment(name)}"
         return self._shared.begin(path, lambda: self._one(path, _VOLUME), max_age_seconds)
 
     def checkpoint(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A CheckpointItem; None if there is none."""
-        path = f"{resources.GROUP_PATH}/namespaces/{key[0]}/{resources.CHECKPOINTS}/{key[1]}"
+        where = f"{resources.GROUP_PATH}/{_in(key[0])}"
+        path = f"{where}/{resources.CHECKPOINTS}/{_segment(key[1])}"
         return self._shared.begin(path, lambda: self._one(path, _CHECKPOINT), max_age_seconds)
 
     def checkpoints(self, namespace: str) -> Read:
         """A list of CheckpointItem, as they were a moment ago; so many of them at most."""
         path = (
-            f"{resources.GROUP_PATH}/namespaces/{namespace}/{resources.CHECKPOINTS}"
-            f"?limit={MOST_LISTED}"
+            f"{resources.GROUP_PATH}/{_in(namespace)}/{resources.CHECKPOINTS}?limit={MOST_LISTED}"
         )
         return self._shared.begin(path, lambda: self._listed(path), LOOK_SECONDS)
 
     def policies(self, namespace: str) -> tuple[Read, Read]:
         """Which cluster policies there are, and which of the namespace: sets of identities."""
         of_cluster = f"{resources.GROUP_PATH}/{resources.CLUSTER_POLICIES}"
-        own = f"{resources.GROUP_PATH}/namespaces/{namespace}/{resources.POLICIES}"
+        own = f"{resources.GROUP_PATH}/{_in(namespace)}/{resources.POLICIES}"
         begin = self._shared.begin
         return (
             begin(of_cluster, lambda: self._identities(of_cluster), POLICIES_SECONDS),
@@ -128,6 +132,19 @@ async def arrived(reads: Iterable[Read], deadline: float) -> None:
     _, late = await asyncio.wait(waiting, timeout=max(0.0, seconds))
     if late:
         raise Unreachable("the API server did not answer in time")
+
+
+def _in(namespace: str) -> str:
+    return f"namespaces/{_segment(namespace)}"
+
+
+def _segment(name: str) -> str:
+    """One segment of a path, whatever a pod calls its claim; that names no object then."""
+    if _IS_SIMPLE(name):
+        return name
+    if name in {"", ".", ".."}:
+        raise Unreachable("this can be no object's name")
+    return quote(name, safe="")
 
 
 def _decoded(body: bytes, decoder: Any) -> Any:
