@@ -103,8 +103,9 @@ class Incoming:
             if not size:
                 # Trailers end with an empty line; without any, that follows at once.
                 last = rest.find(_HEAD_END, line)
-                if last >= 0:
-                    del rest[: last + 4]
+                del rest[: at if last < 0 else last + 4]
+                if len(rest) > MOST_HEAD_BYTES:
+                    raise Unreachable("the API server's answer does not end")
                 return last >= 0
             if len(rest) < end + 2:
                 break
