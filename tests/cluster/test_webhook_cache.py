@@ -99,8 +99,6 @@ async def story(server: ApiServer, tenant: Tenant) -> AsyncIterator[Story]:
         finally:
             task.cancel()
             await asyncio.wait([task])
-    # The connections close one turn of the loop after their sessions; the loop ends with this.
-    await asyncio.sleep(0.1)
 
 
 def test_a_verified_checkpoint_lets_the_pod_in_and_a_new_one_does_not(

@@ -60,7 +60,7 @@ async def serving(
     try:
         yield found, gets
     finally:
-        gets.close()
+        await gets.close()
         listener.close()
         await listener.wait_closed()
 
@@ -157,7 +157,7 @@ def test_half_an_answer_is_none_and_is_not_asked_for_again() -> None:
             asking = asyncio.ensure_future(gets.get("/y"))
             await server.heard.wait()
             await asyncio.sleep(0)
-            gets.close()
+            await gets.close()
             with pytest.raises(ConnectionError):
                 await asking
             assert len(server.heads) == 2

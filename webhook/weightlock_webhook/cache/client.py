@@ -128,7 +128,7 @@ async def connected(access: Access) -> AsyncIterator[Client]:
         try:
             yield Client(access, gets, calls, streams)
         finally:
-            gets.close()
+            await gets.close()
 
 
 async def _body(content: aiohttp.StreamReader) -> bytes:

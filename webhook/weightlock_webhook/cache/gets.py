@@ -54,10 +54,12 @@ class Gets:
                 continue
         return await self._asked(await self._connected(), request)
 
-    def close(self) -> None:
-        """Hang up."""
-        for connection in tuple(self._open):
+    async def close(self) -> None:
+        """Hang up, and wait until that has happened."""
+        leaving = tuple(self._open)
+        for connection in leaving:
             connection.abort()
+        await asyncio.gather(*(connection.ended for connection in leaving))
 
     async def _asked(self, connection: "_Connection", request: bytes) -> Reply:
         try:
@@ -118,6 +120,7 @@ class _Connection(asyncio.Protocol):
         self._incoming: Incoming | None = None
         self._answer: asyncio.Future[Reply] | None = None
         self._is_last = False
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def is_usable(self) -> bool:
@@ -148,6 +151,7 @@ class _Connection(asyncio.Protocol):
         """The server left, or was left."""
         del exc
         self._transport = None
+        self.ended.set_result(None)
         self._tell_lost(self)
         if self._answer is not None and not self._answer.done():
             begun = self._incoming is None or not self._incoming.is_untouched
