@@ -82,7 +82,8 @@ class Gets:
             self._port,
             ssl=self._access.tls,
         )
-        self._open.add(protocol)
+        if protocol.is_usable:
+            self._open.add(protocol)
         return protocol
 
     def _lost(self, connection: "_Connection") -> None:

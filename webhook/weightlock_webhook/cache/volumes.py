@@ -36,7 +36,8 @@ class Volumes:
 
         Law: as weightlock_webhook.decision.storage.writable_twins says of all of them.
         """
-        return bool(self._names.get(backing.handle, set()) - {backing.name})
+        names = self._names.get(backing.handle, ())
+        return len(names) > 1 or (len(names) == 1 and backing.name not in names)
 
     def _forget(self, handle: str, name: str) -> None:
         names = self._names.get(handle)
