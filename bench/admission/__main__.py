@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--rate", type=float, default=500, help="reviews a second, steadily")
     parser.add_argument("--churn", type=float, default=50, help="changed objects a second")
-    parser.add_argument("--only", nargs="+", choices=EVERYTHING, default=EVERYTHING)
+    parser.add_argument("--only", nargs="*", choices=EVERYTHING, default=EVERYTHING)
     parser.add_argument(
         "--real-apiserver",
         action="store_true",

@@ -31,6 +31,11 @@ MOST_LISTED: Final = 500
 Read: TypeAlias = "asyncio.Future[Any]"
 """A read that is under way, or done."""
 
+CLAIMS: Final = "persistentvolumeclaims"
+VOLUMES: Final = "persistentvolumes"
+CHECKPOINTS: Final = resources.CHECKPOINTS
+"""Plurals in paths, and words of a metric."""
+
 _IS_SIMPLE: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9.]*").fullmatch
 
 _CLAIM: Final = msgspec.json.Decoder(ClaimItem)
@@ -55,25 +60,25 @@ class LiveReads:
 
     def claim(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A ClaimItem; None if there is none."""
-        path = f"/api/v1/{_in(key[0])}/persistentvolumeclaims/{_segment(key[1])}"
-        return self._shared.begin(path, lambda: self._one(path, _CLAIM), max_age_seconds)
+        path = f"/api/v1/{_in(key[0])}/{CLAIMS}/{_segment(key[1])}"
+        return self._shared.begin(path, lambda: self._one(path, CLAIMS, _CLAIM), max_age_seconds)
 
     def volume(self, name: str, max_age_seconds: float = 0.0) -> Read:
         """A VolumeItem; None if there is none."""
-        path = f"/api/v1/persistentvolumes/{_segment(name)}"
-        return self._shared.begin(path, lambda: self._one(path, _VOLUME), max_age_seconds)
+        path = f"/api/v1/{VOLUMES}/{_segment(name)}"
+        return self._shared.begin(path, lambda: self._one(path, VOLUMES, _VOLUME), max_age_seconds)
 
     def checkpoint(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A CheckpointItem; None if there is none."""
         where = f"{resources.GROUP_PATH}/{_in(key[0])}"
-        path = f"{where}/{resources.CHECKPOINTS}/{_segment(key[1])}"
-        return self._shared.begin(path, lambda: self._one(path, _CHECKPOINT), max_age_seconds)
+        path = f"{where}/{CHECKPOINTS}/{_segment(key[1])}"
+        return self._shared.begin(
+            path, lambda: self._one(path, CHECKPOINTS, _CHECKPOINT), max_age_seconds
+        )
 
     def checkpoints(self, namespace: str) -> Read:
         """A list of CheckpointItem, as they were a moment ago; so many of them at most."""
-        path = (
-            f"{resources.GROUP_PATH}/{_in(namespace)}/{resources.CHECKPOINTS}?limit={MOST_LISTED}"
-        )
+        path = f"{resources.GROUP_PATH}/{_in(namespace)}/{CHECKPOINTS}?limit={MOST_LISTED}"
         return self._shared.begin(path, lambda: self._listed(path), LOOK_SECONDS)
 
     def policies(self, namespace: str) -> tuple[Read, Read]:
@@ -82,30 +87,35 @@ class LiveReads:
         own = f"{resources.GROUP_PATH}/{_in(namespace)}/{resources.POLICIES}"
         begin = self._shared.begin
         return (
-            begin(of_cluster, lambda: self._identities(of_cluster), POLICIES_SECONDS),
-            begin(own, lambda: self._identities(own), POLICIES_SECONDS),
+            begin(
+                of_cluster,
+                lambda: self._identities(of_cluster, resources.CLUSTER_POLICIES),
+                POLICIES_SECONDS,
+            ),
+            begin(own, lambda: self._identities(own, resources.POLICIES), POLICIES_SECONDS),
         )
 
-    async def _one(self, path: str, decoder: Any) -> Any:
-        body = await self._body(path)
+    async def _one(self, path: str, resource: str, decoder: Any) -> Any:
+        body = await self._body(path, resource)
         return None if body is None else _decoded(body, decoder)
 
     async def _listed(self, path: str) -> list[CheckpointItem]:
-        return list((await self._page(path, _CHECKPOINTS)).items or ())
+        return list((await self._page(path, CHECKPOINTS, _CHECKPOINTS)).items or ())
 
-    async def _identities(self, path: str) -> frozenset[Identity]:
-        return frozenset(map(identity_of, (await self._page(path, _POLICIES)).items or ()))
+    async def _identities(self, path: str, resource: str) -> frozenset[Identity]:
+        return frozenset(
+            map(identity_of, (await self._page(path, resource, _POLICIES)).items or ())
+        )
 
-    async def _page(self, path: str, decoder: Any) -> Any:
-        body = await self._body(path)
+    async def _page(self, path: str, resource: str, decoder: Any) -> Any:
+        body = await self._body(path, resource)
         if body is None:
             raise Unreachable("the API server has no such list")
         return _decoded(body, decoder)
 
-    async def _body(self, path: str) -> bytes | None:
+    async def _body(self, path: str, resource: str) -> bytes | None:
         """One GET. Without a resource version it is answered from etcd, not from a watch cache."""
         deadline = asyncio.get_running_loop().time() + READ_SECONDS
-        resource = _resource_of(path)
         try:
             reply = await self._cluster.call("GET", path, deadline=deadline)
         except BaseException:
@@ -154,14 +164,8 @@ def _decoded(body: bytes, decoder: Any) -> Any:
         raise Unreachable("the API server's answer cannot be read") from error
 
 
-def _resource_of(path: str) -> str:
-    """The plural in a path, which bounds the labels of a metric."""
-    known = ("persistentvolumeclaims", "persistentvolumes", *_OURS)
-    return next((each for each in known if f"/{each}" in path), "other")
-
-
 def _result(status: int) -> str:
-    return {200: "found", 404: "missing"}.get(status, "error")
+    return _RESULTS.get(status, "error")
 
 
-_OURS: Final = (resources.CHECKPOINTS, resources.CLUSTER_POLICIES, resources.POLICIES)
+_RESULTS: Final = {200: "found", 404: "missing"}
