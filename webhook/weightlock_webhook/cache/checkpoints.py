@@ -16,7 +16,7 @@ from weightlock.policy.checkpoints import KIND, Checkpoint
 from weightlock_webhook.cache.objects import CheckpointItem, CheckpointSource, Key
 from weightlock_webhook.mounts import sources
 
-MOST_READ: Final = 4096
+MOST_READ: Final = 2048
 """Checkpoints that are kept in their read form, those that were asked for last."""
 
 SourceKey = tuple[str, str, str]

@@ -9,7 +9,7 @@ from weightlock.errors import WeightlockError
 from weightlock_webhook.cache.objects import ClaimItem, VolumeItem
 from weightlock_webhook.decision.storage import Backing, Claim, backing_of, claim_of
 
-MOST_READ: Final = 4096
+MOST_READ: Final = 2048
 """Claims that are kept in their read form, those that were asked for last."""
 
 

@@ -23,10 +23,11 @@ from weightlock.verdict.seal import SealKey
 from weightlock_webhook.decision.facts import Recorded, recorded_of
 from weightlock_webhook.judging.turns import turns_of_requirements
 
-MOST_JUDGEMENTS: Final = 50_000
-"""About 2,500 checkpoints under 20 policies; each takes some hundred bytes."""
+MOST_JUDGEMENTS: Final = 20_000
+"""About 1,000 checkpoints under 20 policies. Each takes a kilobyte and more, and what a changed
+checkpoint leaves behind is among them, so that many are there after some minutes of changes."""
 
-MOST_RECORDS: Final = 4096
+MOST_RECORDS: Final = 2048
 
 # What is remembered is found by identity: policies and checkpoints are read once, and comparing
 # them would cost more than judging. Each entry holds on to what it was found by, so that nothing
