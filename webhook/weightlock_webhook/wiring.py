@@ -52,6 +52,7 @@ from weightlock_webhook.reviews.routes import MUTATE_PODS, SERVED, VALIDATE_PODS
 from weightlock_webhook.reviews.wiring import handlers
 from weightlock_webhook.reviews.workloads import WorkloadReviews
 from weightlock_webhook.server.door import Door
+from weightlock_webhook.server.gate import Gate, Sightings
 from weightlock_webhook.server.health import Health
 from weightlock_webhook.server.limits import Limits
 from weightlock_webhook.server.listening import http, https
@@ -98,11 +99,13 @@ class Process:
         events = RequestedEvents(client, Cached(knowledge), now, loop.time)
         parts = Parts(knowledge, metrics, events, state, confirmed)
         desk = _desk(settings, client, parts, lines)
-        door = Door(desk, frozenset(SERVED), _limits(settings))
         serving, canary_context = _serving(settings, metrics)
         identity = f"{socket.gethostname()}-{random.getrandbits(32):08x}"
         election = Election(client, settings.namespace, identity, now)
-        keeper = _keeper(settings, client, serving, election)
+        sightings = Sightings(loop.time)
+        keeper = _keeper(settings, client, serving, sightings, election)
+        gate = Gate(sightings, keeper.see, state.canary_token, loop.time)
+        door = Door(desk, frozenset(SERVED), gate, _limits(settings))
         metrics.in_flight.set_function(lambda: door.in_flight)
         metrics.armed.set_function(lambda: keeper.is_armed)
         metrics.leader.set_function(lambda: election.is_leader)
@@ -195,13 +198,20 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
     return PodReviews(judge, mutation, Reading(client), rules)
 
 
-def _keeper(settings: Settings, client: Transport, serving: Serving, election: Election) -> Keeper:
+def _keeper(
+    settings: Settings,
+    client: Transport,
+    serving: Serving,
+    sightings: Sightings,
+    election: Election,
+) -> Keeper:
     names = service_names(settings.service, settings.namespace)
     names += tuple(sorted(settings.extra_names))
     return Keeper(
         ReleaseStore(client, settings.namespace),
         ShippedFile(settings.shipped),
         OwnLeaf(serving, names) if settings.tls_mode is TlsMode.SELF else None,
+        sightings,
         lambda: election.is_leader,
         now,
     )
