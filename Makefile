@@ -11,9 +11,13 @@ PURE := $(addprefix */weightlock/,formats/* policy/* verdict/* reporting/* algor
 COMMA := ,
 EMPTY :=
 
-.PHONY: test coverage gpu-tests lint format bench wheel lock clean
+.PHONY: help test coverage gpu-tests lint format bench wheel lock clean
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 $(STAMP): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
@@ -51,7 +55,7 @@ lock: ## renew requirements/*.lock from pyproject.toml
 	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url \
 	  --extra dev --extra operator --extra webhook --extra liboqs pyproject.toml requirements/build.in -o requirements/dev.lock
 
-clean:
+clean: ## remove the virtual environment and what was built
 	rm -rf $(VENV) build dist
 
 include e2e/cluster.mk

@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,6 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.commands import run
 from weightlock.checkpoint.folder import CheckpointFolder
 from weightlock.checkpoint.walker import Limits
 from weightlock.digests import HashAlgorithm
@@ -80,11 +80,11 @@ def _measurements(root: Path) -> dict[str, Callable[[], float]]:
         ),
         "engine sha256, 1 thread": lambda: _hash_engine(model, 1),
         f"engine sha256, {CORES} threads": lambda: _hash_engine(model, CORES),
-        "weightlock verify (whole command)": lambda: _run(
+        "weightlock verify (whole command)": lambda: _seconds(
             [sys.executable, "-m", "weightlock", "verify", str(model), "--engine", "cpu",
              "--public-key", str(root / "release.pub")]
         ),
-        "model_signing verify (whole command)": lambda: _run(
+        "model_signing verify (whole command)": lambda: _seconds(
             [sys.executable, "-m", "model_signing", "verify", "key", str(model),
              "--signature", str(model / "model.sig"),
              "--public_key", str(root / "classical.pub"),
@@ -109,15 +109,13 @@ def _sign(root: Path) -> None:
     for name, algorithm in names:
         private, public = f"{root}/{name}.key", f"{root}/{name}.pub"
         keys = ["--private-key", private, "--public-key", public]
-        _run([*weightlock, "keygen", "--algorithm", algorithm, *keys])
+        run([*weightlock, "keygen", "--algorithm", algorithm, *keys])
     private_keys = [part for name, _ in names for part in ("--private-key", f"{root}/{name}.key")]
-    _run([*weightlock, "sign", f"{root}/model", "--oms", *private_keys])
+    run([*weightlock, "sign", f"{root}/model", "--oms", *private_keys])
 
 
-def _run(command: Sequence[str]) -> float:
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+def _seconds(command: Sequence[str]) -> float:
+    return run(command).seconds
 
 
 def _hash_memory(size: int) -> float:

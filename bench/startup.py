@@ -11,9 +11,7 @@ import argparse
 import json
 import os
 import re
-import shutil
 import statistics
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -22,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from weightlock.engines.gpu.opening import default_cache
+from bench.commands import forget_kernels, run, without_kernels
 
 MEBI: Final = 1024 * 1024
 WEIGHTLOCK: Final = [sys.executable, "-m", "weightlock"]
@@ -120,7 +118,7 @@ def measured(root: Path, rounds: int) -> Row:
     commands = {
         engine: {
             "cold": [_cold([*verify, engine], mapped) for _ in range(rounds)],
-            "no kernels": [_without_kernels([*verify, engine]) for _ in range(rounds)],
+            "no kernels": [_fresh([*verify, engine]) for _ in range(rounds)],
             "warm": [_timed([*verify, engine]) for _ in range(rounds)],
         }
         for engine in ("cuda", "cpu")
@@ -147,7 +145,7 @@ def measured(root: Path, rounds: int) -> Row:
 
 def forget(mapped: Sequence[Path]) -> Row:
     """Drop from the page cache what a first start reads, and the compiled kernels."""
-    _forget_kernels()
+    forget_kernels()
     files = size = 0
     for path in {*_installed(), *mapped}:
         try:
@@ -169,25 +167,18 @@ def _installed() -> Iterator[Path]:
             yield from (Path(folder) / name for name in names)
 
 
-def _forget_kernels() -> None:
-    cache = default_cache()
-    if cache is not None:
-        shutil.rmtree(cache, ignore_errors=True)
-
-
 def _cold(command: Sequence[str], mapped: Sequence[Path]) -> float:
     forget(mapped)
     return _timed(command)
 
 
-def _without_kernels(command: Sequence[str]) -> float:
-    _forget_kernels()
-    return _timed(command)
+def _fresh(command: Sequence[str]) -> float:
+    return round(without_kernels(command).seconds, 3)
 
 
 def _steps(model: Path) -> Row:
-    done = _run([sys.executable, "-c", STEPS, str(model / "weights.bin")])
-    found: Row = json.loads(done.stdout.splitlines()[-1])
+    done = run([sys.executable, "-c", STEPS, str(model / "weights.bin")])
+    found: Row = json.loads(done.output.splitlines()[-1])
     return found
 
 
@@ -209,9 +200,9 @@ def largest(paths: Sequence[Path], count: int = 12) -> Row:
 def slowest_imports(count: int = 12) -> Row:
     """Milliseconds of the command's imports, with what they import, warm."""
     program = "import weightlock.cli.verify"
-    done = _run([sys.executable, "-X", "importtime", "-c", program])
+    done = run([sys.executable, "-X", "importtime", "-c", program])
     times = {}
-    for line in done.stderr.splitlines():
+    for line in done.errors.splitlines():
         found = re.fullmatch(r"import time:\s*\d+ \|\s*(\d+) \|(\s*)(\S+)", line)
         if found:
             times[found[3]] = int(found[1]) / 1000
@@ -223,16 +214,7 @@ def _median(times: Sequence[float]) -> float:
 
 
 def _timed(command: Sequence[str]) -> float:
-    started = time.perf_counter()
-    _run(command)
-    return round(time.perf_counter() - started, 3)
-
-
-def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command[:4])}\n{done.stdout}{done.stderr}")
-    return done
+    return round(run(command).seconds, 3)
 
 
 def _arguments() -> argparse.Namespace:

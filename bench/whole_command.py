@@ -12,18 +12,15 @@ it with nothing in the page cache too.
 import argparse
 import json
 import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.commands import run, without_kernels
 from bench.gpu_engine import random_files
-from weightlock.engines.gpu.opening import default_cache
 
 GIBI = 1024**3
 PROFILES = {"default": "ML-DSA-65", "cnsa2": "ML-DSA-87"}
@@ -70,9 +67,9 @@ def start_up(root: Path, engine: str) -> list[Row]:
     for profile in PROFILES:
         _sign(root, model, profile, "cpu")
         command = _verify(root, model, profile, engine)
-        empty = [_without_kernels(command) for _ in range(ROUNDS)]
-        warm = [_timed(command)[0] for _ in range(ROUNDS)]
-        cpu = [_timed(_verify(root, model, profile, "cpu"))[0] for _ in range(ROUNDS)]
+        empty = [without_kernels(command).seconds for _ in range(ROUNDS)]
+        warm = [run(command).seconds for _ in range(ROUNDS)]
+        cpu = [run(_verify(root, model, profile, "cpu")).seconds for _ in range(ROUNDS)]
         rows.append(
             {
                 "what": f"start-up, {profile}",
@@ -84,25 +81,18 @@ def start_up(root: Path, engine: str) -> list[Row]:
     return rows
 
 
-def _without_kernels(command: Sequence[str]) -> float:
-    cache = default_cache()
-    if cache:
-        shutil.rmtree(cache, ignore_errors=True)
-    return _timed(command)[0]
-
-
 def _ours(root: Path, model: Path, profile: str, engine: str, size: int) -> Row:
     _sign(root, model, profile, engine)
     command = _verify(root, model, profile, engine)
     whole, inner = [], []
     device = ""
     for _ in range(ROUNDS):
-        seconds, output = _timed(command)
-        document = json.loads(output)
+        ran = run(command)
+        document = json.loads(ran.output)
         if document["verdict"] != "Verified" or document["bytes"] != size:
-            raise SystemExit(output)
+            raise SystemExit(ran.output)
         device = document["device"]
-        whole.append(seconds)
+        whole.append(ran.seconds)
         inner.append(document["seconds"])
     return {
         "what": f"weightlock verify, {profile}",
@@ -120,11 +110,11 @@ def _peers(root: Path, model: Path, size: int) -> list[Row]:
     signature = root / "model.sig"
     key, public = root / "classical.key", root / "classical.pub"
     keys = ["--private-key", str(key), "--public-key", str(public)]
-    _run([*WEIGHTLOCK, "keygen", "--algorithm", "ECDSA-P256-SHA256", *keys])
+    run([*WEIGHTLOCK, "keygen", "--algorithm", "ECDSA-P256-SHA256", *keys])
     peer = [sys.executable, "-m", "model_signing"]
     ignored = ["--ignore-paths", str(model / "model.pqc.sig")]
     signing = [*peer, "sign", "key", str(model), "--signature", str(signature)]
-    _run([*signing, "--private_key", str(key), *ignored])
+    run([*signing, "--private_key", str(key), *ignored])
     verifying = [*peer, "verify", "key", str(model), "--signature", str(signature)]
     commands = {
         "model_signing verify": [*verifying, "--public_key", str(public), *ignored],
@@ -132,7 +122,7 @@ def _peers(root: Path, model: Path, size: int) -> list[Row]:
     }
     rows: list[Row] = []
     for name, command in commands.items():
-        seconds = [_timed(command)[0] for _ in range(PEER_ROUNDS)]
+        seconds = [run(command).seconds for _ in range(PEER_ROUNDS)]
         best = min(seconds)
         rows.append({"what": name, "command": round(best, 3), "gbps": round(size / best / 1e9, 2)})
     return rows
@@ -141,33 +131,20 @@ def _peers(root: Path, model: Path, size: int) -> list[Row]:
 def _sign(root: Path, model: Path, profile: str, engine: str) -> None:
     key, public = root / f"{profile}.key", root / f"{profile}.pub"
     if not key.exists():
-        _run(
+        run(
             [
                 *WEIGHTLOCK, "keygen", "--algorithm", PROFILES[profile],
                 "--private-key", str(key), "--public-key", str(public),
             ]
         )  # fmt: skip
     options = ["--private-key", str(key), "--profile", profile, "--engine", engine, "--force"]
-    _run([*WEIGHTLOCK, "sign", str(model), *options])
+    run([*WEIGHTLOCK, "sign", str(model), *options])
 
 
 def _verify(root: Path, model: Path, profile: str, engine: str) -> list[str]:
     public = str(root / f"{profile}.pub")
     options = ["--public-key", public, "--engine", engine, "--json"]
     return [*WEIGHTLOCK, "verify", str(model), *options]
-
-
-def _timed(command: Sequence[str]) -> tuple[float, str]:
-    started = time.perf_counter()
-    output = _run(command)
-    return time.perf_counter() - started, output
-
-
-def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def _arguments() -> argparse.Namespace:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import http.client
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -20,6 +21,17 @@ LOST_PAUSE_SECONDS = 0.2
 ANSWER_SECONDS = 20.0
 CREATED, FORBIDDEN = 201, 403
 
+STARTING_SERVER = re.compile(
+    r'403 pods "[\w-]+" is forbidden: User "[^"]+" cannot create resource "pods" in API group ""'
+    r" in the namespace "
+    r'|403 forbidden: User "[^"]+" cannot get path "/api/v1"$'
+    r'|503 admission webhook "[\w.-]+" denied the request: ClusterUnreachable: '
+)
+"""What only an API server says that has just begun to serve: it does not know its own roles yet, so
+that RBAC refuses whom it let in before, or it cannot be asked by the webhook, which then admits
+nothing. With one API server nobody else could have answered. That no webhook could be called is
+never among this."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -32,6 +44,8 @@ class Tally:
     """By anything else that answered."""
     lost: int = 0
     """No answer, since the API server was away."""
+    last_refused: float = 0.0
+    """When one was refused last, by the steady clock."""
 
     def __str__(self) -> str:
         told = f"{self.created} created, {self.denied.total()} denied, {self.lost} lost"
@@ -131,5 +145,6 @@ def _count(tally: Tally, code: int, text: bytes) -> None:
         tally.created += 1
         return
     message = json.loads(text).get("message", "")
+    tally.last_refused = time.monotonic()
     where = tally.denied if code == FORBIDDEN and "denied the request" in message else tally.failed
     where[f"{code} {message[:300]}"] += 1

@@ -36,7 +36,9 @@ class Lone:
         return Folders(Settings.from_environ().state / self.name)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "e2e.cluster", "--name", self.name, *words]
+        # A shell's background jobs ignore the signal of Ctrl-C, and so would whatever they start.
+        listening = ("env", "--default-signal=INT")
+        argv = [*listening, sys.executable, "-m", "e2e.cluster", "--name", self.name, *words]
         return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
     def finish(self, *words: str) -> tuple[int, str]:

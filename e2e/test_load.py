@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import datetime
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,18 +18,17 @@ from e2e.cluster.native.provider import NativeProvider
 from e2e.cluster.running import RunningCluster
 from e2e.cluster.waiting import wait_until
 from e2e.install import NAMESPACE, WEBHOOK_NAME, Installation
-from e2e.load import Load
+from e2e.load import STARTING_SERVER, Load
 from e2e.models import flip_one_bit, key, sign, write_model
 from e2e.teams import Team, team_on
 from weightlock_webhook.certificates.authority import new_authority
 
 PER_SECOND = 50.0
-BEFORE_SECONDS, AFTER_SECONDS = 3.0, 6.0
+BEFORE_SECONDS, AFTER_SECONDS = 3.0, 8.0
+SETTLING_SECONDS = 5.0
+"""After which a restarted API server refuses nothing compliant any more."""
 ROLLOUT_SECONDS = 180.0
 LEAST_PER_SECOND = 5.0
-# What the only API server says while it starts: it does not know its own roles yet, and cannot be
-# asked by the webhook, which then admits nothing.
-OF_THE_SERVER = ("cannot create resource", "ClusterUnreachable")
 AUTHORITY: Json = {
     "apiVersion": "v1",
     "kind": "Secret",
@@ -118,6 +118,11 @@ def rotate_certificates(site: Site) -> None:
 def test_under_load_nothing_violating_gets_in_and_nothing_compliant_is_kept_out(
     site: Site, disturb: Callable[[Site], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """No refusal of a compliant pod is tolerated, but those of the API server while it restarts.
+
+    It has no second replica as the webhook has. Then exactly two refusals are nobody's fault
+    (`STARTING_SERVER`, word for word), and only until the server has been back for a moment.
+    """
     if disturb is restart_api_server and not isinstance(site.cluster.provider, NativeProvider):
         pytest.skip("this cluster's API server is not ours to restart")
     team = site.team
@@ -130,6 +135,7 @@ def test_under_load_nothing_violating_gets_in_and_nothing_compliant_is_kept_out(
         with load.running():
             load.wait(BEFORE_SECONDS)
             disturb(site)
+            settled = time.monotonic() + SETTLING_SECONDS
             load.wait(AFTER_SECONDS)
         stored = stored_pods(team)
     finally:
@@ -143,7 +149,8 @@ def test_under_load_nothing_violating_gets_in_and_nothing_compliant_is_kept_out(
     assert (violating.created, [name for name in stored if name.startswith("load-1-")]) == (0, [])
     refused = [*compliant.denied, *compliant.failed]
     if disturb is restart_api_server:
-        refused = [words for words in refused if not any(each in words for each in OF_THE_SERVER)]
+        refused = [words for words in refused if not STARTING_SERVER.match(words)]
+        assert compliant.last_refused < settled
     assert refused == []
     assert load.rate > LEAST_PER_SECOND
     assert len(stored) >= compliant.created  # one whose answer was lost may be stored as well

@@ -1,5 +1,6 @@
 """Whether the door is guarded, what it answers, how fast, and on what knowledge."""
 
+from bench.dashboards.expressions import quantile
 from bench.dashboards.panels import (
     YES_IS_GOOD,
     Colour,
@@ -13,7 +14,7 @@ from bench.dashboards.panels import (
 
 REQUESTS = "weightlock_admission_requests_total"
 EXPIRY = "weightlock_certificate_expiry_timestamp_seconds"
-SECONDS = "weightlock_admission_duration_seconds_bucket"
+SECONDS = "weightlock_admission_duration_seconds"
 # `mode` is how strictly the strictest policy that objects does, or None: two sets of series that
 # overlap, which `or` counts once.
 OBJECTED_TO = f'rate({REQUESTS}{{decision="Allow",mode=~"Warn|Audit"}}[$__rate_interval])'
@@ -30,12 +31,7 @@ def rate(labels: str, which: str = "") -> str:
     return f"sum by ({labels}) (rate({REQUESTS}{which}[$__rate_interval]))"
 
 
-def quantile(share: float) -> str:
-    """The time within which this share of requests was answered."""
-    return f"histogram_quantile({share}, sum by (le) (rate({SECONDS}[$__rate_interval])))"
-
-
-LATENCY = (Query(quantile(0.5), "p50"), Query(quantile(0.99), "p99"))
+LATENCY = (Query(quantile(0.5, SECONDS), "p50"), Query(quantile(0.99, SECONDS), "p99"))
 
 ADMISSION = Dashboard(
     uid="weightlock-admission",
@@ -79,7 +75,7 @@ ADMISSION = Dashboard(
                     "99 of 100 requests are answered within this time, as the webhook measures it.",
                     Kind.NUMBER,
                     "s",
-                    (Query(quantile(0.99)),),
+                    (Query(quantile(0.99, SECONDS)),),
                     width=4,
                     limits=SLOW,
                 ),

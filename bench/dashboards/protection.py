@@ -1,5 +1,6 @@
 """How much of what is loaded is protected, and for how long the rest may go on."""
 
+from bench.dashboards.expressions import led, total
 from bench.dashboards.panels import (
     NO_LIMITS,
     NONE_IS_GOOD,
@@ -14,18 +15,6 @@ from bench.dashboards.panels import (
 
 SHARE = Limits(Colour.BAD, ((0.5, Colour.LOOK), (0.999, Colour.GOOD)))
 DAYS_LEFT = Limits(Colour.BAD, ((30, Colour.LOOK), (90, Colour.GOOD)))
-
-
-def led(metric: str) -> str:
-    """A gauge of the operator, as the leader sees it: the other replicas know nothing."""
-    return f"{metric} and on (job, instance) weightlock_leader == 1"
-
-
-def total(metric: str) -> str:
-    """The sum of such a gauge; 0 where it has no series, but only while somebody leads."""
-    return f"sum({led(metric)}) or 0 * sum(weightlock_leader == 1)"
-
-
 CHECKPOINTS = led("weightlock_checkpoints")
 VERIFIED = total('weightlock_checkpoints{phase="Verified"}')
 SUNSET = led("weightlock_classical_sunset_timestamp_seconds")

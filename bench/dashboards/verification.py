@@ -1,5 +1,6 @@
 """The verification Jobs: how fast, how many wait, what became of them."""
 
+from bench.dashboards.expressions import led, quantile, total
 from bench.dashboards.panels import (
     ANY_IS_BAD,
     NONE_IS_GOOD,
@@ -12,7 +13,6 @@ from bench.dashboards.panels import (
     Query,
     Row,
 )
-from bench.dashboards.protection import led, total
 
 RESULTS = "weightlock_verifications_total"
 SPEED = "weightlock_verification_bytes_per_second"
@@ -26,11 +26,6 @@ def in_a_day(result: str) -> str:
     """How many verifications ended so, 0 where there was never one."""
     found = f'sum(increase({RESULTS}{{result="{result}"}}[24h]))'
     return f"round({found}) or 0 * sum(weightlock_leader == 1)"
-
-
-def quantile(share: float, metric: str, window: str = "$__rate_interval") -> str:
-    """A quantile of a histogram over all replicas."""
-    return f"histogram_quantile({share}, sum by (le) (rate({metric}_bucket[{window}])))"
 
 
 VERIFICATION = Dashboard(

@@ -7,11 +7,12 @@ ends with the `with` block or with the process that opened it, even when that is
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from e2e.cluster import components
@@ -75,6 +76,12 @@ class ApiServer:
     controllers: bool
     api: Api
     supervised: Supervised
+    audited: bool = False
+
+    @property
+    def audit_log(self) -> Path:
+        """One JSON event a line, of everything that happens to pods, if this one is audited."""
+        return self.folder / "audit.log"
 
     @property
     def url(self) -> str:
@@ -108,10 +115,22 @@ class ApiServer:
             port=self.ports.apiserver.number,
             etcd=self.ports.etcd.client,
             disabled_admission=disabled,
+            audit_policy=self._audit_policy() if self.audited else None,
+            audit_log=self.audit_log,
         )
         program = self.assets.program("kube-apiserver")
         self.supervised.start("kube-apiserver", components.apiserver(program, self.files, options))
         self._wait("kube-apiserver", self.api.answers)
+
+    def _audit_policy(self) -> Path:
+        path = self.folder / "audit-policy.yaml"
+        rules = [
+            {"level": "Metadata", "resources": [{"group": "", "resources": ["pods"]}]},
+            {"level": "None"},
+        ]
+        policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}
+        path.write_text(json.dumps({**policy, "omitStages": ["RequestReceived"]}))
+        return path
 
     def stop(self) -> None:
         """Stop the API server; etcd keeps the data."""
@@ -150,13 +169,16 @@ class ApiServer:
 
 
 @contextmanager
-def running_apiserver(assets: Assets, *, controllers: bool = False) -> Iterator[ApiServer]:
+def running_apiserver(
+    assets: Assets, *, controllers: bool = False, audited: bool = False
+) -> Iterator[ApiServer]:
     """Run one for the length of a `with` block."""
     folder = Path(tempfile.mkdtemp(prefix="weightlock-apiserver-"))
     ports = Ports()
     owned = Owned(folder)
     try:
         server = _prepare(folder, assets, ports, owned.supervised, controllers=controllers)
+        server = replace(server, audited=audited)
         server.start_etcd()
         server.start()
         if controllers:

@@ -56,6 +56,8 @@ class ApiServerOptions:
     port: int
     etcd: str
     disabled_admission: tuple[str, ...] = ()
+    audit_policy: Path | None = None
+    audit_log: Path | None = None
 
 
 def apiserver(
@@ -85,6 +87,9 @@ def apiserver(
     ]
     if options.disabled_admission:
         words.append(f"--disable-admission-plugins={','.join(options.disabled_admission)}")
+    if options.audit_policy:
+        words.append(f"--audit-policy-file={options.audit_policy}")
+        words.append(f"--audit-log-path={options.audit_log}")
     return words
 
 

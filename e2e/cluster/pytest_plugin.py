@@ -41,8 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def run_apiserver() -> RunApiServer:
     """Starts API servers: `with run_apiserver(controllers=True) as server:`."""
 
-    def run(*, controllers: bool = False) -> AbstractContextManager[ApiServer]:
-        return running_apiserver(_assets(controllers=controllers), controllers=controllers)
+    def run(
+        *, controllers: bool = False, audited: bool = False
+    ) -> AbstractContextManager[ApiServer]:
+        assets = _assets(controllers=controllers)
+        return running_apiserver(assets, controllers=controllers, audited=audited)
 
     return run
 

@@ -9,14 +9,13 @@ from weightlock.algorithms import Family
 from weightlock.errors import Malformed
 from weightlock.policy.checkpoints import CheckpointSpec
 from weightlock.policy.objects import Policy, PolicyKind
-from weightlock.policy.sources import ClaimSource
 from weightlock.reasons import Verdict
 from weightlock_operator.api.cluster import Json
 from weightlock_operator.api.policyreports import Outcome
+from weightlock_operator.checkpoint_index import place_of
 from weightlock_operator.decision.seen import SeenJob
 from weightlock_operator.decision.usage import uses_of
 from weightlock_operator.metrics import Snapshot
-from weightlock_operator.pod_index import ELSEWHERE
 from weightlock_operator.store import Store
 
 POST_QUANTUM: Final = "post-quantum"
@@ -124,13 +123,8 @@ def _count_users(found: Snapshot, store: Store, body: Json, phase: Verdict) -> N
         spec = CheckpointSpec.from_spec(body.get("spec"))
     except Malformed:
         return
-    source, namespace = spec.source, body["metadata"].get("namespace", "")
-    place = (namespace, source.claim_name) if isinstance(source, ClaimSource) else ELSEWHERE
-    running = [
-        use
-        for use in uses_of(store.pods.using(place, store.now()), source, spec.path)
-        if use.is_running
-    ]
+    pods = store.pods.using(place_of(body), store.now())
+    running = [use for use in uses_of(pods, spec.source, spec.path) if use.is_running]
     if running:
         known = found.mounted_unverified.get(phase.value, 0)
         found.mounted_unverified[phase.value] = known + len(running)

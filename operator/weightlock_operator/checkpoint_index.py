@@ -1,12 +1,12 @@
 """The checkpoints, found by where they lie and by the model that was verified there."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from typing import Final
 
 from weightlock_operator.api.cluster import Json
-from weightlock_operator.kept import discard, slim
-from weightlock_operator.pod_index import ELSEWHERE, Place
+from weightlock_operator.api.parsing import lightened
+from weightlock_operator.kept import discard
+from weightlock_operator.pod_index import Place, place_of_raw
 
 NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -31,7 +31,7 @@ class CheckpointIndex:
             discard(self._of_model, model_of(before), uid)
         if deleted:
             return frozenset({uid})
-        self.bodies[uid] = slim(body)
+        self.bodies[uid] = lightened(body)
         self._at[place_of(body)].add(uid)
         self._in[namespace].add(uid)
         self._of_model[model_of(body)].add(uid)
@@ -53,10 +53,8 @@ class CheckpointIndex:
 
 def place_of(checkpoint: Json) -> Place:
     """Where a checkpoint lies: its namespace and claim, or elsewhere."""
-    source = (checkpoint.get("spec") or {}).get("source") or {}
-    claim = source.get("persistentVolumeClaim") if isinstance(source, Mapping) else None
-    name = claim.get("claimName") if isinstance(claim, Mapping) else None
-    return (checkpoint["metadata"].get("namespace", ""), str(name)) if name else ELSEWHERE
+    source = (checkpoint.get("spec") or {}).get("source")
+    return place_of_raw(source, checkpoint["metadata"].get("namespace", ""))
 
 
 def model_of(checkpoint: Json) -> str:

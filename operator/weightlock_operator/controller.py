@@ -101,6 +101,9 @@ class Controller:
                     result.word = await self._one(key)
             finally:
                 self._queue.done(key)
+            # A look without requests never waits. Thousands of them at a start, or after a policy,
+            # would keep the Lease from being renewed and /healthz from answering.
+            await asyncio.sleep(0)
 
     async def _one(self, key: str) -> str:
         """One look, with whatever may go wrong kept to this one object (D07); says how it went."""
@@ -159,7 +162,7 @@ class Controller:
             self.changed(namespace)
 
     def _awaits(self, record: PodRecord) -> None:
-        if record.held is not None:
+        if record.held is not None or record.is_let_in:
             self._queue.add(LOBBY + record.namespace, Priority.AWAITED)
 
     def _name(self, key: str) -> str:

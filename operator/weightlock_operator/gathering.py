@@ -40,7 +40,7 @@ from weightlock_operator.decision.storage import (
     described_storage,
 )
 from weightlock_operator.decision.usage import PodUse, uses_of
-from weightlock_operator.pod_index import ELSEWHERE
+from weightlock_operator.pod_index import place_of_source
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 
@@ -134,7 +134,7 @@ class Gatherer:
         pods: tuple[SeenPod, ...],
     ) -> Facts:
         namespace, uid = registered.metadata.namespace, registered.metadata.uid
-        around = self.surroundings
+        around, now = self.surroundings, self._store.now()
         governing, invalid = self._store.governing(namespace)
         if namespace in around.exempt:
             governing, invalid = (), ()
@@ -146,7 +146,8 @@ class Gatherer:
             seal_keys=around.keys.accepted,
             installation=around.installation,
             nonce=self._nonce(),
-            now=self._store.now(),
+            now=now,
+            not_before=now + self._turns.pause(uid),
             place=self._turns.place(uid),
             jobs=jobs,
             pods=pods,
@@ -156,6 +157,7 @@ class Gatherer:
             invalid_policies=invalid,
             floors=self._versions.floors,
             restored_at=around.restored_at,
+            spent=self._store.spent.get(uid),
             server=around.features,
         )
 
@@ -224,8 +226,7 @@ class Gatherer:
         spec, namespace = registered.spec, registered.metadata.namespace
         if spec is None:
             return ()
-        source = spec.source
-        place = (namespace, source.claim_name) if isinstance(source, ClaimSource) else ELSEWHERE
+        place = place_of_source(spec.source, namespace)
         pods = self._store.pods.using(place, self._store.now())
         return uses_of(pods, spec.source, spec.path)
 

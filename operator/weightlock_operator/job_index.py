@@ -16,7 +16,8 @@ class JobIndex:
     """For one event loop."""
 
     def __init__(self) -> None:
-        self._of: defaultdict[str, dict[str, SeenJob]] = defaultdict(dict)
+        self._of: defaultdict[str, dict[str, tuple[str, SeenJob]]] = defaultdict(dict)
+        """Namespace and Job, by the uids of checkpoint and Job."""
         self._owner: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -29,19 +30,21 @@ class JobIndex:
         self._forget(uid)
         if not deleted and owner:
             try:
-                self._of[owner][uid] = SeenJob.from_object(body)
+                namespace = body["metadata"].get("namespace", "")
+                self._of[owner][uid] = (namespace, SeenJob.from_object(body))
                 self._owner[uid] = owner
             except Malformed as error:
                 _log.warning("a Job with a label of ours cannot be read: %s", error.message)
         return owner
 
-    def of(self, checkpoint_uid: str) -> tuple[SeenJob, ...]:
-        """Those that say they verify a checkpoint."""
-        return tuple(self._of.get(checkpoint_uid, {}).values())
+    def of(self, checkpoint_uid: str, namespace: str) -> tuple[SeenJob, ...]:
+        """Those of a namespace that say they verify a checkpoint."""
+        found = self._of.get(checkpoint_uid, {}).values()
+        return tuple(job for where, job in found if where == namespace)
 
     def all(self) -> Iterable[SeenJob]:
         """Every one."""
-        return (job for jobs in self._of.values() for job in jobs.values())
+        return (job for jobs in self._of.values() for _, job in jobs.values())
 
     def known(self) -> list[tuple[str, Json]]:
         """Uid of each, with as much of it as its end needs."""

@@ -1,24 +1,34 @@
 """What is kept of an object, and whether one state of it is news after another."""
 
 from collections import defaultdict
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from weightlock_operator.api.cluster import Json
 
 _K = TypeVar("_K")
 
-
-def slim(body: Json) -> Json:
-    """An object without what nobody here reads."""
-    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {**body, "metadata": metadata}
+_IDENTITY: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "deletionTimestamp",
+    "annotations",
+)
 
 
 def identity(metadata: Json) -> Json:
     """What says which object it is, and in which state."""
     return {
         key: metadata[key]
-        for key in ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
+        for key in (
+            "name",
+            "namespace",
+            "uid",
+            "resourceVersion",
+            "deletionTimestamp",
+            "annotations",
+        )
         if key in metadata
     }
 

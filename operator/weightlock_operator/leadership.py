@@ -13,12 +13,14 @@ from typing import Protocol
 
 from kubernetes.client import ApiClient
 
+from weightlock.policy.composition import Composition
 from weightlock_operator import census
 from weightlock_operator.acting import Actor
 from weightlock_operator.api import features, policyreports, seal_keys
 from weightlock_operator.api import restores as restoring
-from weightlock_operator.api.connecting import kopf_connection
+from weightlock_operator.api.cluster import PODS
 from weightlock_operator.api.events import Recorder
+from weightlock_operator.api.kopf_session import kopf_session
 from weightlock_operator.api.rest import RestCluster
 from weightlock_operator.api.restores import Epoch
 from weightlock_operator.api.versions import Versions
@@ -26,6 +28,8 @@ from weightlock_operator.clocks import steady_clock, wall_clock
 from weightlock_operator.controller import Controller
 from weightlock_operator.decision.facts import Installation
 from weightlock_operator.decision.flights import Flight
+from weightlock_operator.decision.needs import totals_of
+from weightlock_operator.decision.queue import Running
 from weightlock_operator.gathering import Gatherer, Surroundings
 from weightlock_operator.health import Health, WatchAges
 from weightlock_operator.lobby import Lobby
@@ -92,9 +96,9 @@ class Leadership:
         resync.missed = watch.is_deaf
         await upkeep.note_restore(self._process.epoch)
         await resync.first()
+        self._observe(resync)
         await self._first_pods(controller)
         self._resume_flights(around)
-        self._observe(resync)
         reporter = policyreports.Reporter(self._cluster, await policyreports.served(self._cluster))
         _log.info("leading over %d checkpoints", len(self.store.checkpoints))
         self._process.not_ready = ""
@@ -115,7 +119,7 @@ class Leadership:
     ) -> Collection[asyncio.Task[None]]:
         registry = kopf_registry(
             controller.sink,
-            lambda: kopf_connection(self._process.client),
+            lambda: kopf_session(self._process.client),
             lambda resource: upkeep.relisted(resource.plural),
         )
         tasks = await start_kopf(registry, self._process.stopping, self._settings.identity)
@@ -146,6 +150,7 @@ class Leadership:
             store=self.store,
             turns=self.turns,
             metrics=self._process.metrics,
+            pods_unheard_seconds=lambda: self.ages.ages()[PODS.plural],
         )
         return Controller(
             self.store,
@@ -192,11 +197,14 @@ class Leadership:
     def _resume_flights(self, around: Surroundings) -> None:
         """What flies already has its turn, before anybody else is given one."""
         for uid, body in self.store.checkpoints.items():
-            status = body.get("status") or {}
-            if "verification" in status:
-                flight = Flight.from_status(status["verification"], uid, around.keys.accepted)
-                if flight is not None:
-                    self.turns.runs(uid, body["metadata"]["namespace"])
+            raw = (body.get("status") or {}).get("verification")
+            flight = Flight.from_status(raw, uid, around.keys.accepted)
+            if flight is not None or self.store.has_job(uid):
+                namespace = body["metadata"]["namespace"]
+                governing, _ = self.store.governing(namespace)
+                totals = totals_of(Composition.of(governing))
+                suspended = self.store.is_suspended(uid)
+                self.turns.runs(Running(uid, namespace, totals, is_suspended=suspended))
 
     def _observe(self, resync: Resync) -> None:
         metrics, health = self._process.metrics, self._process.health
@@ -216,6 +224,7 @@ def installation_of(settings: Settings) -> Installation:
         accepted_image_ids=frozenset(settings.verifier_image_ids),
         pull_policy=settings.image_pull_policy.value,
         pull_secrets=settings.image_pull_secrets,
+        forbidden_host_paths=settings.forbidden_host_paths,
     )
 
 

@@ -1,6 +1,7 @@
 """What pods of a namespace wait for: lets go who may, registers what nobody registered.
 
-Looked at per namespace, since one pod may wait for several checkpoints.
+Looked at per namespace, since one pod may wait for several checkpoints. Each thing is done by
+itself: a checkpoint that a quota keeps from being registered must not hold anybody else's pod.
 """
 
 import logging
@@ -15,10 +16,11 @@ from weightlock.policy.composition import Composition
 from weightlock.policy.volumes import VolumeFacts
 from weightlock_operator.acting import Actor
 from weightlock_operator.api.cluster import Json
-from weightlock_operator.decision.actions import Action, RegisterCheckpoint
+from weightlock_operator.api.cluster_errors import ClusterTrouble, NotLeader
+from weightlock_operator.decision.actions import Action, RegisterCheckpoint, ReleasePod
 from weightlock_operator.decision.holding import HeldPod, release
 from weightlock_operator.decision.registration import Request, registration, requests_of_pod
-from weightlock_operator.looking import GRANTING
+from weightlock_operator.looking import GRANTING, REFUSALS
 from weightlock_operator.store import Store
 
 NUDGE_EVERY: Final = timedelta(seconds=30)
@@ -39,16 +41,37 @@ class Lobby:
         """Do what can be done for a namespace's pods; when to come again.
 
         Raises:
-            ClusterTrouble: not everything could be done.
+            ClusterTrouble: something could not be done that may soon be possible.
         """
         if namespace in self._exempt:
             return None
         held = self._store.pods.held(namespace)
         bodies = [self._store.checkpoints[uid] for uid in self._store.of_namespace(namespace)]
-        actions = [*self._registrations(namespace, held, bodies)]
-        released = [*self._releases(held, bodies)]
-        await self._actor.before([*actions, *released], {})
-        return NUDGE_EVERY if released else None
+        released = [*self._unlabelled(namespace), *self._releases(held, bodies)]
+        done = await self._do([*released, *self._registrations(namespace, held, bodies)])
+        return None if done and not released else NUDGE_EVERY
+
+    async def _do(self, actions: Iterable[Action]) -> bool:
+        """Do each; whether none was refused."""
+        done, trouble = True, None
+        for action in actions:
+            try:
+                await self._actor.before([action], {})
+            except NotLeader:
+                raise
+            except REFUSALS as refusal:
+                _log.warning("%s: %s", type(action).__name__, refusal.message)
+                done = False
+            except ClusterTrouble as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
+        return done
+
+    def _unlabelled(self, namespace: str) -> Iterable[Action]:
+        """Who runs or has ended is held no more; without gates nobody else says so."""
+        for record in self._store.pods.let_in(namespace):
+            yield ReleasePod(record.namespace, record.name, record.uid)
 
     def _registrations(
         self, namespace: str, held: Iterable[HeldPod], bodies: Iterable[Json]

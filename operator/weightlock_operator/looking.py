@@ -4,10 +4,12 @@
 2. before a Job is made, read the checkpoint live and decide again: a store that lags behind shows
    a checkpoint without its flight, and a second Job would be made
 3. before a verdict is written, read storage, Job and pods live and decide again (A28, A38)
-4. carry the decision out, with one status write over exactly the state that was decided upon
+4. carry the decision out, with one status write over exactly the state that was decided upon; a
+   Job that no status will ever know is deleted at once, and the next one waits for its time (A25)
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -15,16 +17,19 @@ from typing import Final
 from weightlock.reasons import Verdict
 from weightlock_operator import logs
 from weightlock_operator.acting import Actor
-from weightlock_operator.api.cluster import CHECKPOINTS, Json
+from weightlock_operator.api.cluster import CHECKPOINTS, JOBS, Json
 from weightlock_operator.api.cluster_errors import (
     ClusterTrouble,
     Forbidden,
     NotFound,
     Rejected,
     Terminating,
+    Unavailable,
 )
-from weightlock_operator.decision.actions import CreateJob, Decision
+from weightlock_operator.decision.actions import CreateJob, Decision, DeleteJob
 from weightlock_operator.decision.facts import Facts
+from weightlock_operator.decision.needs import totals_of
+from weightlock_operator.decision.queue import Running
 from weightlock_operator.decision.reconcile import actions_for, job_refused, job_started
 from weightlock_operator.gathering import Gatherer
 from weightlock_operator.metrics import Metrics
@@ -32,8 +37,11 @@ from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 
 GRANTING: Final = (Verdict.VERIFIED.value, Verdict.CLASSICAL_ONLY.value)
-_REFUSALS: Final = (Forbidden, Rejected)
-"""What makes a Job impossible as it is: quota, pod security, a name. Anything else is trouble."""
+PODS_UNHEARD_SECONDS: Final = 120.0
+"""A quiet watch is proven about every minute."""
+
+REFUSALS: Final = (Forbidden, Rejected)
+"""What makes an object impossible as it is: quota, pod security, a name. Else it is trouble."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,12 +65,15 @@ class Looker:
         store: Store,
         turns: Turns,
         metrics: Metrics,
+        pods_unheard_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`pods_unheard_seconds` says for how long nothing was heard of pods."""
         self._gatherer = gatherer
         self._actor = actor
         self._store = store
         self._turns = turns
         self._metrics = metrics
+        self._pods_unheard_seconds = pods_unheard_seconds
 
     async def look(self, uid: str) -> Looked:
         """Look once.
@@ -82,7 +93,7 @@ class Looker:
             # A turn that was taken for a Job that was not made must not be lost to the others, and
             # being called up must not cut the pause short that follows a failure.
             self._turns.wants_nothing(uid)
-            if "verification" not in (body.get("status") or {}):
+            if "verification" not in (body.get("status") or {}) and not self._store.has_job(uid):
                 self._turns.runs_no_more(uid)
             raise
 
@@ -104,8 +115,16 @@ class Looker:
         if _needs_proof(body, decision):
             facts = await self._gatherer.live(body, facts)
             decision = self._decide(facts)
+            self._must_know_writers(decision)
         # Step 4.
         return await self._act(body, facts, decision)
+
+    def _must_know_writers(self, decision: Decision) -> None:
+        """A02: whoever writes is known by the watch of pods alone, so no verdict without one."""
+        unheard = self._pods_unheard_seconds()
+        grants = (decision.status or {}).get("phase") in GRANTING
+        if grants and unheard > PODS_UNHEARD_SECONDS:
+            raise ClusterTrouble(f"nothing was heard of pods for {unheard:.0f} s")
 
     def _decide(self, facts: Facts) -> Decision:
         """Decide, and take the turn that the decision uses before anybody else can."""
@@ -118,28 +137,30 @@ class Looker:
                 decision = actions_for(replace(facts, place=place))
         if decision.ticket is None:
             self._turns.wants_nothing(metadata.uid)
-        if decision.is_flying:
-            self._turns.runs(metadata.uid, metadata.namespace)
-        else:
-            self._turns.runs_no_more(metadata.uid)
-        return decision
+        return self._settled(facts, decision)
 
     async def _act(self, body: Json, facts: Facts, decision: Decision) -> Looked:
         finished = decision.finished
         await self._actor.before(decision.before, body)
+        made: DeleteJob | None = None
         if decision.create is not None:
-            decision = await self._started(facts, decision.create)
-            await self._actor.before(decision.before, body)
-        changed = False
-        if decision.status is not None:
-            try:
-                written = await self._actor.write_status(body, decision.status)
-            except NotFound:
-                return Looked()  # it was deleted; its Job goes with it
-            self._store.apply(CHECKPOINTS, written)
-            changed = _word(body) != _word(written)
-            if changed:
-                self._say(body, decision)
+            decision, made = await self._started(facts, decision.create)
+        try:
+            if made is not None:
+                await self._actor.before(decision.before, body)
+            written = await self._recorded(body, decision)
+        except Unavailable:
+            raise  # it may be written; if it is not, the Job is an orphan in a minute
+        except Exception:
+            await self._take_back(made, body)
+            raise
+        if written is None:
+            await self._take_back(made, body)
+            return Looked()
+        changed = _word(body) != _word(written)
+        if changed:
+            self._say(body, decision)
+        self._store.spend(body["metadata"]["uid"], decision.spent)
         await self._actor.after(decision.after, body)
         if finished is not None:
             result = finished.verdict.value
@@ -148,23 +169,52 @@ class Looker:
             )
         return Looked(decision.requeue_after, changed)
 
-    async def _started(self, facts: Facts, create: CreateJob) -> Decision:
+    async def _recorded(self, body: Json, decision: Decision) -> Json | None:
+        """Write the status, if it says something new; None if the checkpoint was deleted."""
+        if decision.status is None:
+            return body
+        try:
+            written = await self._actor.write_status(body, decision.status)
+        except NotFound:
+            return None
+        self._turns.recorded(body["metadata"]["uid"])
+        self._store.apply(CHECKPOINTS, written)
+        return written
+
+    async def _take_back(self, made: DeleteJob | None, body: Json) -> None:
+        """Delete a Job that no status will ever know."""
+        if made is not None:
+            await self._actor.after((made,), body)
+
+    async def _started(self, facts: Facts, create: CreateJob) -> tuple[Decision, DeleteJob | None]:
+        """Make the Job; what follows, and what takes it back."""
+        uid = facts.checkpoint.metadata.uid
+        # Or a tenant who is faster than every status write is given a Job for each of them.
+        self._turns.starts(uid)
         try:
             answer = await self._actor.create_job(create.manifest)
         except Terminating:
             raise
-        except _REFUSALS as refusal:
-            return self._settled(facts, job_refused(facts, create, refusal.message))
+        except REFUSALS as refusal:
+            return self._settled(facts, job_refused(facts, create, refusal.message)), None
         except ClusterTrouble:
             # It may exist all the same; without its uid in a status nobody ever believes it, and
             # the next look deletes it.
-            self._turns.runs_no_more(facts.checkpoint.metadata.uid)
+            self._turns.runs_no_more(uid)
             raise
-        return self._settled(facts, job_started(facts, create, answer))
+        self._store.apply(JOBS, answer)  # it holds a turn from now on, whatever becomes of it
+        metadata = answer["metadata"]
+        made = DeleteJob(metadata["namespace"], metadata["name"], metadata["uid"])
+        return self._settled(facts, job_started(facts, create, answer)), made
 
     def _settled(self, facts: Facts, decision: Decision) -> Decision:
-        if not decision.is_flying:
-            self._turns.runs_no_more(facts.checkpoint.metadata.uid)
+        uid, store = facts.checkpoint.metadata.uid, self._store
+        if decision.is_flying or store.has_job(uid):
+            totals, is_suspended = totals_of(facts.composition), store.is_suspended(uid)
+            running = Running(uid, facts.namespace, totals, is_suspended=is_suspended)
+            self._turns.runs(running)
+        else:
+            self._turns.runs_no_more(uid)
         return decision
 
     def _say(self, body: Json, decision: Decision) -> None:

@@ -2,13 +2,16 @@
 
 import json
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
+from weightlock.policy.sources import ClaimSource, HostPathSource, NfsSource, Source
 from weightlock_operator.api.cluster import Json
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.seen import SeenPod
+from weightlock_operator.decision.usage import storage_of
 from weightlock_operator.kept import discard
 from weightlock_operator.pod_records import PodRecord, departed
 
@@ -16,10 +19,14 @@ DEPARTED_PODS: Final = 2000
 DEPARTED_FOR: Final = timedelta(minutes=15)
 """Long enough for a look at every checkpoint; after that the verdict has been taken away."""
 
-Place = tuple[str, str]
-"""A namespace and a claim; ("", "") for storage that is no claim."""
+PARSED_PODS: Final = 4096
+"""Pods that are kept as they are read: a few KiB each. A checkpoint looks at all of its own."""
 
-ELSEWHERE: Final[Place] = ("", "")
+Place = tuple[str, str]
+"""A namespace and a claim, or where else storage is found: on a server, on a node."""
+
+NOWHERE: Final[Place] = ("", "")
+"""Where no other pod can be."""
 
 
 class PodIndex:
@@ -30,6 +37,7 @@ class PodIndex:
         self._of_checkpoint: defaultdict[str, set[str]] = defaultdict(set)
         self._at: defaultdict[Place, set[str]] = defaultdict(set)
         self._held: defaultdict[str, set[str]] = defaultdict(set)
+        self._let_in: defaultdict[str, set[str]] = defaultdict(set)
         self._departed: OrderedDict[str, tuple[datetime, PodRecord]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -54,6 +62,8 @@ class PodIndex:
             self._at[place].add(record.uid)
         if record.held is not None:
             self._held[record.namespace].add(record.uid)
+        if record.is_let_in:
+            self._let_in[record.namespace].add(record.uid)
         return before
 
     def drop(self, uid: str, now: datetime) -> PodRecord | None:
@@ -76,13 +86,17 @@ class PodIndex:
         found = (self._pods[uid].held for uid in self._held.get(namespace, ()))
         return tuple(pod for pod in found if pod is not None)
 
+    def let_in(self, namespace: str) -> tuple[PodRecord, ...]:
+        """The pods of a namespace that have the label of held ones, and are not."""
+        return tuple(self._pods[uid] for uid in self._let_in.get(namespace, ()))
+
     def using(self, place: Place, now: datetime) -> Iterator[Json]:
         """The pods that have storage of this place among their volumes, or had it until lately."""
         for uid in self._at.get(place, ()):
-            yield json.loads(self._pods[uid].use)
+            yield _parsed(self._pods[uid].use)
         for at, record in self._departed.values():
             if now - at < DEPARTED_FOR and place in places_of(record):
-                yield json.loads(record.use)
+                yield _parsed(record.use)
 
     def _forget(self, uid: str) -> PodRecord | None:
         record = self._pods.pop(uid, None)
@@ -92,6 +106,7 @@ class PodIndex:
         for place in places_of(record):
             discard(self._at, place, uid)
         discard(self._held, record.namespace, uid)
+        discard(self._let_in, record.namespace, uid)
         return record
 
 
@@ -100,4 +115,39 @@ def places_of(record: PodRecord) -> Iterable[Place]:
     if not record.use:
         return ()
     places = [(record.namespace, claim) for claim in record.claims]
-    return [*places, ELSEWHERE] if record.has_other_storage else places
+    return [*places, *map(_elsewhere, record.storages)]
+
+
+def place_of_source(source: Source, namespace: str) -> Place:
+    """Where a checkpoint's source is found."""
+    match source:
+        case ClaimSource(claim_name=name):
+            return (namespace, name)
+        case NfsSource(server=server):
+            return _elsewhere(storage_of({"nfs": {"server": server}}, ""))
+        case HostPathSource(node_name=node):
+            return _elsewhere(storage_of({"hostPath": {}}, node or ""))
+    return NOWHERE
+
+
+def place_of_raw(source: object, namespace: str) -> Place:
+    """The same of a source as it was written."""
+    if not isinstance(source, Mapping):
+        return NOWHERE
+    claim = source.get("persistentVolumeClaim")
+    name = claim.get("claimName") if isinstance(claim, Mapping) else None
+    if name:
+        return (namespace, str(name))
+    path = source.get("hostPath")
+    node = path.get("nodeName") if isinstance(path, Mapping) else None
+    return _elsewhere(storage_of(source, str(node) if node else ""))
+
+
+def _elsewhere(storage: str) -> Place:
+    return ("", storage)
+
+
+@lru_cache(PARSED_PODS)
+def _parsed(use: bytes) -> Json:
+    found: Json = json.loads(use)
+    return found

@@ -6,7 +6,6 @@ thread lists page by page, watches with bookmarks, and parses one pod at a time;
 it. After a 410 it lists again, and who is not in the list is gone (which kopf never notices).
 """
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import urllib3.exceptions
 
 from weightlock.policy.scalars import printable
 from weightlock_operator.api.cluster import Json
+from weightlock_operator.api.parsing import parsed
 from weightlock_operator.pod_records import PodRecord, record_of_pod
 
 PAGE_ITEMS: Final = 250
@@ -26,7 +26,13 @@ SILENCE_SECONDS: Final = 90.0
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
-LINE_BYTES: Final = 8 * 1024 * 1024
+LINE_BYTES: Final = 16 << 20
+"""A pod of a watch. etcd takes 1.5 MiB, and Go writes `<` with six bytes; no pod is longer."""
+
+PAGE_BYTES: Final = 32 << 20
+"""A page that is longer is asked for again with fewer pods, down to one."""
+
+_FEWER: Final = 4
 _GONE: Final = 410
 
 _log = logging.getLogger(__name__)
@@ -73,11 +79,19 @@ class _Relist(Exception):
     """The version is too old to go on from."""
 
 
+class _TooLong(OSError):
+    """A page of more bytes than are taken at once."""
+
+
 class PodReader:
     """Runs in a thread of its own until it is told to stop."""
 
     def __init__(
-        self, open_path: Open, deliver: Callable[[PodChange | PodList | None], None]
+        self,
+        open_path: Open,
+        deliver: Callable[[PodChange | PodList | None], None],
+        *,
+        page_bytes: int = PAGE_BYTES,
     ) -> None:
         """`deliver` is called in the thread; None only says that the server was heard of."""
         self._open = open_path
@@ -85,6 +99,8 @@ class PodReader:
         self._stopping = threading.Event()
         self._known: set[str] = set()
         self._pause = FIRST_PAUSE_SECONDS
+        self._page_bytes = page_bytes
+        self._items = PAGE_ITEMS
 
     def start(self) -> threading.Thread:
         """Begin."""
@@ -105,16 +121,27 @@ class PodReader:
                 version = self._watch(version)
             except _Relist:
                 version = ""
+                self._rest()
+            except urllib3.exceptions.ReadTimeoutError:
+                version = ""  # servers before 1.21 prove a quiet watch by nothing but a list
             except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError) as error:
                 _log.warning("watching pods: %s", printable(str(error)))
-                self._stopping.wait(self._pause)
-                self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+                self._rest()
+            except Exception:
+                # Without this thread every verdict would be blind to writers.
+                _log.exception("watching pods")
+                version = ""
+                self._rest()
+
+    def _rest(self) -> None:
+        self._stopping.wait(self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     def _list(self) -> str:
         records: list[PodRecord] = []
         token, version = "", ""
         while not self._stopping.is_set():
-            page = self._document(f"/api/v1/pods?limit={PAGE_ITEMS}&continue={token}")
+            page = self._page(token)
             for pod in page.get("items") or []:
                 record = record_of_pod(pod)
                 if record is not None:
@@ -127,16 +154,33 @@ class PodReader:
         self._deliver(PodList(tuple(records)))
         return version
 
+    def _page(self, token: str) -> Json:
+        """A tenant's pods may be long; a page of one always fits."""
+        while True:
+            try:
+                found = self._document(f"/api/v1/pods?limit={self._items}&continue={token}")
+            except _TooLong:
+                if self._items == 1:
+                    raise
+                self._items = max(1, self._items // _FEWER)
+                continue
+            self._items = min(PAGE_ITEMS, 2 * self._items)
+            return found
+
     def _document(self, path: str) -> Json:
         answer = self._open(path, SILENCE_SECONDS)
         try:
-            content = b"".join(answer.stream(65536))
+            content = bytearray()
+            for piece in answer.stream(65536):
+                content += piece
+                if len(content) > self._page_bytes:
+                    answer.close()
+                    raise _TooLong("a page of pods is too long")
             if answer.status == _GONE:
                 raise _Relist
             if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
                 raise OSError(f"{answer.status}: {content[:200].decode(errors='replace')}")
-            document: Json = json.loads(content)
-            return document
+            return parsed(bytes(content))
         finally:
             answer.release_conn()
 
@@ -154,7 +198,7 @@ class PodReader:
             for line in _lines(answer):
                 if self._stopping.is_set():
                     break
-                version = self._event(json.loads(line)) or version
+                version = self._event(parsed(line)) or version
         finally:
             answer.close()
         return version
@@ -186,9 +230,12 @@ class PodReader:
 
 
 def _lines(answer: Answer) -> Iterator[bytes]:
-    rest = b""
+    rest = bytearray()
     for piece in answer.stream(65536):
-        *lines, rest = (rest + piece).split(b"\n")
+        rest += piece
+        if b"\n" in piece:
+            *lines, last = bytes(rest).split(b"\n")
+            rest = bytearray(last)
+            yield from (line for line in lines if line.strip())
         if len(rest) > LINE_BYTES:
             raise OSError("a line of a watch without an end")
-        yield from (line for line in lines if line.strip())

@@ -18,9 +18,11 @@ from weightlock.verdict.records import instant_text
 from weightlock_operator.api.cluster import Json, texts
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.seen import SeenPod
+from weightlock_operator.decision.usage import storage_of
 
 _SOURCES: Final = ("persistentVolumeClaim", "ephemeral", "hostPath", "nfs")
 _READ_ONLY_SOURCES: Final = ("persistentVolumeClaim", "nfs")
+_METADATA: Final = ("name", "namespace", "uid", "creationTimestamp")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
@@ -40,12 +42,15 @@ class PodRecord:
 
     seen: SeenPod | None = None
     held: HeldPod | None = None
+    is_let_in: bool = False
+    """Whether it has the label of a held pod without being one."""
+
     use: bytes = b""
     """What weightlock_operator.decision.usage reads of it, as JSON."""
 
     claims: tuple[str, ...] = ()
-    has_other_storage: bool = False
-    """Whether it has a folder of a node or an export among its volumes."""
+    storages: tuple[str, ...] = ()
+    """The servers and nodes whose folders it has among its volumes."""
 
     def says_the_same(self, other: "PodRecord | None") -> bool:
         """Whether nothing that anybody looks at differs."""
@@ -58,12 +63,14 @@ def record_of_pod(pod: Json) -> PodRecord | None:
     labels = texts(metadata.get("labels"))
     checkpoint_uid = labels.get(CHECKPOINT_UID_LABEL, "")
     seen = _seen(pod) if checkpoint_uid else None
-    held = _held(pod) if labels.get(HELD_LABEL) == "true" else None
+    is_labelled = labels.get(HELD_LABEL) == "true"
+    held = _held(pod) if is_labelled else None
     volumes = _volumes(pod)
     if checkpoint_uid and not _may_write(pod, volumes):
         volumes = []  # a verification reads; that is no use that anybody has to wait for
     has_node = bool((pod.get("spec") or {}).get("nodeName"))
-    if seen is None and held is None and not (volumes and has_node):
+    is_let_in = is_labelled and (has_node or _is_over(pod))
+    if seen is None and held is None and not is_let_in and not (volumes and has_node):
         return None
     return PodRecord(
         uid=str(metadata.get("uid", "")),
@@ -73,9 +80,10 @@ def record_of_pod(pod: Json) -> PodRecord | None:
         checkpoint_uid=checkpoint_uid,
         seen=seen,
         held=held,
+        is_let_in=is_let_in,
         use=_use(pod, volumes) if volumes and has_node else b"",
         claims=tuple(_claims(str(metadata.get("name", "")), volumes)),
-        has_other_storage=any("hostPath" in each or "nfs" in each for each in volumes),
+        storages=_storages(pod, volumes),
     )
 
 
@@ -94,12 +102,19 @@ def departed(record: PodRecord, at: datetime) -> PodRecord | None:
         version=record.version,
         use=json.dumps(pod, separators=(",", ":")).encode(),
         claims=record.claims,
-        has_other_storage=record.has_other_storage,
+        storages=record.storages,
     )
 
 
 def _content(record: PodRecord) -> tuple[object, ...]:
-    return (record.uid, record.checkpoint_uid, record.seen, record.held, record.use)
+    return (
+        record.uid,
+        record.checkpoint_uid,
+        record.seen,
+        record.held,
+        record.use,
+        record.is_let_in,
+    )
 
 
 def _seen(pod: Json) -> SeenPod | None:
@@ -116,6 +131,10 @@ def _held(pod: Json) -> HeldPod | None:
     except Malformed as error:
         _log.warning("a held pod cannot be read: %s", error.message)
         return None
+
+
+def _is_over(pod: Json) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _volumes(pod: Json) -> list[Json]:
@@ -161,12 +180,17 @@ def _claims(pod: str, volumes: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(named | {f"{pod}-{each['name']}" for each in volumes if "ephemeral" in each})
 
 
+def _storages(pod: Json, volumes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    node = str((pod.get("spec") or {}).get("nodeName") or "")
+    found = {storage_of(each, node) for each in volumes}
+    return tuple(sorted(found - {""}))
+
+
 def _use(pod: Json, volumes: list[Json]) -> bytes:
     metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
     names = {each["name"] for each in volumes}
-    is_over = status.get("phase") in ("Succeeded", "Failed")
     slim = {
-        "metadata": {key: metadata.get(key) for key in ("name", "uid", "creationTimestamp")},
+        "metadata": {key: metadata.get(key) for key in _METADATA},
         "spec": {
             "nodeName": spec["nodeName"],
             "volumes": volumes,
@@ -174,7 +198,7 @@ def _use(pod: Json, volumes: list[Json]) -> bytes:
         },
         "status": {
             "phase": status.get("phase", "Pending"),
-            **(_end(status, metadata) if is_over else {}),
+            **(_end(status, metadata) if _is_over(pod) else {}),
         },
     }
     return json.dumps(slim, separators=(",", ":")).encode()

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from weightlock.policy.objects import Policy, PolicyKind, policies_governing
 from weightlock_operator.api.cluster import CLUSTER_POLICIES, POLICIES, Json, Resource
+from weightlock_operator.api.parsing import lightened
 from weightlock_operator.decision.policies import Invalid, read_policy
-from weightlock_operator.kept import slim
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class PolicyIndex:
             return True
         cluster = body.get("kind") == PolicyKind.CLUSTER_MODEL_POLICY
         resource = CLUSTER_POLICIES if cluster else POLICIES
-        self.entries[uid] = PolicyEntry(resource, slim(body), read_policy(body))
+        self.entries[uid] = PolicyEntry(resource, lightened(body), read_policy(body))
         generation = body["metadata"].get("generation")
         return before is None or before.body["metadata"].get("generation") != generation
 

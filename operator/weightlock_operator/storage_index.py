@@ -1,6 +1,7 @@
 """Claims and volumes, as much of each as says which storage a claim is bound to."""
 
 from weightlock_operator.api.cluster import Json
+from weightlock_operator.api.parsing import lightened
 from weightlock_operator.kept import identity, says_the_same
 from weightlock_operator.pod_index import Place
 
@@ -17,7 +18,7 @@ class StorageIndex:
 
     def take_claim(self, body: Json, *, deleted: bool) -> Place | None:
         """Take one as it is now, or its end; returns where it is if that is news."""
-        metadata, spec = body["metadata"], body.get("spec") or {}
+        metadata, spec = lightened(body)["metadata"], body.get("spec") or {}
         place = (metadata.get("namespace", ""), metadata["name"])
         before = self.claims.get(place)
         if deleted:
@@ -36,7 +37,7 @@ class StorageIndex:
 
     def take_volume(self, body: Json, *, deleted: bool) -> Place | None:
         """Take one as it is now, or its end; returns the claim that it is bound to, if news."""
-        metadata, spec = body["metadata"], body.get("spec") or {}
+        metadata, spec = lightened(body)["metadata"], body.get("spec") or {}
         before = self.volumes.get(metadata["name"])
         if deleted:
             if before is None or before["metadata"]["uid"] != metadata["uid"]:

@@ -27,6 +27,7 @@ from weightlock_operator.api.cluster import (
 from weightlock_operator.checkpoint_index import NOBODY, CheckpointIndex
 from weightlock_operator.decision.registration import Request, request_of_event
 from weightlock_operator.decision.seen import SeenJob
+from weightlock_operator.decision.spent import Spent
 from weightlock_operator.job_index import JobIndex
 from weightlock_operator.kept import is_older
 from weightlock_operator.pod_index import Place, PodIndex, places_of
@@ -46,6 +47,9 @@ class Store:
 
     pods: PodIndex = field(default_factory=PodIndex)
     wishes: Wishes = field(default_factory=Wishes)
+    spent: dict[str, Spent] = field(default_factory=dict)
+    """Which records of a checkpoint count no more, by its uid."""
+
     _checkpoints: CheckpointIndex = field(default_factory=CheckpointIndex)
     _policies: PolicyIndex = field(default_factory=PolicyIndex)
     _storage: StorageIndex = field(default_factory=StorageIndex)
@@ -129,9 +133,25 @@ class Store:
             touched |= self.apply_pod(uid, record)
         return frozenset(touched)
 
+    def spend(self, uid: str, more: Spent | None) -> None:
+        """From now on these count no more either."""
+        if more is not None and uid in self.checkpoints:
+            self.spent[uid] = more.joined(self.spent.get(uid))
+
     def jobs(self, checkpoint_uid: str) -> tuple[SeenJob, ...]:
-        """The Jobs that say they verify a checkpoint."""
-        return self._jobs.of(checkpoint_uid)
+        """The Jobs that say they verify a checkpoint, in its namespace."""
+        body = self.checkpoints.get(checkpoint_uid)
+        namespace = body["metadata"].get("namespace", "") if body else ""
+        return self._jobs.of(checkpoint_uid, namespace)
+
+    def has_job(self, checkpoint_uid: str) -> bool:
+        """Whether a Job of a checkpoint runs, be it one that no status knows."""
+        return bool(self._running_jobs(checkpoint_uid))
+
+    def is_suspended(self, checkpoint_uid: str) -> bool:
+        """Whether there is one, and each waits for whoever manages its queue."""
+        jobs = self._running_jobs(checkpoint_uid)
+        return bool(jobs) and all(job.is_suspended and not job.started_at for job in jobs)
 
     def job_count(self) -> int:
         """How many Jobs there are."""
@@ -163,8 +183,14 @@ class Store:
         """Whether a refused pod has asked for a claim of late."""
         return self.wishes.has(Request(namespace, claim), self.now())
 
+    def _running_jobs(self, checkpoint_uid: str) -> list[SeenJob]:
+        jobs = self.jobs(checkpoint_uid)
+        return [job for job in jobs if job.checkpoint_uid == checkpoint_uid and not job.is_finished]
+
     def _take(self, resource: Resource, body: Json, *, deleted: bool) -> frozenset[str]:
         if resource is CHECKPOINTS:
+            if deleted:
+                self.spent.pop(body["metadata"]["uid"], None)
             return self._checkpoints.take(body, deleted=deleted)
         if resource in (POLICIES, CLUSTER_POLICIES):
             return self._take_policy(body, deleted=deleted)

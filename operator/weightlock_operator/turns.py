@@ -4,11 +4,12 @@ The order is computed a few times a second at most, however many checkpoints wai
 counted at every start, so a stale order may delay one, and never let one too many start (A25).
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Final
 
-from weightlock_operator.decision.queue import Place, Running, Ticket, places
+from weightlock_operator.decision.landing import COOLDOWN
+from weightlock_operator.decision.queue import Load, Place, Running, Ticket, most_in_all, places
 
 ORDER_SECONDS: Final = 0.25
 NO_PLACE: Final = Place()
@@ -21,10 +22,12 @@ class Turns:
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
         self._running: dict[str, Running] = {}
-        self._busy: Counter[str] = Counter()
+        self._load = Load()
+        self._most = most_in_all(())
         self._order: Mapping[str, Place] = {}
         self._ordered_at = float("-inf")
         self._changed = False
+        self._started_at: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -44,10 +47,8 @@ class Turns:
         found = self._order.get(uid)
         if found is None:  # it came after the order was made; alone it need not wait for the next
             found = Place(len(self._tickets), may_start=len(self._tickets) == 1)
-        fits = (
-            self._busy[ticket.namespace] < ticket.per_namespace
-            and len(self._running) < ticket.total
-        )
+        most = max(self._most, most_in_all([ticket.totals]))
+        fits = self._load.has_room_for(ticket, most)
         return Place(found.position, found.may_start and fits)
 
     def wants(self, ticket: Ticket) -> None:
@@ -61,11 +62,13 @@ class Turns:
         if self._tickets.pop(uid, None) is not None:
             self._changed = True
 
-    def runs(self, uid: str, namespace: str) -> None:
-        """Its verification is in flight, or about to start."""
-        if uid not in self._running:
-            self._running[uid] = Running(uid, namespace)
-            self._busy[namespace] += 1
+    def runs(self, running: Running) -> None:
+        """A verification is in flight, or about to start."""
+        uid = running.checkpoint_uid
+        if self._running.get(uid) != running:
+            self.runs_no_more(uid)
+            self._running[uid] = running
+            self._load.add(running)
             self._changed = True
         self.wants_nothing(uid)
 
@@ -73,13 +76,27 @@ class Turns:
         """It is not."""
         running = self._running.pop(uid, None)
         if running is not None:
-            self._busy[running.namespace] -= 1
-            if not self._busy[running.namespace]:
-                del self._busy[running.namespace]
+            self._load.add(running, -1)
             self._changed = True
+
+    def starts(self, uid: str) -> None:
+        """A Job is about to be made, and no status knows of it yet."""
+        self._started_at[uid] = self._clock()
+
+    def recorded(self, uid: str) -> None:
+        """The status knows what came of it, and when the next may start."""
+        self._started_at.pop(uid, None)
+
+    def pause(self, uid: str) -> timedelta:
+        """How long another Job has to wait for the last one, of which no status knows."""
+        started_at = self._started_at.get(uid)
+        if started_at is None:
+            return timedelta()
+        return max(timedelta(), COOLDOWN - timedelta(seconds=self._clock() - started_at))
 
     def forget(self, uid: str) -> None:
         """The checkpoint is gone."""
+        self.recorded(uid)
         self.wants_nothing(uid)
         self.runs_no_more(uid)
 
@@ -89,5 +106,7 @@ class Turns:
             return ()
         self._changed = False
         self._ordered_at = self._clock()
+        wanted = [ticket.totals for ticket in self._tickets.values()]
+        self._most = most_in_all([*wanted, *(each.totals for each in self._running.values())])
         self._order = places(self._tickets.values(), self._running.values())
         return tuple(uid for uid, place in self._order.items() if place.may_start)

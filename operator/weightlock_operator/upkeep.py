@@ -11,11 +11,12 @@ from typing import Final
 
 from weightlock.errors import Unanswerable, WeightlockError
 from weightlock.policy.objects import Policy
+from weightlock.policy.scalars import printable
 from weightlock.reasons import Reason
 from weightlock_operator import census
 from weightlock_operator.api import restores, seal_keys
 from weightlock_operator.api.cluster import Cluster
-from weightlock_operator.api.cluster_errors import Conflict, NotFound
+from weightlock_operator.api.cluster_errors import ClusterTrouble, Conflict, NotFound, NotLeader
 from weightlock_operator.api.policyreports import Reporter
 from weightlock_operator.api.restores import Epoch
 from weightlock_operator.api.versions import Versions
@@ -139,6 +140,12 @@ class Upkeep:
                 await self._write_policy(entry)
             except (Conflict, NotFound):
                 self._policies_dirty = True  # a newer one is on its way, or its end
+            except NotLeader:
+                raise
+            except ClusterTrouble as trouble:  # the others get theirs all the same (D07)
+                self._policies_dirty = True
+                name = entry.body["metadata"]["name"]
+                _log.warning("the status of the policy %s: %s", printable(name), trouble.message)
 
     async def _write_policy(self, entry: PolicyEntry) -> None:
         found = entry.found

@@ -30,6 +30,7 @@ from weightlock_operator.api.cluster import (
     Listing,
     Resource,
 )
+from weightlock_operator.api.rest import PAGE_ITEMS
 
 RESYNC_SECONDS: Final = 300.0
 GRACE_SECONDS: Final = 5.0
@@ -92,7 +93,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 310
     settings.watching.inactivity_timeout = 70
     settings.watching.reconnect_backoff = 1
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE_ITEMS
     # A worker keeps its place for idle_timeout after its last event. Limiting their number would
     # let a listing of thousands through at so many per timeout; ours do nothing that needs a limit.
     settings.queueing.worker_limit = None
@@ -112,13 +113,13 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 def kopf_registry(
-    sink: Sink, login: Callable[[], kopf.ConnectionInfo], relisted: Callable[[Resource], None]
+    sink: Sink, login: Callable[[], kopf.AiohttpSession], relisted: Callable[[Resource], None]
 ) -> kopf.OperatorRegistry:
     """Handlers that carry every event to `sink`; `relisted` hears when kopf lists."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
         return login()
 
     for watched in WATCHED:

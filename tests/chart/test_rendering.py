@@ -7,6 +7,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from tests.support.charts import (
     CHART,
     DEFAULTS,
@@ -200,6 +201,36 @@ def test_three_webhooks_and_two_operators_by_default() -> None:
     assert named(found, "Deployment", "weightlock-operator")["spec"]["replicas"] == 2
     budget = named(found, "PodDisruptionBudget", "weightlock-webhook")
     assert (budget["apiVersion"], budget["spec"]["maxUnavailable"]) == ("policy/v1", 1)
+
+
+def test_webhooks_are_as_important_as_the_control_plane_and_do_not_fall_together() -> None:
+    spec = named(objects(DEFAULTS), "Deployment", "weightlock-webhook")["spec"]["template"]["spec"]
+    assert spec["priorityClassName"] == "system-cluster-critical"
+    (apart,) = spec["affinity"]["podAntiAffinity"][
+        "preferredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert apart["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+    spread = {each["topologyKey"]: each for each in spec["topologySpreadConstraints"]}
+    assert set(spread) == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    # Never DoNotSchedule: three webhooks on one node are better than one.
+    assert {each["whenUnsatisfiable"] for each in spread.values()} == {"ScheduleAnyway"}
+
+
+@pytest.mark.parametrize(
+    ("process", "key"),
+    [
+        ("operator", "affinity"),
+        ("operator", "priorityClassName"),
+        ("operator", "nodeSelector"),
+        ("webhook", "topologySpreadConstraints"),
+        ("webhook", "tolerations"),
+    ],
+)
+def test_other_ideas_about_placement_replace_the_charts(process: str, key: str) -> None:
+    file = VALUES / "everything.yaml"
+    deployment = named(objects(file), "Deployment", f"weightlock-{process}")
+    wanted = yaml.safe_load(file.read_text())[process][key]
+    assert deployment["spec"]["template"]["spec"][key] == wanted
 
 
 def test_old_servers_get_the_budget_that_they_know() -> None:

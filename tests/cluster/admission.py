@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from tests.support.protected import govern, install, put_policy
+from tests.unit.policy.builders import PQ, authority, signatures
 from tests.unit.webhook.objects import container, mount, pod_spec
 from tests.webhook_server.real import Webhook, running_webhook
 
@@ -26,6 +27,9 @@ from e2e.cluster.tenants import Tenant
 from e2e.cluster.waiting import wait_until
 
 SECONDS = 20.0
+POISONED = {"poisoned": "true"}
+"""Labels of namespaces that a policy selects which cannot be read."""
+
 _NUMBERS = itertools.count()
 
 
@@ -50,6 +54,7 @@ class Case:
         with pytest.raises(ApiError) as refusal:
             (by or self.tenant.api).create(manifest)
         assert refusal.value.code == 403, refusal.value.message
+        assert "denied the request: " in refusal.value.message, "by a webhook, not by RBAC"
         assert reason in refusal.value.message
         with pytest.raises(ApiError) as missing:
             self.admin.read(manifest)
@@ -100,6 +105,27 @@ def why_refused(api: Api, manifest: Json) -> str:
     return ""
 
 
+def warnings_of(api: Api, manifest: Json) -> list[str]:
+    """What the API server warns of when a pod is made, on a dry run."""
+    request = urllib.request.Request(  # noqa: S310 the URL is the cluster's, always https
+        f"{api.url}/api/v1/namespaces/{manifest['metadata']['namespace']}/pods?dryRun=All",
+        data=json.dumps(manifest).encode(),
+        headers={"Content-Type": "application/json", **api.headers},
+        method="POST",
+    )
+    with _opener(api).open(request, timeout=10) as answer:
+        answer.read()
+        found: list[str] = answer.headers.get_all("Warning") or []
+    # 299 - "the words", with quotes inside escaped.
+    return [each.partition('"')[2].removesuffix('"').replace('\\"', '"') for each in found]
+
+
+def _opener(api: Api) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=api.tls), urllib.request.ProxyHandler({})
+    )
+
+
 def patch(api: Api, manifest: Json, body: object, kind: str) -> None:
     """PATCH with any content type."""
     query = "?fieldManager=test&force=true" if "apply" in kind else ""
@@ -109,11 +135,8 @@ def patch(api: Api, manifest: Json, body: object, kind: str) -> None:
         headers={"Content-Type": kind, "Accept": "application/json", **api.headers},
         method="PATCH",
     )
-    opener = urllib.request.build_opener(
-        urllib.request.HTTPSHandler(context=api.tls), urllib.request.ProxyHandler({})
-    )
     try:
-        with opener.open(request, timeout=10) as answer:
+        with _opener(api).open(request, timeout=10) as answer:
             answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -128,6 +151,13 @@ def protected(server: ApiServer, folder: Path, **settings: str) -> Iterator[Webh
     Without any cluster policy there would be no floor, and every pod with storage refused.
     """
     install(server.api)
+    # Stored while nobody checked, as a cluster may have it: all cases stand beside it.
+    put_policy(
+        server.api,
+        "poisonous",
+        namespaceSelector={"matchLabels": POISONED},
+        signatures=signatures({**authority("broken", PQ), "publicKey": "no key"}),
+    )
     nobody = {"matchExpressions": [{"key": "nobody", "operator": "In", "values": ["x"]}]}
     with running_webhook(server, folder, **settings) as webhook:
         put_policy(server.api, "of-nobody", namespaceSelector=nobody)

@@ -324,17 +324,16 @@ def test_the_other_replica_takes_over_from_one_that_was_killed(
 def test_a_hundred_poisoned_checkpoints_delay_no_other(
     shelf: Shelf, node: NodeAgent, proxy: ApiProxy, start: Start
 ) -> None:
-    """D07: whatever is written about them fails, again and again."""
+    """D07: whatever is written about them fails, again and again, among a hundred good ones."""
     start()
     proxy.fault = lambda request: (
         Fault(Kind.ANSWER, status=500)
         if "/poison-" in request.path and request.method == "PUT"
         else PASS
     )
-    for number in range(100):
+    good = [f"wholesome-{number}" for number in range(100)]
+    for number, name in enumerate(good):
         shelf.checkpoint(f"poison-{number}", claim="nothing")
-    good = [f"wholesome-{number}" for number in range(20)]
-    for name in good:
         shelf.good(name)
     for name in good:
         shelf.reaches(name, "Verified", seconds=60)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.cluster import operator_account
 from tests.cluster.operator_objects import CHECKPOINT, Shelf, policy
 from tests.support.node_agent import Content, NodeAgent
 from tests.support.running_operator import RunningOperator
@@ -24,40 +23,6 @@ from e2e.cluster.waiting import wait_until
 from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
 from weightlock.reporting import Report
-
-
-@pytest.fixture(scope="module")
-def node(apiserver_with_controllers: ApiServer) -> Iterator[NodeAgent]:
-    with NodeAgent(apiserver_with_controllers.kubeconfig) as agent:
-        yield agent
-
-
-@pytest.fixture(scope="module")
-def operator(
-    apiserver_with_controllers: ApiServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningOperator]:
-    server = apiserver_with_controllers
-    folder = tmp_path_factory.mktemp("operator")
-    operator_account.install(server)
-    kubeconfig = operator_account.kubeconfig(server, folder / "kubeconfig")
-    with RunningOperator(kubeconfig, folder) as running:
-        yield running
-
-
-@pytest.fixture
-def shelf(
-    apiserver_with_controllers: ApiServer, operator: RunningOperator, node: NodeAgent
-) -> Iterator[Shelf]:
-    """A namespace with a policy, in a cluster with an operator and a node."""
-    tenant = apiserver_with_controllers.tenant()
-    body = policy(tenant.namespace, tenant.namespace)
-    label = {"metadata": {"labels": {"kubernetes.io/metadata.name": tenant.namespace}}}
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": tenant.namespace}}
-    tenant.admin.patch(namespace, label)
-    tenant.admin.create(body)
-    yield Shelf(tenant)
-    tenant.admin.delete(body)
-    assert operator.process.poll() is None, operator.log
 
 
 def test_a_good_model_is_verified(shelf: Shelf) -> None:
@@ -199,12 +164,48 @@ def test_a_forged_status_is_not_believed(shelf: Shelf, node: NodeAgent) -> None:
     shelf.reaches("thief", "Failed", "ContentMismatch")
 
 
+def test_an_earlier_status_that_is_put_back_does_not_count(
+    apiserver_with_controllers: ApiServer, shelf: Shelf, node: NodeAgent
+) -> None:
+    """A10: sealed by the operator itself, before it found that the content had changed."""
+    body = shelf.good("replayed")
+    former = shelf.reaches("replayed", "Verified")
+    node.contents["replayed"] = Content(reason=Reason.CONTENT_MISMATCH, signers=())
+    live = apiserver_with_controllers.api.read(body)
+    broken = {**live, "status": {**former, "seal": "v1:none:broken"}}
+    apiserver_with_controllers.api.replace_status(broken)
+    shelf.reaches("replayed", "Failed", "ContentMismatch")
+    live = apiserver_with_controllers.api.read(body)
+    apiserver_with_controllers.api.replace_status({**live, "status": former})
+    shelf.reaches("replayed", "Failed", "ContentMismatch")
+    assert node.ran.count("replayed") == 3, "it was read again"
+
+
 def test_a_changed_spec_is_verified_anew(shelf: Shelf, node: NodeAgent) -> None:
     body = shelf.good("moved")
     shelf.reaches("moved", "Verified")
     node.contents["moved"] = Content(reason=Reason.MISSING_FILE, signers=())
     shelf.api.patch(body, {"spec": {"source": {"path": "/elsewhere"}}})
     shelf.reaches("moved", "Failed", "MissingFile")
+
+
+def test_a_spec_that_never_rests_gets_few_jobs(shelf: Shelf, node: NodeAgent) -> None:
+    """A25: the tenant changes it between the Job and the status, time after time."""
+    node.paused.add("flips")
+    shelf.volume("flips")
+    checkpoint = shelf.checkpoint("flips")
+    made, most = set[str](), 0
+    until = time.monotonic() + 8
+    while time.monotonic() < until:
+        for number in range(20):
+            selector = {"matchLabels": {"n": str(number)}}
+            shelf.api.patch(checkpoint, {"spec": {"workloadSelector": selector}})
+        live = {job["metadata"]["uid"] for job in shelf.jobs()}
+        made |= live
+        most = max(most, len(live))
+    assert most <= 1
+    assert len(made) <= 1
+    node.paused.discard("flips")
 
 
 def test_an_older_version_is_a_rollback(shelf: Shelf, node: NodeAgent) -> None:
@@ -272,6 +273,39 @@ def using(shelf: Shelf, name: str, claim: str, *, read_only: bool) -> Json:
     )
 
 
+def test_who_a_budget_protects_is_evicted_when_it_does_no_more(
+    shelf: Shelf, node: NodeAgent
+) -> None:
+    namespace = shelf.tenant.namespace
+    shelf.api.patch(policy(namespace, namespace), {"spec": {"onFailure": "Evict"}})
+    node.contents["guarded"] = Content(reason=Reason.EXTRA_FILE, signers=())
+    pod = using(shelf, "trainer", "guarded", read_only=True)
+    pod["metadata"]["labels"] = {"app": "trainer"}
+    budget = shelf.tenant.object(
+        "policy/v1beta1",
+        "PodDisruptionBudget",
+        "trainer",
+        spec={"minAvailable": 1, "selector": {"matchLabels": {"app": "trainer"}}},
+    )
+    shelf.api.create(budget)
+    shelf.volume("guarded")
+    made = shelf.api.create(pod)
+    shelf.api.patch(made, {"status": {"phase": "Running"}}, subresource="/status")
+    shelf.checkpoint("guarded")
+    shelf.reaches("guarded", "Failed", "ExtraFile")
+    time.sleep(1)
+    assert "deletionTimestamp" not in shelf.api.read(pod)["metadata"]
+    shelf.api.delete(budget)
+
+    def is_going() -> bool:
+        try:
+            return "deletionTimestamp" in shelf.api.read(pod)["metadata"]
+        except ApiError:
+            return True
+
+    wait_until("the pod is evicted", is_going, timeout_seconds=45)
+
+
 def test_a_claim_that_a_pod_asked_for_is_registered(shelf: Shelf) -> None:
     namespace = shelf.tenant.namespace
     shelf.api.patch(policy(namespace, namespace), {"spec": {"autoRegister": True}})
@@ -332,6 +366,17 @@ def test_a_held_pod_is_nudged_when_its_checkpoint_is_verified(
     assert not nudged()
     node.paused.discard("awaited")
     wait_until("the pod is nudged", nudged, timeout_seconds=20)
+    binding = {"target": {"apiVersion": "v1", "kind": "Node", "name": "node-a"}}
+    shelf.api.send(
+        "POST",
+        f"/api/v1/namespaces/{shelf.tenant.namespace}/pods/held/binding",
+        {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "held"}, **binding},
+    )
+
+    def is_unlabelled() -> bool:
+        return "weightlock.dev/held" not in shelf.api.read(pod)["metadata"].get("labels", {})
+
+    wait_until("its label is gone", is_unlabelled, timeout_seconds=20)
 
 
 def test_a_deleted_checkpoint_takes_its_job_along(shelf: Shelf, node: NodeAgent) -> None:
@@ -352,22 +397,46 @@ def test_a_namespace_without_a_policy_says_so(
         bare.api.get(CHECKPOINT.format(bare.tenant.namespace, "other"))
 
 
-def test_what_a_policy_says_wrong_stands_in_its_status(shelf: Shelf) -> None:
-    namespace = shelf.tenant.namespace
+PRIVATE = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n"
+BROKEN = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+
+
+def with_key(text: str) -> Json:
+    return signatures({**authority("release", PQ), "publicKey": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "field", "instead"),
+    [
+        pytest.param(
+            "classical", signatures(authority("legacy", EC)), "signatures", "ML-DSA", id="classical"
+        ),
+        pytest.param("private", with_key(PRIVATE), "publicKey", "keygen", id="private key"),
+        pytest.param("broken", with_key(BROKEN), "publicKey", "public key", id="bad PEM"),
+    ],
+)
+def test_what_a_policy_says_wrong_stands_in_its_status_and_the_others_go_on(
+    shelf: Shelf, name: str, wrong: Json, field: str, instead: str
+) -> None:
     bad = {
         "apiVersion": "weightlock.dev/v1beta1",
         "kind": "ModelPolicy",
-        "metadata": {"name": "bad", "namespace": namespace},
-        "spec": {"signatures": signatures(authority("legacy", EC))},
+        "metadata": {"name": name, "namespace": shelf.tenant.namespace},
+        "spec": {"signatures": wrong},
     }
     shelf.api.create(bad)
 
-    def refused() -> bool:
+    def refused() -> str:
         status = shelf.api.read(bad).get("status") or {}
-        conditions = status.get("conditions") or [{}]
-        return bool(conditions[0].get("status") == "False")
+        ready = (status.get("conditions") or [{}])[0]
+        return str(ready["message"]) if ready.get("status") == "False" else ""
 
-    wait_until("the policy says what is wrong with it", refused, timeout_seconds=20)
+    message = wait_until("the policy says what is wrong", refused, timeout_seconds=20)
+    assert field in message
+    assert instead in message
+    assert "MC4CAQ" not in message
+    shelf.good("beside")
+    shelf.reaches("beside", "Verified")
 
 
 def test_the_operator_is_well(operator: RunningOperator, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.assembly import Assembled, Edges, Installation, assembled
 from tests.support.protected import (
@@ -30,10 +31,14 @@ from e2e.cluster.tenants import Tenant
 from weightlock.cluster_names import NAMESPACE as SYSTEM
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.access import from_kubeconfig
-from weightlock_webhook.cache.client import connected
+from weightlock_webhook.cache.client import Bounds, connected
 from weightlock_webhook.cache.features import discovered
+from weightlock_webhook.cache.objects import Item, Page
+from weightlock_webhook.cache.policies import identity_of
+from weightlock_webhook.cache.resources import CLUSTER_POLICIES, GROUP_PATH
 from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.decision.facts import Allowances
+from weightlock_webhook.live.reads import ONLY_METADATA
 from weightlock_webhook.mounts import containers, pods, sources
 from weightlock_webhook.reviews.collaborators import PodQuestion
 
@@ -82,9 +87,11 @@ class Story:
 
 
 @asynccontextmanager
-async def story(server: ApiServer, tenant: Tenant) -> AsyncIterator[Story]:
+async def story(
+    server: ApiServer, tenant: Tenant, bounds: Bounds | None = None
+) -> AsyncIterator[Story]:
     loop = asyncio.get_running_loop()
-    async with connected(from_kubeconfig(server.kubeconfig)) as client:
+    async with connected(from_kubeconfig(server.kubeconfig), bounds) as client:
         webhook = assembled(
             client,
             Installation(SYSTEM, Allowances()),
@@ -101,6 +108,24 @@ async def story(server: ApiServer, tenant: Tenant) -> AsyncIterator[Story]:
             await asyncio.wait([task])
     # The connections close one turn of the loop after their sessions; the loop ends with this.
     await asyncio.sleep(0.1)
+
+
+def test_which_policies_there_are_is_told_without_their_keys(server: ApiServer) -> None:
+    """By the server itself: what comes is a fraction, and names the same policies."""
+    path = f"{GROUP_PATH}/{CLUSTER_POLICIES}"
+
+    async def told() -> None:
+        async with connected(from_kubeconfig(server.kubeconfig)) as client:
+            deadline = asyncio.get_running_loop().time() + SECONDS
+            whole = await client.call("GET", path, deadline=deadline)
+            short = await client.call("GET", path, deadline=deadline, accept=ONLY_METADATA)
+            pages = [msgspec.json.decode(each.body, type=Page[Item]) for each in (whole, short)]
+            known, found = (set(map(identity_of, page.items or ())) for page in pages)
+            assert found == known != set()
+            assert b"PUBLIC KEY" in whole.body
+            assert b"PUBLIC KEY" not in short.body
+
+    asyncio.run(told())
 
 
 def test_a_verified_checkpoint_lets_the_pod_in_and_a_new_one_does_not(
@@ -132,9 +157,10 @@ def test_a_claim_that_was_deleted_and_made_again_never_lets_the_next_pod_in(
                 await found.until(Reason.VERIFIED)
                 await found.do(delete_claim, tenant)
                 await found.do(bind, tenant)
-                answer = await found.answer()
-                assert answer.outcome is Outcome.DENY
-                assert answer.reason is Reason.IDENTITY_CHANGED
+                # At once: refused by whatever the watches have brought so far, the old claim, none,
+                # or the new one; and by what is there now as soon as they have.
+                assert (await found.answer()).outcome is Outcome.DENY
+                await found.until(Reason.IDENTITY_CHANGED)
                 await found.do(tenant.admin.delete, made)
                 await found.do(delete_claim, tenant)
                 assert (await found.answer()).outcome is Outcome.DENY
@@ -177,6 +203,53 @@ def test_a_writing_pod_is_seen_and_remembered(server: ApiServer, tenant: Tenant)
             await found.do(tenant.api.delete, writer)
             await asyncio.sleep(0.5)
             assert (await found.answer()).reason is Reason.WRITER_SEEN
+
+    asyncio.run(told())
+
+
+def test_pods_that_are_long_on_the_wire_stop_nobody_else(server: ApiServer, tenant: Tenant) -> None:
+    """Each is six times as long as it is in etcd, and all of them are more than one page."""
+    bounds = Bounds(reply_bytes=3 << 20, line_bytes=2 << 20)
+
+    def long(number: int) -> Json:
+        writable = [container(mount(readOnly=False), env=[{"name": "A", "value": "<" * 200_000}])]
+        pod = tenant.object("v1", "Pod", f"long-{number}")
+        pod["spec"] = pod_spec(claim_volume(read_only=False), containers=writable)
+        made: Json = tenant.api.create(pod)
+        return made
+
+    async def told() -> None:
+        pods = [await asyncio.to_thread(long, number) for number in range(5)]
+        async with story(server, tenant, bounds) as found:
+            assert found.webhook.knowledge.counts()["pods"] == 5, "listed, in short pages"
+            pods.append(await found.do(long, 5))
+            async with asyncio.timeout(SECONDS):
+                while found.webhook.knowledge.counts()["pods"] < 6:
+                    await asyncio.sleep(0.05)
+            for pod in pods:
+                await found.do(tenant.api.delete, pod)
+            async with asyncio.timeout(SECONDS):
+                while found.webhook.knowledge.counts()["pods"]:
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(told())
+
+
+def test_no_pod_that_the_server_takes_is_longer_than_what_is_taken_of_it(
+    server: ApiServer, tenant: Tenant
+) -> None:
+    async def told() -> None:
+        async with story(server, tenant) as found:
+            writable = [
+                container(mount(readOnly=False), env=[{"name": "A", "value": "<" * 1_500_000}])
+            ]
+            pod = tenant.object("v1", "Pod", "longest")
+            pod["spec"] = pod_spec(claim_volume(read_only=False), containers=writable)
+            made = await found.do(tenant.api.create, pod)
+            async with asyncio.timeout(SECONDS):
+                while not found.webhook.knowledge.counts()["pods"]:
+                    await asyncio.sleep(0.05)
+            await found.do(tenant.api.delete, made)
 
     asyncio.run(told())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from bench.dashboards.__main__ import DASHBOARDS, FOLDER, text
@@ -10,12 +11,17 @@ from tests.observability.shipped import every_expression
 
 from e2e.prometheus.shipped import Json, dashboards, panels
 
+ROOT = Path(__file__).resolve().parents[2]
 EVERY = dashboards()
 PANELS = [
     pytest.param(panel, id=f"{name}: {panel['title']}")
     for name, dashboard in EVERY.items()
     for panel in panels(dashboard)
 ]
+# In these, only names of dashboards and panels are emphasised.
+GUIDES = sorted(
+    path for folder in ("runbooks", "guides") for path in (ROOT / "docs" / folder).glob("*.md")
+)
 # Bounded by the cluster's administrator or by the number of our own replicas; the rest are enums.
 LABELS = {
     *(
@@ -100,3 +106,12 @@ def test_a_query_names_bounded_labels_only(expression: str) -> None:
     )
     names = {name.strip() for group in grouped for name in group.split(",") if name.strip()}
     assert names | set(filtered) <= LABELS
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_people_are_sent_to_dashboards_and_panels_that_exist(path: Path) -> None:
+    titles = {param.values[0]["title"] for param in PANELS} | {  # type: ignore[index]
+        dashboard["title"].removeprefix("Weightlock / ") for dashboard in EVERY.values()
+    }
+    emphasised = re.findall(r"(?<!\*)\*([^*\s][^*\n]*)\*(?!\*)", path.read_text())
+    assert set(emphasised) <= titles

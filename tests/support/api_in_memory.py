@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from weightlock_webhook.cache.errors import Gone, Unreachable
+from weightlock_webhook.cache.errors import Gone, TooLarge, Unreachable
 from weightlock_webhook.reviews.collaborators import Reply
 
 Json = dict[str, Any]
@@ -38,6 +38,8 @@ class Faults:
     """Before every answer."""
     reply_delay_seconds: float = 0.0
     """After an answer was found, before it arrives."""
+    most_bytes: int = 0
+    """What is longer does not come through; 0 for no bound."""
     garbage: bytes = b""
     """What every call is answered with."""
 
@@ -57,6 +59,7 @@ class ApiInMemory:
         self.compacted = 0
         self.faults = Faults()
         self.calls: list[tuple[str, str]] = []
+        self.accepted: dict[str, str] = {}
         self.posted: list[Json] = []
         self.missing: set[str] = set()
         """Paths that do not exist."""
@@ -136,15 +139,19 @@ class ApiInMemory:
         *,
         deadline: float,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         del content_type
         self.calls.append((method, path))
+        self.accepted[path] = accept
         try:
             async with asyncio.timeout_at(deadline):
                 await asyncio.sleep(self.faults.delay_seconds)
         except TimeoutError as error:
             raise Unreachable("too late") from error
         reply = self._replied(method, path, body)
+        if 0 < self.faults.most_bytes < len(reply.body):
+            raise TooLarge("too long")
         if self.faults.reply_delay_seconds:
             await asyncio.sleep(self.faults.reply_delay_seconds)
         return reply
@@ -268,7 +275,7 @@ def _names_an_object(path: str) -> bool:
     segments = path.strip("/").split("/")
     root = 2 if segments[0] == "api" else 3
     rest = segments[root:]
-    return len(rest) == 4 or (len(rest) == 2 and rest[0] != "namespaces")
+    return len(rest) in (2, 4)
 
 
 def _selected(selector: str) -> Callable[[Json], bool]:

@@ -96,9 +96,16 @@ class Running:
         pair = client_leaf(self.authority, "client", datetime.now(UTC)) if certified else None  # noqa: TID251 TLS looks at the clock
         return tls.client_context(self.authority.certificate, pair)
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(
+        self, address: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection from this address; all of 127.0.0.0/8 is this machine's."""
         return await asyncio.open_connection(
-            "127.0.0.1", self.port, ssl=self.client(), server_hostname=NAME
+            "127.0.0.1",
+            self.port,
+            ssl=self.client(),
+            server_hostname=NAME,
+            local_addr=(address, 0),
         )
 
     async def post(

@@ -105,6 +105,7 @@ class Cluster:
         *,
         deadline: float,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         self.calls.append((method, path))
         if self.fails:

@@ -17,7 +17,7 @@ from tests.webhook_server.listeners import Behind, Running, answer_of, running
 from tests.webhook_server.requests import pod, review
 from tests.webhook_server.standins import DENIED, Judge
 
-from weightlock_webhook.server.limits import MOST_BODY_BYTES, Limits
+from weightlock_webhook.server.limits import MOST_ARRIVING_BYTES, MOST_BODY_BYTES, Limits
 
 PATH = "/validate/pods"
 SOON = 3.0
@@ -253,6 +253,100 @@ def test_a_crowd_of_idle_connections_cannot_shut_out_the_api_server() -> None:
             await still_serves(server)
             for _, writer in crowd:
                 writer.close()
+
+    run(test())
+
+
+POD, OTHER_POD = "127.0.0.2", "127.0.0.3"
+
+
+def begun(length: int) -> bytes:
+    """The head of a review and the first byte of its body."""
+    head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {length}\r\n\r\n{{".encode()
+
+
+@pytest.mark.parametrize(
+    ("length", "count"),
+    [
+        pytest.param(1000, 400, id="short bodies"),
+        pytest.param(300_000, 400, id="long bodies"),
+        pytest.param(MOST_BODY_BYTES, 40, id="the longest bodies"),
+    ],
+)
+@pytest.mark.parametrize(
+    "address", [pytest.param(POD, id="a pod"), pytest.param("127.0.0.1", id="the same address")]
+)
+def test_a_crowd_of_bodies_that_do_not_come_shuts_nobody_out(
+    length: int, count: int, address: str
+) -> None:
+    limits = Limits(read_seconds=30, most_in_flight=4)
+
+    async def test() -> None:
+        async with running(limits=limits) as server:
+            slow = await asyncio.gather(*(server.connect(address) for _ in range(count)))
+            for _, writer in slow:
+                writer.write(begun(length))
+            for _ in range(20):
+                await still_serves(server)
+            assert server.door.in_flight == 0
+            assert server.door.arriving_bytes <= MOST_ARRIVING_BYTES
+            for _, writer in slow:
+                writer.close()
+
+    run(test())
+
+
+def test_a_slow_body_is_served_beside_a_crowd_of_another_client() -> None:
+    body = review(new=pod())
+
+    async def test() -> None:
+        async with running(limits=Limits(read_seconds=30)) as server:
+            reader, writer = await server.connect(OTHER_POD)
+            writer.write(begun(len(body)))
+            await still_serves(server)  # so the head was read
+            crowd = await asyncio.gather(*(server.connect(POD) for _ in range(300)))
+            for _, other in crowd:
+                other.write(begun(1000))
+            await still_serves(server)
+            writer.write(body[1:])
+            assert (await answer_of(reader))[0] == 200
+            # The first of the crowd made room for its last.
+            async with asyncio.timeout(SOON):
+                assert await the_end(crowd[0][0]) == b""
+            for _, other in [*crowd, (reader, writer)]:
+                other.close()
+
+    run(test())
+
+
+def test_bodies_that_do_come_are_all_answered() -> None:
+    body = review(new=pod(), uid="u" * 10)
+    large = review(new={**pod(), "pad": "x" * 400_000})
+
+    async def test() -> None:
+        async with running(limits=Limits(read_seconds=30, deadline_seconds=30)) as server:
+            asked = [server.post(PATH, large if each % 4 else body) for each in range(120)]
+            assert {status for status, _ in await asyncio.gather(*asked)} == {200}
+
+    run(test())
+
+
+def test_an_idle_client_keeps_its_connections_beside_a_crowd_of_another() -> None:
+    limits = Limits(read_seconds=30, most_connections=20)
+
+    async def test() -> None:
+        async with running(limits=limits) as server:
+            body = review(new=pod())
+            request = begun(len(body)) + body[1:]
+            reader, writer = await server.connect(OTHER_POD)
+            writer.write(request)
+            assert (await answer_of(reader))[0] == 200
+            crowd = [await server.connect(POD) for _ in range(60)]
+            writer.write(request)
+            assert (await answer_of(reader))[0] == 200
+            for _, other in [*crowd, (reader, writer)]:
+                other.close()
 
     run(test())
 

@@ -39,9 +39,11 @@ from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.judging.confirming import Confirming
 from weightlock_webhook.judging.deciding import Deciding
+from weightlock_webhook.judging.devices import LiveDevices
 from weightlock_webhook.judging.judge import Confirmation, Judging
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
+from weightlock_webhook.live.shares import Share
 from weightlock_webhook.logs import (
     DecisionLog,
     JsonLines,
@@ -270,8 +272,10 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
     gathering = Gathering(knowledge, allowances, RememberingJudge(), RememberingRecords())
     deciding = Deciding(gathering, ForwardClock(now))
     reads = LiveReads(client, parts.metrics.live_read)
-    confirming = parts.confirmed(Confirming(knowledge, deciding, reads))
-    judge = Judging(knowledge, deciding, confirming, parts.events, allowances)
+    looks = LiveReads(Share(client), parts.metrics.live_read)
+    confirming = parts.confirmed(Confirming(knowledge, deciding, reads, looks))
+    devices = LiveDevices(reads, parts.state.features)
+    judge = Judging(knowledge, deciding, confirming, parts.events, allowances, devices)
     mutation = PodMutation(
         knowledge.policies.governing, knowledge, parts.state.features, settings.verifier_image
     )

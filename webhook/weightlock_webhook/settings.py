@@ -142,7 +142,9 @@ class Settings:
         _count, 256, "how many reviews may be answered at once; more are told to try again"
     )
     most_connections: int = _setting(
-        _count, 1024, "how many connections may be open; the one that was idle longest goes first"
+        _count,
+        1024,
+        "how many connections may be open; then the address with most idle ones loses its oldest",
     )
     drain_seconds: float = _setting(
         _seconds,

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import kopf
 from kubernetes import client, config
 from kubernetes.config import ConfigException
 
@@ -45,20 +44,3 @@ def api_client(settings: Settings) -> client.ApiClient:
 def thread_pool() -> ThreadPoolExecutor:
     """Where requests run."""
     return ThreadPoolExecutor(THREADS, thread_name_prefix="api")
-
-
-def kopf_connection(api: client.ApiClient) -> kopf.ConnectionInfo:
-    """The same credentials for kopf, read anew: projected tokens expire."""
-    found = api.configuration
-    headers: dict[str, str] = {}
-    api.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return kopf.ConnectionInfo(
-        server=found.host,
-        ca_path=found.ssl_ca_cert,
-        insecure=not found.verify_ssl,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=found.cert_file,
-        private_key_path=found.key_file,
-    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from weightlock.reasons import Reason, Verdict
 from weightlock_operator.decision.flights import DeviceKind
+from weightlock_operator.decision.spent import Spent
 
 if TYPE_CHECKING:
     from weightlock_operator.decision.memory import Memory
@@ -145,6 +146,8 @@ class Decision:
     """Whether pods may load the checkpoint, under the policies that bind."""
 
     finished: Finished | None = field(default=None)
+    spent: Spent | None = None
+    """What counts no more once the status is written, for the facts of later looks."""
 
 
 def earliest(*instants: datetime | None) -> datetime | None:

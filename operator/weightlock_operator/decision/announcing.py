@@ -1,5 +1,6 @@
 """What people are told when a verdict changes, and whom a failure ends."""
 
+from datetime import timedelta
 from typing import Final
 
 from weightlock.policy.scalars import printable
@@ -10,6 +11,9 @@ from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.memory import Memory, Word
 
 MOST_PODS: Final = 20
+
+EVICT_EVERY: Final = timedelta(seconds=30)
+"""A disruption budget that refuses now may not do so then."""
 
 _GOOD: Final = frozenset({Verdict.VERIFIED, Verdict.VERIFYING, Verdict.PENDING})
 
@@ -27,18 +31,26 @@ def announced(before: Memory, after: Memory, word: Word, facts: Facts) -> tuple[
 
 
 def evicted(word: Word, facts: Facts) -> tuple[EvictPod, ...]:
-    """The pods that must not go on with what failed, if an enforcing policy says so."""
+    """The pods that must not go on with what failed, if an enforcing policy says so.
+
+    Of the checkpoint's namespace only: whether it fails is for its tenants to say, and a pod that
+    happens to have the same export is not theirs.
+    """
     binding = facts.composition.binding
     is_meant = binding.on_failure is OnFailure.EVICT and binding.enforcement is Enforcement.ENFORCE
     if word.verdict is not Verdict.FAILED or not is_meant or not binding.policies:
         return ()
-    namespace = facts.checkpoint.metadata.namespace
-    return tuple(EvictPod(namespace, use.name, use.uid) for use in facts.users[:MOST_PODS])
+    # Some at a time, and others each time: whoever a budget protects stands before nobody else.
+    targets = facts.users
+    turn = int(facts.now.timestamp() / EVICT_EVERY.total_seconds())
+    first = turn * MOST_PODS % len(targets) if len(targets) > MOST_PODS else 0
+    chosen = (*targets[first:], *targets[:first])[:MOST_PODS]
+    return tuple(EvictPod(facts.namespace, use.name, use.uid) for use in chosen)
 
 
 def _event(word: Word, facts: Facts, pods: tuple[tuple[str, str], ...]) -> Event:
     kind = EventType.NORMAL if word.verdict in _GOOD else EventType.WARNING
-    count = len(facts.users)
+    count = facts.user_count
     running = f" ({count} running pods use it)" if word.verdict is Verdict.FAILED and count else ""
     return Event(kind, word.reason.value, printable(word.message) + running, pods)
 

@@ -13,10 +13,12 @@ from weightlock.policy.checkpoints import CheckpointSpec
 from weightlock.policy.composition import Composition
 from weightlock.policy.fields import Fields
 from weightlock.policy.objects import Metadata
+from weightlock.policy.paths import VolumePath
 from weightlock.verdict.seal import SealKey
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.queue import Place
 from weightlock_operator.decision.seen import SeenJob, SeenPod
+from weightlock_operator.decision.spent import Spent
 from weightlock_operator.decision.storage import Storage
 from weightlock_operator.decision.usage import PodUse
 
@@ -71,6 +73,9 @@ class Installation:
 
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
+    forbidden_host_paths: tuple[VolumePath, ...] = ()
+    """Beside weightlock.policy.host_paths."""
+
     device_amounts: Amounts = field(default_factory=Amounts)
     cpu_amounts: Amounts = field(default_factory=Amounts)
 
@@ -121,6 +126,12 @@ class Facts:
     """The highest version seen, by the names of weightlock_operator.decision.floors (A22)."""
 
     restored_at: datetime | None = None
+    spent: Spent | None = None
+    """Which records count no more, as far as whoever decides remembers (A10)."""
+
+    not_before: datetime | None = None
+    """When a verification may start; a status that could not be written does not say so."""
+
     server: ServerFeatures = field(default_factory=ServerFeatures)
 
     @property
@@ -133,10 +144,28 @@ class Facts:
 
     @property
     def writers(self) -> tuple[PodUse, ...]:
-        """Who can write to the storage now."""
-        return tuple(use for use in self.users if use.may_write)
+        """Who can write to the storage now, of whatever namespace."""
+        return tuple(use for use in self._running if use.may_write)
 
     @property
     def users(self) -> tuple[PodUse, ...]:
-        """The pods that run and have the checkpoint mounted."""
+        """The pods of the checkpoint's namespace that run and have the checkpoint mounted.
+
+        A folder of a node and an export are everybody's. The names of foreign pods are no business
+        of this namespace, and what becomes of them is none of its policies'.
+        """
+        return tuple(use for use in self._running if use.namespace == self.namespace)
+
+    @property
+    def user_count(self) -> int:
+        """How many pods of any namespace run and have the checkpoint mounted."""
+        return len(self._running)
+
+    @property
+    def namespace(self) -> str:
+        """That of the checkpoint."""
+        return self.checkpoint.metadata.namespace
+
+    @property
+    def _running(self) -> tuple[PodUse, ...]:
         return tuple(sorted((use for use in self.uses if use.is_running), key=lambda use: use.name))

@@ -51,7 +51,7 @@ class HeldPod:
 
     @classmethod
     def from_object(cls, value: object) -> "HeldPod | None":
-        """Read a pod; None if it is not held, or waits for nothing that can be read.
+        """Read a pod; None if it is not held: without our label, or let in in spite of it.
 
         Raises:
             Malformed: for what the API server would not have sent.
@@ -60,6 +60,8 @@ class HeldPod:
         metadata, spec = root.section("metadata", None), root.section("spec", None)
         if metadata.section("labels", None).text_or(HELD_LABEL, str, "") != "true":
             return None
+        if spec.text_or("nodeName", str, "") or is_over(root.section("status", None)):
+            return None  # nobody removes the label where servers know no gates
         annotations = metadata.section("annotations", None)
         gates = spec.sections("schedulingGates", None)
         node_affinity = spec.section("affinity", None).section("nodeAffinity", None)
@@ -82,6 +84,11 @@ class HeldPod:
     def waits_for(self, checkpoint: Checkpoint) -> bool:
         """Whether a checkpoint of its namespace is among what it waits for."""
         return any(_is_about(wait, checkpoint) for wait in self.waits)
+
+
+def is_over(status: Fields) -> bool:
+    """Whether a pod of this status runs no more."""
+    return status.text_or("phase", str, "") in ("Succeeded", "Failed")
 
 
 def release(

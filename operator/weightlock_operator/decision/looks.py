@@ -8,10 +8,11 @@ from typing import Final
 
 from weightlock.reasons import Reason, Verdict
 from weightlock_operator.decision import jobs, needs, standing
+from weightlock_operator.decision.actions import DeleteJob
 from weightlock_operator.decision.backoff import delay_after
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.flights import DeviceKind
-from weightlock_operator.decision.landing import Step, landed
+from weightlock_operator.decision.landing import ORPHAN_AGE, Step, landed, orphans
 from weightlock_operator.decision.memory import Memory, Word, recall
 from weightlock_operator.decision.needs import Blocked, Need
 
@@ -55,9 +56,23 @@ def look_at(facts: Facts) -> Look:
         memory = _stillborn(memory, attempts + 1, facts)
     memory = _queued(memory, need, facts)
     blocked = needs.blocked(memory, facts) if need else None
+    if need and (blocked is None or blocked.waits_for_turn):
+        blocked = _by_job(memory, step, facts) or blocked
     if step.falls_back and blocked is not None and blocked.waits_for_turn:
         blocked = None  # it keeps the turn that it had
     return Look(facts, before, step, memory, worth, gone_stale, need, blocked)
+
+
+def _by_job(memory: Memory, step: Step, facts: Facts) -> Blocked | None:
+    """What keeps a second Job from running beside one that no status knows (A25)."""
+    going = (*step.before, *step.after, *orphans(memory, facts))
+    gone = {action.uid for action in going if isinstance(action, DeleteJob)}
+    for job in facts.jobs:
+        is_own = job.is_ours_by_label and job.checkpoint_uid == facts.checkpoint.metadata.uid
+        if is_own and not job.is_finished and job.uid not in gone:
+            message = f"the Job {job.name}, which counts for nothing, has to end first"
+            return Blocked(Word(Reason.QUEUED, message), job.created_at + ORPHAN_AGE)
+    return None
 
 
 def _stillborn(memory: Memory, attempts: int, facts: Facts) -> Memory:

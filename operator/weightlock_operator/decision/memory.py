@@ -109,7 +109,9 @@ def _recalled(facts: Facts, raw: Mapping[str, object]) -> Memory:
     record = _record(facts, parsed)
     attempts = fields.integer_or("attempts", 0, _MOST, 0)
     queue = fields.section("queue", None)
-    is_failed = record is None and parsed.phase is Verdict.FAILED
+    # Nothing seals why a checkpoint failed, so whoever may write a status may write another reason;
+    # one that belongs to another phase would be said as that phase.
+    is_failed = record is None and word.verdict is Verdict.FAILED is parsed.phase
     return Memory(
         word=word,
         record=record,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from weightlock.policy.composition import Composition
 from weightlock.policy.hashing import policy_hash
 from weightlock.policy.objects import PolicyKind
 from weightlock.policy.sources import ImageSource
@@ -16,8 +17,11 @@ from weightlock.verdict.staleness import CLOCK_SKEW
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.landing import COOLDOWN
 from weightlock_operator.decision.memory import Basis, Memory, Word
+from weightlock_operator.decision.permission import not_permitted
+from weightlock_operator.decision.queue import USUAL_TOTAL, Totals
 from weightlock_operator.decision.standing import refresh_at, untried_key_could_help
 from weightlock_operator.decision.storage import StorageState
+from weightlock_operator.decision.usage import PodUse
 
 MOST_NAMES: Final = 5
 
@@ -110,6 +114,9 @@ def basis_of(facts: Facts) -> Basis:
 
 def blocked(memory: Memory, facts: Facts) -> Blocked | None:
     """What keeps a wanted verification from starting, the hardest first."""
+    forbidden = not_permitted(facts)
+    if forbidden is not None:
+        return Blocked(forbidden)
     return _by_storage(facts) or _by_writers(facts) or _by_pause(memory, facts) or _by_queue(facts)
 
 
@@ -128,7 +135,7 @@ def _by_storage(facts: Facts) -> Blocked | None:
             message = f"{storage.message}, and is bound where its first pod is scheduled"
             return Blocked(Word(Reason.WAITING_FOR_CONSUMER, message))
     if storage.is_of_one_pod and facts.users:
-        names = _names(use.name for use in facts.users)
+        names = _named(facts.users, facts)
         message = f"one pod at a time can mount the volume, and {names} has it"
         return Blocked(Word(Reason.STORAGE_PENDING, message))
     return None
@@ -142,7 +149,7 @@ def _may_bind(facts: Facts) -> bool:
 def _by_writers(facts: Facts) -> Blocked | None:
     """What is read while somebody may write would be stale before it is recorded (A02)."""
     if facts.writers:
-        names = _names(use.name for use in facts.writers)
+        names = _named(facts.writers, facts)
         message = f"{names} can write to the volume; mount it read-only, or end what writes"
         return Blocked(Word(Reason.WRITER_ACTIVE, message))
     seen = facts.writer_seen_at
@@ -153,8 +160,9 @@ def _by_writers(facts: Facts) -> Blocked | None:
 
 
 def _by_pause(memory: Memory, facts: Facts) -> Blocked | None:
-    again = memory.next_attempt
-    if again is None or facts.now >= again:
+    pauses = [each for each in (memory.next_attempt, facts.not_before) if each]
+    again = max(pauses, default=facts.now)
+    if facts.now >= again:
         return None
     word = memory.trouble or Word(Reason.QUEUED, "the verification before this was called off")
     return Blocked(word, again)
@@ -166,7 +174,7 @@ def _by_queue(facts: Facts) -> Blocked | None:
     limits = limits_of_turns(facts)
     message = (
         f"waits for its turn; at most {limits.per_namespace} verifications run in a namespace,"
-        f" {limits.total} in all"
+        f" {limits.total} under its policies"
     )
     return Blocked(Word(Reason.QUEUED, message), waits_for_turn=True)
 
@@ -177,13 +185,27 @@ def limits_of_turns(facts: Facts) -> Limits:
     Where no cluster policy governs, a tenant says it, and the turns are everybody's: more than the
     usual number of them is for an administrator to give (A25).
     """
-    limits, policies = facts.composition.limits, facts.composition.policies
-    if any(policy.kind is PolicyKind.CLUSTER_MODEL_POLICY for policy in policies):
-        return limits
-    return limits.narrowed(Limits())
+    limits = facts.composition.limits
+    return limits if _is_of_cluster(facts.composition) else limits.narrowed(Limits())
 
 
-def _names(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
-    return ", ".join(found[:MOST_NAMES]) + more
+def totals_of(composition: Composition) -> Totals:
+    """The governing policies, and how many verifications may run under each."""
+    most = None if _is_of_cluster(composition) else USUAL_TOTAL
+    granted = ((each.origin, each.spec.verification.limits.total) for each in composition.policies)
+    return tuple((origin, min(total, most or total)) for origin, total in granted)
+
+
+def _is_of_cluster(composition: Composition) -> bool:
+    kinds = {policy.kind for policy in composition.policies}
+    return PolicyKind.CLUSTER_MODEL_POLICY in kinds
+
+
+def _named(uses: Iterable[PodUse], facts: Facts) -> str:
+    """Pods, by name as far as they are of the checkpoint's namespace."""
+    found = list(uses)
+    own = [use.name for use in found if use.namespace == facts.namespace]
+    more = [f"{len(own) - MOST_NAMES} more"] if len(own) > MOST_NAMES else []
+    others = [f"{len(found) - len(own)} of other namespaces"] if len(found) > len(own) else []
+    first = ", ".join(own[:MOST_NAMES])
+    return " and ".join([*([first] if first else []), *more, *others])

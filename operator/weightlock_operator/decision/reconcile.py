@@ -19,6 +19,7 @@ from weightlock.errors import LimitExceeded, Malformed
 from weightlock.policy.checkpoints import VolumeStatus
 from weightlock.policy.hashing import policy_hash
 from weightlock.reasons import Reason, Verdict
+from weightlock.verdict.seal import seal_intact
 from weightlock_operator.decision import jobs, needs, standing, statuses
 from weightlock_operator.decision.actions import (
     Action,
@@ -28,7 +29,7 @@ from weightlock_operator.decision.actions import (
     RaiseFloor,
     earliest,
 )
-from weightlock_operator.decision.announcing import announced, evicted
+from weightlock_operator.decision.announcing import EVICT_EVERY, announced, evicted
 from weightlock_operator.decision.backoff import delay_after
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.flights import DeviceKind, Flight
@@ -39,6 +40,7 @@ from weightlock_operator.decision.memory import Memory, Word
 from weightlock_operator.decision.pod_specs import changed_fields
 from weightlock_operator.decision.queue import Place, Ticket
 from weightlock_operator.decision.seen import SeenJob, template_spec
+from weightlock_operator.decision.spent import Spent, spent
 
 NO_KEY_RETRY: Final = timedelta(seconds=10)
 
@@ -129,6 +131,10 @@ def _decision(look: Look, memory: Memory, word: Word) -> Decision:
     """Step 6."""
     facts = look.facts
     waiting = look.blocked.word if look.blocked else None
+    evictions = evicted(word, facts)
+    again_at = _again_at(look, memory)
+    if evictions:
+        again_at = earliest(again_at, facts.now + EVICT_EVERY)
     before: tuple[Action, ...] = (
         *look.step.before,
         *_orphans(look, memory),
@@ -140,16 +146,30 @@ def _decision(look: Look, memory: Memory, word: Word) -> Decision:
         after=(
             *look.step.after,
             *announced(look.before, memory, word, facts),
-            *evicted(word, facts),
+            *evictions,
         ),
-        requeue_after=_again_after(look, memory),
+        requeue_after=again_at - facts.now if again_at else None,
         ticket=_ticket(look, memory),
         is_flying=memory.flight is not None,
         verdict=word.verdict,
         reason=word.reason,
         admits=word.admits,
         finished=look.step.finished,
+        spent=_spent(look, memory),
     )
+
+
+def _spent(look: Look, memory: Memory) -> Spent | None:
+    """What is not kept is spent, also if somebody took it out of the status before this look."""
+    before, facts = look.before, look.facts
+    # A forged record must spend nothing.
+    is_ours = before.record and seal_intact(before.record, before.seal, facts.seal_keys)
+    known = (
+        look.step.memory.record,
+        before.record if is_ours else None,
+        facts.spent.kept if facts.spent else None,
+    )
+    return spent(memory.record, known, facts.now)
 
 
 def _orphans(look: Look, memory: Memory) -> tuple[DeleteJob, ...]:
@@ -168,7 +188,7 @@ def _raised_floor(memory: Memory, word: Word, facts: Facts) -> tuple[RaiseFloor,
     return (RaiseFloor(name, model.version),)
 
 
-def _again_after(look: Look, memory: Memory) -> timedelta | None:
+def _again_at(look: Look, memory: Memory) -> datetime | None:
     facts, waiting = look.facts, look.step.waiting
     fallback = facts.composition.verification.device.fallback
     began = memory.record.verified_at if memory.record else memory.looked_at
@@ -189,8 +209,7 @@ def _again_after(look: Look, memory: Memory) -> timedelta | None:
     ]
     if flight is not None and fallback is not None and flight.device is DeviceKind.DEVICE:
         moments.append(flight.started_at + fallback.after)
-    later = earliest(*(each for each in moments if each is not None and each > facts.now))
-    return later - facts.now if later else None
+    return earliest(*(each for each in moments if each is not None and each > facts.now))
 
 
 def _ticket(look: Look, memory: Memory) -> Ticket | None:
@@ -204,7 +223,7 @@ def _ticket(look: Look, memory: Memory) -> Ticket | None:
         since=memory.queued_since or facts.now,
         is_awaited=bool(facts.held) or facts.is_requested,
         per_namespace=limits.per_namespace,
-        total=limits.total,
+        totals=needs.totals_of(facts.composition),
     )
 
 

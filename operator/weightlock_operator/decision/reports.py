@@ -30,6 +30,10 @@ PATIENCE: Final = timedelta(minutes=5)
 START_PATIENCE: Final = timedelta(minutes=20)
 """How long a pod may take to mount and to pull: volumes attach slowly, and images are large."""
 
+QUEUE_PATIENCE: Final = timedelta(hours=24)
+"""How long a Job may wait for whoever manages its queue. It takes nobody else's turn meanwhile; but
+a queue that is not there would keep it for ever, and a policy that was put right would not help."""
+
 CACHE_LAG: Final = timedelta(seconds=30)
 """How long a finished Job may be without its pods, as seen by somebody who watches both."""
 
@@ -46,6 +50,7 @@ _EVICTED: Final = frozenset({"Evicted", "Preempting", "Preempted", "UnexpectedAd
 _NOT_CREATED: Final = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 _NO_POD: Final = "a quota, a limit range or pod security refuses it; see kubectl describe job"
 _SUSPENDED: Final = "it is suspended until whoever manages its queue starts it"
+_NO_QUEUE: Final = "see that verification.queueName is a queue that somebody manages"
 _TOO_LONG: Final = "the verification took longer than limits.deadline"
 _NODE_GONE: Final = frozenset(
     {"NodeLost", "NodeShutdown", "Shutdown", "Terminated", "NodeAffinity"}
@@ -221,9 +226,22 @@ def _silence(job: SeenJob, pods: Sequence[SeenPod]) -> Trouble:
 
 def _podless(job: SeenJob, pods: Sequence[SeenPod], now: datetime) -> Trouble | None:
     """A Job that may not make pods never says so itself, and would keep its turn to the end."""
-    if pods or job.is_suspended or now < _begun(job) + PATIENCE:
+    if job.is_suspended:
+        return _queued(job, now)
+    if pods or now < _begun(job) + PATIENCE:
         return None
     return Trouble(Reason.JOB_REFUSED, f"the Job {job.name} has made no pod: {_NO_POD}")
+
+
+def _queued(job: SeenJob, now: datetime) -> Trouble | None:
+    if now < _suspended_at(job) + QUEUE_PATIENCE:
+        return None
+    message = f"the Job {job.name} was suspended for {QUEUE_PATIENCE}; {_NO_QUEUE}"
+    return Trouble(Reason.UNSCHEDULABLE, message)
+
+
+def _suspended_at(job: SeenJob) -> datetime:
+    return job.suspended_at or job.created_at
 
 
 def _begun(job: SeenJob) -> datetime:
@@ -281,6 +299,7 @@ def _waiting(job: SeenJob, pods: Sequence[SeenPod], now: datetime) -> Waiting:
         waits.append((job.finished_at or now) + CACHE_LAG)
     elif job.is_suspended:
         said = said or _SUSPENDED
+        waits.append(_suspended_at(job) + QUEUE_PATIENCE)
     elif not pods:
         waits.append(_begun(job) + PATIENCE)
     later = min((each for each in waits if each > now), default=None)

@@ -4,6 +4,7 @@ Both live in a namespace of others, so nothing in them is believed;
 weightlock_operator.decision.reports says what a report must come with to count.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,13 +13,14 @@ from typing import Final
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 from weightlock.cluster_names import VERIFICATION_LABEL as NONCE_LABEL
 from weightlock.errors import Malformed
+from weightlock.injection import injects
 from weightlock.policy import scalars
 from weightlock.policy.checkpoints import KIND
 from weightlock.policy.fields import Fields
 from weightlock_operator.decision.pod_specs import pod_spec_hash
 
 INDEX_ANNOTATION: Final = "batch.kubernetes.io/job-completion-index"
-_INJECTING: Final = "cdi.k8s.io/"
+_INDEX: Final = re.compile("[0-9]{1,9}")
 _MOST: Final = 2**31
 
 
@@ -40,6 +42,7 @@ class SeenJob:
     started_at: datetime | None = None
     """When its controller took it up, after a suspension anew."""
 
+    suspended_at: datetime | None = None
     finished_at: datetime | None = None
     failure: str = ""
     """The reason of its condition Failed, "" if it has none."""
@@ -63,7 +66,7 @@ class SeenJob:
         labels = metadata.section("labels", None)
         spec = root.section("spec", None)
         failed, complete = _condition(root, "Failed"), _condition(root, "Complete")
-        over = failed or complete
+        over, suspended = failed or complete, _condition(root, "Suspended")
         return cls(
             name=metadata.text("name", str),
             uid=metadata.text("uid", str),
@@ -76,6 +79,9 @@ class SeenJob:
             completions=spec.integer_or("completions", 0, _MOST, 1),
             is_suspended=spec.boolean_or("suspend", default=False),
             started_at=root.section("status", None).optional_text("startTime", scalars.instant),
+            suspended_at=suspended.optional_text("lastTransitionTime", scalars.instant)
+            if suspended
+            else None,
             finished_at=over.optional_text("lastTransitionTime", scalars.instant) if over else None,
             failure=(failed.text_or("reason", str, "") or "Failed") if failed else "",
             message=failed.text_or("message", str, "") if failed else "",
@@ -152,7 +158,7 @@ class SeenPod:
             spec_hash=pod_spec_hash(root.mapping("spec")),
             accepted_at=status.optional_text("startTime", scalars.instant),
             phase=status.text_or("phase", str, "Pending"),
-            index=int(index) if index.isdecimal() and index.isascii() else None,
+            index=int(index) if _INDEX.fullmatch(index) else None,
             node=spec.text_or("nodeName", str, ""),
             reason=status.text_or("reason", str, ""),
             message=status.text_or("message", str, ""),
@@ -160,7 +166,7 @@ class SeenPod:
             containers=tuple(map(_container, status.sections("containerStatuses", None))),
             has_others=any(status.items(key) for key in others)
             or any(spec.items(key) for key in ("initContainers", "ephemeralContainers")),
-            is_injected=any(key.startswith(_INJECTING) for key in keys),
+            is_injected=any(map(injects, keys)),
         )
 
 

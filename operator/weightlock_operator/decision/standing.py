@@ -13,7 +13,7 @@ from weightlock.policy.signatures import Authority
 from weightlock.reasons import Reason
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.judge import judge
-from weightlock.verdict.records import VerdictRecord
+from weightlock.verdict.records import VerdictRecord, instant_text
 from weightlock.verdict.seal import seal, seal_intact
 from weightlock.verdict.staleness import Current, stale
 from weightlock_operator.decision.backoff import spread
@@ -60,10 +60,14 @@ def without_stale(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:
         max_age=facts.composition.binding.max_age,
         now=facts.now,
     )
-    if not violations:
-        return memory, None
-    first = violations[0]
-    return replace(memory, record=None, seal=""), Word(first.reason, first.message)
+    if violations:
+        first = Word(violations[0].reason, violations[0].message)
+        return replace(memory, record=None, seal=""), first
+    if facts.spent is not None and facts.spent.covers(memory.record, facts.now):
+        at = instant_text(memory.record.verified_at)
+        put_back = f"an earlier status was put back: what was verified at {at} counts no more"
+        return replace(memory, record=None, seal=""), Word(Reason.SEAL_BROKEN, put_back)
+    return memory, None
 
 
 def valued(memory: Memory, facts: Facts) -> tuple[Memory, Word | None]:

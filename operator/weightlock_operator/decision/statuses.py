@@ -48,9 +48,9 @@ def status_of(memory: Memory, word: Word, waiting: Word | None, facts: Facts) ->
         status["attempts"] = memory.attempts
     if memory.next_attempt is not None:
         status["nextAttempt"] = instant_text(memory.next_attempt)
-    if word.verdict not in _ADMITTING and facts.users:
+    if word.verdict not in _ADMITTING and facts.user_count:
         status["users"] = [use.name for use in facts.users[:MOST_USERS]]
-        status["userCount"] = len(facts.users)
+        status["userCount"] = facts.user_count
     status["conditions"] = conditions_of(
         _conditions(memory, word, waiting),
         facts.checkpoint.status.get("conditions"),

@@ -4,6 +4,7 @@ A claim's name proves nothing; a verdict is bound to the claim's uid, the persis
 and the hash of what that volume really is.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -114,7 +115,7 @@ def _claimed(
                 uid,
                 metadata.text("name", str),
                 metadata.text("uid", str),
-                persistent_volume_hash(volume.mapping("spec")),
+                persistent_volume_hash(volume.mapping("spec"), _annotations(metadata)),
                 spec.path,
             ),
             claim_uid=uid,
@@ -125,6 +126,10 @@ def _claimed(
     state = StorageState.WAITS_FOR_CONSUMER if late else StorageState.UNBOUND
     message = f"the claim {name} is not bound"
     return Storage(state, None, message, uid, access_modes=modes)
+
+
+def _annotations(metadata: Fields) -> Mapping[str, object]:
+    return metadata.mapping("annotations") if metadata.has("annotations") else {}
 
 
 def _bound(claim: Fields, persistent_volume: object | None) -> Fields | None:

@@ -30,6 +30,8 @@ class PodUse:
     until: datetime | None = None
     """When it ended; None if it has not."""
 
+    namespace: str = ""
+
 
 def use_of(pod: object, source: Source, path: VolumePath) -> PodUse | None:
     """How a pod uses a checkpoint at this path of this source; None if it does not.
@@ -55,6 +57,7 @@ def use_of(pod: object, source: Source, path: VolumePath) -> PodUse | None:
         is_running=not is_over,
         may_write=any(reaches),
         until=_ended_at(root, metadata) if is_over else None,
+        namespace=metadata.text_or("namespace", str, ""),
     )
 
 
@@ -92,9 +95,24 @@ def _start(volume: Fields, source: Source, node: str, pod: str) -> VolumePath | 
         return _path_of(volume.section("hostPath", None))
     if isinstance(source, NfsSource):
         export = volume.section("nfs", None)
-        if export.text_or("server", str, "") == source.server:
+        if server_name(export.text_or("server", str, "")) == server_name(source.server):
             return _path_of(export)
     return None
+
+
+def storage_of(volume: Mapping[str, object], node: str) -> str:
+    """What holds the storage of a volume that names it itself, on a node; "" for any other."""
+    match volume:
+        case {"nfs": {"server": str(server)}}:
+            return f"nfs {server_name(server)}"
+        case {"hostPath": Mapping()} if node:
+            return f"node {node}"
+    return ""
+
+
+def server_name(server: str) -> str:
+    """One name for each way to write that of a server."""
+    return server.lower().rstrip(".")
 
 
 def _claim_of(volume: Fields, pod: str) -> str:

@@ -146,6 +146,21 @@ def test_python_takes_the_last_item_and_refuses_the_next(path: str, most: int) -
         PolicySpec.from_spec(policy_with(path, most + 1))
 
 
+def test_attributes_end_at_the_same_character() -> None:
+    value = schema(CHECKPOINTS, "spec.source.csi.volumeAttributes")["additionalProperties"]
+    assert value["maxLength"] == sizes.LONGEST_ATTRIBUTE
+
+    def csi(key: str, text: str) -> Json:
+        return {"source": {"csi": {"driver": "d", "volumeAttributes": {key: text}}}}
+
+    longest = "<" * sizes.LONGEST_ATTRIBUTE
+    checkpoints.CheckpointSpec.from_spec(csi(longest, longest))
+    with pytest.raises(Malformed, match="1025 characters, expected at most 1024"):
+        checkpoints.CheckpointSpec.from_spec(csi("a", longest + "<"))
+    with pytest.raises(Malformed, match="a key of more than 1024 characters"):
+        checkpoints.CheckpointSpec.from_spec(csi(longest + "<", "a"))
+
+
 def test_a_checkpoint_ends_where_its_schema_does() -> None:
     def csi(many: int) -> Json:
         attributes = dict.fromkeys(numbered("a{}", many), "x")

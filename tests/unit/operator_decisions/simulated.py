@@ -39,6 +39,7 @@ from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.policies import Invalid, read_policy
 from weightlock_operator.decision.queue import Place, Running, places
 from weightlock_operator.decision.seen import SeenJob, SeenPod
+from weightlock_operator.decision.spent import Spent
 from weightlock_operator.decision.storage import Storage, claimed_storage, described_storage
 from weightlock_operator.decision.usage import uses_of
 
@@ -128,6 +129,9 @@ class Cluster:
     keys: tuple[SealKey, ...] = (KEY,)
     now: datetime = NOW
     restored_at: datetime | None = None
+    spent: Spent | None = None
+    """What the operator remembers; None after a restart."""
+
     server: ServerFeatures = field(default_factory=ServerFeatures)
     is_requested: bool = False
     running: list[Running] = field(default_factory=list)
@@ -180,6 +184,7 @@ class Cluster:
             invalid_policies=tuple(each.name for each in read if isinstance(each, Invalid)),
             floors=dict(self.floors),
             restored_at=self.restored_at,
+            spent=self.spent,
             server=self.server,
         )
         ticket = reconcile.ticket_for(facts)
@@ -211,6 +216,8 @@ class Cluster:
             self.status_writes += 1
             assert crds.errors(decision.status, crds.schema("modelcheckpoints", "status")) == []
             self.checkpoint["status"] = copy.deepcopy(dict(decision.status))
+        if decision.spent is not None:
+            self.spent = decision.spent.joined(self.spent)
         self.carry_out(decision.after)
         return decision
 

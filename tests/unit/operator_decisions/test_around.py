@@ -92,6 +92,15 @@ def test_only_pods_with_the_label_are_held() -> None:
     assert HeldPod.from_object(pod_object()) is None
 
 
+@pytest.mark.parametrize(
+    ("node", "phase"), [("node-a", "Pending"), ("", "Succeeded"), ("", "Failed")]
+)
+def test_a_pod_that_was_let_in_or_has_ended_is_held_no_more(node: str, phase: str) -> None:
+    pod = held([NAMED])
+    pod["spec"]["nodeName"], pod["status"]["phase"] = node, phase
+    assert HeldPod.from_object(pod) is None
+
+
 def test_a_pod_that_is_malformed_is_not_read() -> None:
     pod = held([NAMED])
     pod["spec"]["tolerations"] = ["x"]

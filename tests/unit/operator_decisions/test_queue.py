@@ -12,7 +12,7 @@ from tests.unit.policy.builders import NOW, policy_object
 
 from weightlock_operator.decision import reconcile
 from weightlock_operator.decision.backoff import FIRST, SLOWEST, delay_after, spread
-from weightlock_operator.decision.queue import Place, Running, Ticket, places
+from weightlock_operator.decision.queue import Load, Place, Running, Ticket, places
 from weightlock_operator.decision.statuses import rounded
 
 
@@ -20,7 +20,7 @@ def ticket(
     name: str, namespace: str = "a", waited: int = 0, *, is_awaited: bool = False, total: int = 32
 ) -> Ticket:
     since = NOW - timedelta(minutes=waited)
-    return Ticket(name, namespace, since, is_awaited, per_namespace=2, total=total)
+    return Ticket(name, namespace, since, is_awaited, per_namespace=2, totals=(("p", total),))
 
 
 def order(*tickets: Ticket, running: tuple[Running, ...] = ()) -> list[str]:
@@ -57,6 +57,9 @@ def test_whoever_flies_waits_no_more() -> None:
     assert places([ticket("x")], [Running("x", "a")]) == {}
 
 
+TOTALS = st.dictionaries(st.sampled_from("uvw"), st.integers(1, 6), min_size=1).map(
+    lambda totals: tuple(sorted(totals.items()))
+)
 tickets = st.lists(
     st.builds(
         Ticket,
@@ -65,12 +68,18 @@ tickets = st.lists(
         st.integers(0, 3).map(lambda minutes: NOW - timedelta(minutes=minutes)),
         st.booleans(),
         st.integers(1, 3),
-        st.integers(1, 6),
+        TOTALS,
     ),
     unique_by=lambda each: each.checkpoint_uid,
 )
 runnings = st.lists(
-    st.builds(Running, st.sampled_from("klmnop"), st.sampled_from("xyz")),
+    st.builds(
+        Running,
+        st.sampled_from("klmnop"),
+        st.sampled_from("xyz"),
+        TOTALS,
+        is_suspended=st.booleans(),
+    ),
     unique_by=lambda each: each.checkpoint_uid,
 )
 
@@ -88,13 +97,95 @@ def test_the_order_of_the_tickets_never_matters(
 def test_no_limit_is_ever_exceeded(waiting: list[Ticket], running: list[Running]) -> None:
     found = places(waiting, running)
     busy = Counter(each.namespace for each in running)
-    total = len(running)
+    awake = [each for each in running if not each.is_suspended]
+    under = Counter(policy for each in awake for policy, _ in each.totals)
     started = [each for each in waiting if found[each.checkpoint_uid].may_start]
     for each in sorted(started, key=lambda each: found[each.checkpoint_uid].position):
         assert busy[each.namespace] < each.per_namespace
-        assert total < each.total
+        assert all(under[policy] < total for policy, total in each.totals)
         busy[each.namespace] += 1
-        total += 1
+        under.update(policy for policy, _ in each.totals)
+
+
+@given(tickets, runnings)
+def test_whoever_has_room_under_all_that_governs_it_waits_for_no_other_policy(
+    waiting: list[Ticket], running: list[Running]
+) -> None:
+    """Far below the usual number nothing counts but the own namespace and the own policies."""
+    load = Load()
+    for each in running:
+        load.add(each)
+    first = min(
+        waiting,
+        key=lambda each: places(waiting, running)[each.checkpoint_uid].position,
+        default=None,
+    )
+    if first is None:
+        return
+    under = load.policies
+    has_room = load.namespaces[first.namespace] < first.per_namespace and all(
+        under[policy] < total for policy, total in first.totals
+    )
+    assert places(waiting, running)[first.checkpoint_uid].may_start is has_room
+
+
+def test_a_careful_policy_is_not_kept_waiting_by_a_lax_one() -> None:
+    lax = [Running(f"r{number}", "tenant", (("lax", 32),)) for number in range(4)]
+    careful = Ticket("x", "prod", NOW, True, per_namespace=4, totals=(("careful", 4),))
+    assert places([careful], lax)["x"].may_start
+    own = [Running(f"o{number}", "prod-2", (("careful", 4),)) for number in range(4)]
+    assert not places([careful], own)["x"].may_start
+
+
+@pytest.mark.parametrize(
+    ("flying", "total", "may_start"),
+    [
+        pytest.param(31, 4, True, id="below the usual number"),
+        pytest.param(32, 4, False, id="the usual number in all"),
+        pytest.param(32, 64, True, id="the laxest policy grants more"),
+        pytest.param(64, 64, False, id="and no more than that"),
+    ],
+)
+def test_all_together_fly_as_many_as_the_laxest_grants(
+    flying: int, total: int, may_start: bool
+) -> None:
+    running = [Running(f"r{n}", f"n{n}", ((f"p{n}", total),)) for n in range(flying)]
+    careful = Ticket("x", "prod", NOW, True, per_namespace=4, totals=(("careful", 4),))
+    assert places([careful], running)["x"].may_start is may_start
+
+
+def test_a_suspended_job_takes_a_turn_of_its_namespace_only() -> None:
+    totals = (("p", 2),)
+    waits = [Running(f"s{number}", "a", totals, is_suspended=True) for number in range(2)]
+    found = places(
+        [
+            Ticket("x", "a", NOW, False, per_namespace=2, totals=totals),
+            Ticket("y", "b", NOW, False, per_namespace=2, totals=totals),
+        ],
+        waits,
+    )
+    assert (found["x"].may_start, found["y"].may_start) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "namespace", "total", "counted"),
+    [
+        pytest.param("own", "team-a", 100, 32, id="a tenant grants itself no more than usual"),
+        pytest.param("own", "team-a", 3, 3, id="but less"),
+        pytest.param("all", None, 100, 100, id="an administrator may"),
+    ],
+)
+def test_what_a_ticket_says_of_its_policies(
+    kind: str, namespace: str | None, total: int, counted: int
+) -> None:
+    more = {"verification": {"limits": {"total": total}}}
+    cluster = Cluster(policies=[policy_object(kind, *([namespace] if namespace else []), **more)])
+    cluster.running = [
+        Running("other", "b", ((cluster.facts().composition.policies[0].origin, 1),))
+    ]
+    found = reconcile.ticket_for(cluster.facts())
+    assert found is not None
+    assert [number for _, number in found.totals] == [counted]
 
 
 @given(tickets.filter(bool))
@@ -112,7 +203,7 @@ def test_a_full_queue_is_told_in_the_status() -> None:
     queue = cluster.status["queue"]
     assert isinstance(queue, dict)
     assert queue["position"] == 1
-    assert "32 in all" in queue["waitingFor"]
+    assert "32 under its policies" in queue["waitingFor"]
     since = queue["since"]
     cluster.pass_time(hours=1)
     assert cluster.look().status is None

@@ -26,6 +26,7 @@ from weightlock_operator.decision.memory import recall
 from weightlock_operator.decision.reports import (
     CACHE_LAG,
     PATIENCE,
+    QUEUE_PATIENCE,
     START_PATIENCE,
     Landed,
     Outcome,
@@ -131,6 +132,9 @@ TAMPERING: dict[str, Callable[[Any], object]] = {
     "no container": lambda pod: status(pod).update(containerStatuses=[]),
     "mounts by annotation": lambda pod: pod["metadata"]["annotations"].update(
         {"cdi.k8s.io/x": "vendor.example/class=mount"}
+    ),
+    "mounts by a plugin": lambda pod: pod["metadata"]["annotations"].update(
+        {"mounts.nri.io/container.verifier": "- source: /evil"}
     ),
 }
 
@@ -410,6 +414,27 @@ def test_a_job_that_is_suspended_says_so_and_is_waited_for() -> None:
     cluster.run_pod(job_of(cluster))
     cluster.look()
     assert cluster.phase == "Verified"
+
+
+@pytest.mark.parametrize("since", ["creation", "its condition"])
+def test_a_job_in_a_queue_that_nobody_manages_is_given_up(since: str) -> None:
+    cluster = Cluster(
+        policies=[policy_object(verification={"queueName": "nobody"})],
+        server=ServerFeatures(suspended_jobs=True),
+    )
+    cluster.look()
+    if since == "its condition":
+        cluster.pass_time(hours=10)
+        at = instant_text(cluster.now)
+        condition = {"type": "Suspended", "status": "True", "lastTransitionTime": at}
+        job_of(cluster)["status"] = {"conditions": [condition]}
+    assert cluster.look().requeue_after == QUEUE_PATIENCE
+    cluster.pass_time(seconds=QUEUE_PATIENCE.total_seconds() - 1)
+    assert isinstance(outcome(cluster), Waiting)
+    cluster.pass_time(seconds=1)
+    assert trouble(cluster) is Reason.UNSCHEDULABLE
+    cluster.look()
+    assert (cluster.phase, cluster.reason, cluster.jobs) == ("Error", "Unschedulable", {})
 
 
 def test_what_the_scheduler_says_is_told(cluster: Cluster) -> None:

@@ -207,7 +207,7 @@ def ended(at: str | None) -> Any:
 def test_a_pod_that_ended_wrote_until_its_end() -> None:
     at = NOW + timedelta(hours=1)
     found = use_of(ended(instant_text(at)), CLAIM, PATH)
-    assert found == PodUse("trainer", "uid-of-trainer", "node-a", False, True, at)
+    assert found == PodUse("trainer", "uid-of-trainer", "node-a", False, True, at, "team-a")
     found = use_of(ended(None), CLAIM, PATH)
     assert found is not None
     assert found.until == NOW

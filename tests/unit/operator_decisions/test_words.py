@@ -1,5 +1,6 @@
 """What is said, to whom, when: phases, events, evictions, and what a status is read back as."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -8,19 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator_decisions.simulated import (
     KEY,
+    NAMESPACE,
     OTHER_KEY,
     Cluster,
     Content,
+    checkpoint_object,
     claim_object,
     pod_object,
 )
-from tests.unit.policy.builders import EC, PQ, authority, policy_object, rule, signatures
+from tests.unit.policy.builders import EC, PQ, Json, authority, policy_object, rule, signatures
 
 from weightlock.policy.checkpoints import VolumeStatus
 from weightlock.policy.paths import VolumePath
 from weightlock.reasons import Reason
 from weightlock_operator.decision import reconcile
 from weightlock_operator.decision.actions import Decision, EventType
+from weightlock_operator.decision.announcing import EVICT_EVERY, MOST_PODS
 from weightlock_operator.decision.facts import Registered
 from weightlock_operator.decision.flights import DeviceKind, Flight
 from weightlock_operator.decision.memory import Memory, recall
@@ -69,6 +73,86 @@ def test_running_pods_are_evicted_only_where_that_is_enforced(
     cluster.settle()
     assert cluster.phase == "Failed"
     assert sorted(set(cluster.evictions)) == evicted
+
+
+EXPORT = {"server": "files.example", "path": "/models"}
+
+
+def shared(**more: Any) -> Cluster:
+    """A checkpoint on an export that is everybody's."""
+    source = {"nfs": EXPORT, "path": "/"}
+    policies = [policy_object(onFailure="Evict")]
+    return Cluster(checkpoint=checkpoint_object(source=source), policies=policies, **more)
+
+
+def user(name: str, namespace: str = NAMESPACE, *, read_only: bool = True) -> Any:
+    pod: Any = pod_object(name)
+    pod["metadata"]["namespace"] = namespace
+    pod["spec"]["volumes"] = [{"name": "models", "nfs": {**EXPORT, "readOnly": read_only}}]
+    return pod
+
+
+def failed_on_an_export(*pods: Json) -> tuple[Cluster, Decision]:
+    cluster = shared(content=Content(reason=Reason.CONTENT_MISMATCH), others=list(pods))
+    cluster.look()
+    cluster.run_jobs()
+    return cluster, cluster.look()
+
+
+def test_whoever_has_the_same_export_elsewhere_is_a_number_and_not_evicted() -> None:
+    strangers = [user(f"aaa-{number:02d}", "team-b") for number in range(25)]
+    cluster, _ = failed_on_an_export(*strangers, user("trainer"))
+    assert cluster.phase == "Failed"
+    assert cluster.evictions == ["trainer"]
+    assert (cluster.status["users"], cluster.status["userCount"]) == (["trainer"], 26)
+    (event,) = [each for each in cluster.events if each.type is EventType.WARNING]
+    assert event.pods == (("trainer", "uid-of-trainer"),)
+    assert "26 running pods" in event.message
+    assert "aaa-" not in json.dumps(cluster.status)
+
+
+def test_a_verification_does_not_say_where_strangers_run() -> None:
+    cluster, _ = failed_on_an_export(user("aaa", "team-b"))
+    (job,) = cluster.jobs.values()
+    assert "affinity" not in json.dumps(job)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        pytest.param(["own", "other", "another"], "own and 2 of other namespaces can", id="both"),
+        pytest.param(["other"], "1 of other namespaces can", id="strangers only"),
+    ],
+)
+def test_writers_elsewhere_count_and_have_no_name(names: list[str], said: str) -> None:
+    where = {"own": NAMESPACE}
+    cluster = shared()
+    cluster.others = [user(each, where.get(each, "team-b"), read_only=False) for each in names]
+    cluster.look()
+    assert cluster.reason == "WriterActive"
+    assert str(cluster.status["message"]).startswith(said)
+
+
+def test_who_cannot_be_evicted_yet_is_asked_again() -> None:
+    cluster, decision = failed_on_an_export(user("trainer"))
+    for _ in range(3):
+        assert decision.requeue_after == EVICT_EVERY
+        cluster.pass_time(seconds=EVICT_EVERY.total_seconds())
+        decision = cluster.look()
+    assert cluster.evictions == ["trainer"] * 4
+    cluster.others = []
+    decision = cluster.look()
+    assert decision.requeue_after is not None
+    assert decision.requeue_after > EVICT_EVERY
+
+
+def test_who_is_protected_stands_before_nobody_else() -> None:
+    cluster, _ = failed_on_an_export(*(user(f"p-{number:03d}") for number in range(101)))
+    assert len(cluster.evictions) == MOST_PODS
+    for _ in range(6):
+        cluster.pass_time(seconds=EVICT_EVERY.total_seconds())
+        cluster.look()
+    assert len(set(cluster.evictions)) == 101
 
 
 def test_no_event_is_repeated(verified: Cluster) -> None:
@@ -258,9 +342,6 @@ def test_what_is_being_deleted_loses_its_verdict_and_gets_none(
     verified.settle()
     assert verified.phase in {"Stale", "Pending"}
     assert verified.jobs_made == made
-    setattr(verified, what, found)
-    verified.settle()
-    assert verified.phase == "Verified"
 
 
 def test_a_job_that_only_says_that_it_is_ours_is_left_alone(verified: Cluster) -> None:
@@ -282,6 +363,7 @@ def test_a_status_that_cannot_be_read_is_forgotten(verified: Cluster) -> None:
         assert recall(verified.facts()) == Memory()
     verified.checkpoint["status"] = "x"
     assert Registered.from_object(verified.checkpoint).status == {}
+    verified.pass_time(seconds=1)
     verified.settle()
     assert verified.phase == "Verified"
 
@@ -291,8 +373,22 @@ def test_a_reason_of_a_later_version_is_no_reason_to_stumble(verified: Cluster) 
     word = recall(verified.facts()).word
     assert word is not None
     assert word.reason is Reason.INTERNAL_ERROR
+    verified.pass_time(seconds=1)
     verified.settle()
     assert verified.phase == "Verified"
+
+
+@pytest.mark.parametrize("reason", [reason.value for reason in Reason])
+def test_a_reason_that_somebody_wrote_never_makes_a_failed_checkpoint_good(reason: str) -> None:
+    """A10: nothing seals why it failed."""
+    failed = Cluster(content=Content(reason=Reason.CONTENT_MISMATCH, signers=()))
+    failed.settle()
+    assert failed.phase == "Failed"
+    failed.status["reason"] = reason
+    failed.look()
+    assert failed.phase not in ("Verified", "ClassicalOnly")
+    failed.settle()
+    assert failed.phase == "Failed"
 
 
 @pytest.mark.parametrize("seconds", ["x", -1, 1e30])

@@ -1,13 +1,17 @@
 """One look after the other, over a cluster in memory: requests, order, and what trouble costs."""
 
 import asyncio
+import contextlib
+import copy
+import json
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.support.memory_cluster import Call, failing
 from tests.support.node_agent import Content
-from tests.unit.operator_runtime.stage import NAMESPACE, Stage
+from tests.unit.operator_runtime.stage import NAMESPACE, NOW, Stage
 
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
@@ -17,14 +21,22 @@ from weightlock_operator.api.cluster_errors import (
     ClusterTrouble,
     Conflict,
     Forbidden,
+    NotFound,
     NotLeader,
+    Rejected,
     Terminating,
     Unavailable,
 )
 from weightlock_operator.controller import LOBBY
+from weightlock_operator.decision.announcing import EVICT_EVERY
+from weightlock_operator.decision.facts import ServerFeatures
+from weightlock_operator.decision.landing import COOLDOWN, ORPHAN_AGE
 from weightlock_operator.decision.registration import MOST_PER_NAMESPACE
+from weightlock_operator.lobby import NUDGE_EVERY
+from weightlock_operator.pod_records import record_of_pod
 
 Json = dict[str, Any]
+CREATES_JOB = ("create", "jobs")
 
 
 @pytest.fixture
@@ -83,6 +95,8 @@ def test_a_store_that_lags_behind_makes_no_second_job(stage: Stage) -> None:
     body = dict(stage.store.checkpoints[uid])
     stage.look(uid)
     stage.store.checkpoints[uid] = body
+    [job] = stage.all(JOBS)
+    stage.store.apply(JOBS, job, deleted=True)
     stage.turns.forget(uid)
     stage.look(uid)
     assert len(stage.all(JOBS)) == 1
@@ -132,6 +146,26 @@ def test_a_policy_is_judged_without_a_job_and_with_live_storage(stage: Stage) ->
     asked = Counter(call.resource for call in stage.cluster.calls[before:])
     assert asked["persistentvolumeclaims"] == asked["persistentvolumes"] == 1
     assert asked["jobs"] == 0
+
+
+def test_a_status_that_was_put_back_does_not_count_for_whoever_has_seen_the_next(
+    stage: Stage,
+) -> None:
+    """A10: sealed by us, and older than what was found since."""
+    uid = verified(stage)
+    former = copy.deepcopy(stage.status())
+    stage.pass_time(140 * 3600)
+    stage.look(uid)
+    stage.run_jobs(Content(reason=Reason.CONTENT_MISMATCH, signers=()))
+    stage.look(uid)
+    assert stage.word() == ("Failed", "ContentMismatch")
+    body = stage.cluster.objects["modelcheckpoints", NAMESPACE, "llama"]
+    stage.cluster.add(CHECKPOINTS, {**body, "status": former})
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+    stage.cluster.objects.pop(("modelcheckpoints", NAMESPACE, "llama"))
+    stage.look(uid)
+    assert stage.store.spent == {}
 
 
 def test_the_floor_is_recorded_before_the_status_says_so(stage: Stage) -> None:
@@ -205,6 +239,109 @@ def test_a_job_whose_status_was_not_written_is_no_ones_and_is_deleted(stage: Sta
     assert stage.word()[0] == "Verified"
 
 
+LOST = [
+    pytest.param(Conflict("changed", code=409), id="somebody wrote in between"),
+    pytest.param(NotFound("gone", code=404), id="it was deleted"),
+    pytest.param(Rejected("no", code=422), id="it may not say so"),
+    pytest.param(Forbidden("no", code=403), id="a right is missing"),
+]
+
+
+@pytest.mark.parametrize("trouble", LOST)
+def test_a_job_that_no_status_will_know_goes_at_once(stage: Stage, trouble: ClusterTrouble) -> None:
+    uid = stage.good()
+    stage.cluster.before = failing(trouble, ["replace/status"])
+    look_anyway(stage, uid)
+    assert stage.all(JOBS) == []
+    looked = stage.look(uid)
+    assert (stage.all(JOBS), stage.turns.running) == ([], 0)
+    assert stage.word() == ("Pending", "Queued")
+    assert looked.again_after == COOLDOWN
+    stage.pass_time(COOLDOWN.total_seconds())
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+
+
+def test_a_job_whose_status_may_be_written_stays(stage: Stage) -> None:
+    uid = stage.good()
+    stage.cluster.before = failing(Unavailable("cut off"), ["replace/status"])
+    look_anyway(stage, uid)
+    assert len(stage.all(JOBS)) == 1
+    for _ in range(3):
+        assert stage.turns.running == 1, "it runs, so it has a turn"
+        stage.look(uid)
+    assert len(stage.all(JOBS)) == 1, "and there is no second one beside it"
+
+
+def test_a_job_that_could_not_be_taken_back_holds_its_turn(stage: Stage) -> None:
+    uid = stage.good()
+    conflict, away = Conflict("changed"), Unavailable("away")
+
+    def fail(call: Call) -> None:
+        if call.verb == "replace/status" and stage.now == NOW:
+            raise conflict
+        if call.verb == "delete":
+            raise away
+
+    stage.cluster.before = fail
+    look_anyway(stage, uid)
+    stage.pass_time(COOLDOWN.total_seconds() + 1)
+    for _ in range(2):
+        looked = stage.look(uid)
+        assert (len(stage.all(JOBS)), stage.turns.running) == (1, 1)
+    assert looked.again_after == ORPHAN_AGE - COOLDOWN - timedelta(seconds=1)
+    stage.cluster.before = lambda _call: None
+    [orphan] = stage.all(JOBS)
+    stage.pass_time(ORPHAN_AGE.total_seconds())
+    stage.look(uid)
+    [job] = stage.all(JOBS)
+    assert job["metadata"]["uid"] != orphan["metadata"]["uid"]
+    assert stage.word()[0] == "Verifying"
+
+
+def test_a_tenant_who_is_faster_than_every_status_gets_few_jobs(stage: Stage) -> None:
+    """A25: it changes the spec each time between the Job and the status."""
+    uid = stage.good()
+    most = 0
+
+    def overtake(call: Call) -> None:
+        if call.verb == "replace/status":
+            body = stage.cluster.objects["modelcheckpoints", NAMESPACE, "llama"]
+            body["metadata"]["generation"] += 1
+            body["metadata"]["resourceVersion"] = str(int(body["metadata"]["resourceVersion"]) + 1)
+
+    stage.cluster.before = overtake
+    for _ in range(120):
+        look_anyway(stage, uid)
+        stage.pass_time(1)
+        most = max(most, len(stage.all(JOBS)))
+    made = [call for call in stage.cluster.writes() if (call.verb, call.resource) == CREATES_JOB]
+    assert (most, len(made)) == (0, 4)
+
+
+def test_a_job_of_another_namespace_takes_nobodys_turn(stage: Stage) -> None:
+    uid = stage.good()
+    labels = {"weightlock.dev/checkpoint-uid": uid, "app.kubernetes.io/managed-by": "weightlock"}
+    owner = {"kind": "ModelCheckpoint", "uid": uid, "controller": True}
+    job = {
+        "metadata": {
+            "name": "mine",
+            "namespace": "elsewhere",
+            "labels": labels,
+            "ownerReferences": [owner],
+        },
+        "spec": {"template": {"spec": {}}},
+    }
+    stage.cluster.add(JOBS, job)
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+
+
+def look_anyway(stage: Stage, uid: str) -> None:
+    with contextlib.suppress(ClusterTrouble):
+        stage.look(uid)
+
+
 def test_somebody_who_wrote_in_between_is_not_overwritten(stage: Stage) -> None:
     uid = stage.good()
 
@@ -262,6 +399,32 @@ def test_a_bad_model_is_told_and_its_users_evicted(stage: Stage) -> None:
     assert stage.word() == ("Failed", "ExtraFile")
     assert [call.name for call in stage.cluster.calls if call.verb == "evict"] == ["trainer"]
     assert stage.recorder._queue.qsize() >= 2
+
+
+def test_strangers_shield_nobody_from_eviction(stage: Stage) -> None:
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    policy["spec"]["onFailure"] = "Evict"
+    export = {"server": "files.example", "path": "/models"}
+    body = {
+        "apiVersion": "weightlock.dev/v1beta1",
+        "kind": "ModelCheckpoint",
+        "metadata": {"name": "llama", "namespace": NAMESPACE, "generation": 1},
+        "spec": {"source": {"nfs": export, "path": "/"}},
+    }
+    uid = stage.cluster.add(CHECKPOINTS, body)["metadata"]["uid"]
+    strangers = [("elsewhere", f"aaa-{number:02d}") for number in range(20)]
+    for namespace, name in (*strangers, (NAMESPACE, "trainer")):
+        metadata = {"name": name, "namespace": namespace}
+        volume = {"name": "m", "nfs": {**export, "readOnly": True}}
+        spec = {"nodeName": "node-a", "volumes": [volume], "containers": []}
+        stage.cluster.add(
+            PODS, {"metadata": metadata, "spec": spec, "status": {"phase": "Running"}}
+        )
+    stage.look(uid)
+    stage.run_jobs(Content(reason=Reason.EXTRA_FILE, signers=()))
+    assert stage.look(uid).again_after == EVICT_EVERY
+    evicted = [(call.namespace, call.name) for call in stage.cluster.calls if call.verb == "evict"]
+    assert evicted == [(NAMESPACE, "trainer")]
 
 
 def test_what_follows_a_status_costs_only_itself(stage: Stage) -> None:
@@ -353,6 +516,101 @@ def test_a_held_pod_is_let_go_and_an_unknown_claim_registered(stage: Stage) -> N
     assert len(stage.cluster.calls) == before, "not nudged again so soon"
 
 
+def waiting(name: str, claim: str) -> Json:
+    """A pod with a gate that waits for the whole of a claim."""
+    pod = held(name, gated=True)
+    waits = [{"volume": "m", "claim": claim, "path": "/", "checkpoint": ""}]
+    pod["metadata"]["annotations"] = {"weightlock.dev/waits-for": json.dumps(waits)}
+    return pod
+
+
+def is_gated(stage: Stage, name: str) -> bool:
+    gates = stage.cluster.objects["pods", NAMESPACE, name]["spec"].get("schedulingGates") or []
+    return {"name": "weightlock.dev/verification"} in gates
+
+
+def with_pods_for_two_claims(stage: Stage) -> None:
+    """One is verified; the other is registered by nobody."""
+    stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]["spec"] |= {
+        "autoRegister": True
+    }
+    verified(stage)
+    for claim in ("other", "another"):
+        metadata = {"name": claim, "namespace": NAMESPACE}
+        stage.cluster.add(CLAIMS, {"metadata": metadata, "spec": {}, "status": {}})
+    for name, claim in (("a", "llama"), ("b", "other"), ("c", "llama"), ("d", "another")):
+        stage.cluster.add(PODS, waiting(name, claim))
+
+
+def test_what_cannot_be_registered_holds_nobody_else(stage: Stage) -> None:
+    """A quota on checkpoints is full."""
+    with_pods_for_two_claims(stage)
+
+    def full(call: Call) -> None:
+        if (call.verb, call.resource) == ("create", "modelcheckpoints"):
+            raise Forbidden("exceeded quota: count/modelcheckpoints", code=403)
+
+    stage.cluster.before = full
+    stage.hear()
+    assert asyncio.run(stage.lobby.see_to(NAMESPACE)) == NUDGE_EVERY
+    assert [is_gated(stage, name) for name in "abcd"] == [False, True, False, True]
+    stage.hear()
+    assert asyncio.run(stage.lobby.see_to(NAMESPACE)) == NUDGE_EVERY, "there may be room by then"
+    stage.cluster.before = lambda _call: None
+    stage.hear()
+    assert asyncio.run(stage.lobby.see_to(NAMESPACE)) is None
+    assert len(stage.all(CHECKPOINTS)) == 3
+
+
+@pytest.mark.parametrize("trouble", [Conflict("x"), Unavailable("x"), Forbidden("x")])
+def test_a_pod_that_cannot_be_let_go_holds_nobody_else(
+    stage: Stage, trouble: ClusterTrouble
+) -> None:
+    with_pods_for_two_claims(stage)
+    stage.cluster.before = failing(trouble, ["patch"])
+    work(stage, LOBBY + NAMESPACE)
+    assert [is_gated(stage, name) for name in "ac"].count(True) == 1
+    assert len(stage.all(CHECKPOINTS)) == 3
+    stage.hear()
+    asyncio.run(stage.lobby.see_to(NAMESPACE))
+    assert not is_gated(stage, "a")
+    assert not is_gated(stage, "c")
+
+
+def test_who_leads_no_more_does_nothing_more(stage: Stage) -> None:
+    with_pods_for_two_claims(stage)
+    stage.cluster.before = failing(NotLeader("no"), ["patch"])
+    stage.hear()
+    with pytest.raises(NotLeader):
+        asyncio.run(stage.lobby.see_to(NAMESPACE))
+    assert len([call for call in stage.cluster.calls if call.verb == "patch"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("node", "phase"), [("node-a", "Running"), ("node-a", "Succeeded"), ("", "Failed")]
+)
+def test_who_was_let_in_loses_the_label_once_and_awaits_nothing(
+    stage: Stage, node: str, phase: str
+) -> None:
+    """Where servers have no gates, nothing else ends the waiting of a pod."""
+    uid = verified(stage)
+    pod = waiting("trainer", "llama")
+    pod["spec"] = {"containers": [], "nodeName": node}
+    pod["status"] = {"phase": phase}
+    stage.cluster.add(PODS, pod)
+    stage.hear()
+    assert stage.store.pods.held(NAMESPACE) == ()
+    awaited = asyncio.run(stage.looker._gatherer.from_store(stage.store.checkpoints[uid])).held
+    assert awaited == ()
+    for _ in range(5):
+        work(stage, LOBBY + NAMESPACE)
+        stage.pass_time(NUDGE_EVERY.total_seconds() + 1)
+    labels = stage.cluster.objects["pods", NAMESPACE, "trainer"]["metadata"]["labels"]
+    assert "weightlock.dev/held" not in labels
+    assert len([call for call in stage.cluster.calls if call.verb == "patch"]) == 1
+    assert stage.store.pods.let_in(NAMESPACE) == ()
+
+
 def test_no_more_is_registered_than_there_is_room_for(stage: Stage) -> None:
     policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
     policy["spec"]["autoRegister"] = True
@@ -387,6 +645,88 @@ def held(name: str, *, gated: bool) -> Json:
             "annotations": {"weightlock.dev/waits-for": waits},
         },
         "spec": {"containers": [], **({"schedulingGates": gates} if gated else {})},
+    }
+
+
+def test_a_suspended_job_takes_no_turn_of_others(stage: Stage) -> None:
+    """A queue that nobody manages: nothing of it may ever end."""
+    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+    policy["spec"]["verification"] = {"queueName": "nobody", "limits": {"total": 1}}
+    stage.around.features = ServerFeatures(suspended_jobs=True)
+    stage.look(stage.good("one"))
+    assert stage.turns.running == 1
+    stage.look(stage.good("two"))
+    assert (stage.word("one")[0], stage.word("two")[0]) == ("Verifying", "Verifying")
+    job = next(iter(stage.all(JOBS)))
+    job["spec"]["suspend"] = False
+    stage.cluster.add(JOBS, job)
+    for uid in list(stage.store.checkpoints):
+        stage.look(uid)
+    stage.look(stage.good("three"))
+    assert stage.word("three") == ("Pending", "Queued")
+
+
+def test_looks_that_ask_nothing_keep_nobody_waiting(stage: Stage) -> None:
+    """The Lease, /healthz and the watches live in the same loop."""
+    uid = verified(stage)
+    stage.hear()
+
+    async def run() -> None:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        other = asyncio.create_task(others())
+        worker = asyncio.create_task(stage.controller.work())
+        for number in range(50):
+            stage.queue.add(f"{LOBBY}empty-{number}")
+            stage.store.checkpoints[f"{uid}-{number}"] = stage.store.checkpoints[uid]
+            stage.queue.add(f"{uid}-{number}")
+        while not stage.queue.is_idle:
+            await asyncio.sleep(0)
+        assert turns >= 100
+        worker.cancel()
+        other.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_pod_elsewhere_touches_no_checkpoint(stage: Stage) -> None:
+    """Every node has pods with folders of it."""
+    export = {"server": "files.example", "path": "/models"}
+    for name, source in (
+        ("export", {"nfs": export}),
+        ("folder", {"hostPath": {"path": "/models", "nodeName": "node-a"}}),
+    ):
+        metadata = {"name": name, "namespace": NAMESPACE, "generation": 1}
+        spec = {"source": {**source, "path": "/"}}
+        stage.cluster.add(CHECKPOINTS, {"metadata": metadata, "spec": spec})
+    stage.hear()
+    touched = {}
+    for name, node, volume in (
+        ("same node", "node-a", {"hostPath": {"path": "/var/log"}}),
+        ("other node", "node-b", {"hostPath": {"path": "/models"}}),
+        ("same server", "node-b", {"nfs": export}),
+        ("other server", "node-a", {"nfs": {**export, "server": "other"}}),
+    ):
+        metadata = {"name": name, "namespace": "any", "uid": name}
+        pod = {
+            "metadata": metadata,
+            "spec": {"nodeName": node, "volumes": [{"name": "v", **volume}], "containers": []},
+            "status": {"phase": "Running"},
+        }
+        found = stage.store.apply_pod(name, record_of_pod(pod))
+        names = {stage.store.checkpoints[uid]["metadata"]["name"] for uid in found}
+        touched[name] = sorted(names)
+    assert touched == {
+        "same node": ["folder"],
+        "other node": [],
+        "same server": ["export"],
+        "other server": [],
     }
 
 

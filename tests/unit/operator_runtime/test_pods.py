@@ -6,14 +6,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import urllib3.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from weightlock.policy.paths import VolumePath
-from weightlock.policy.sources import ClaimSource, HostPathSource
+from weightlock.policy.sources import ClaimSource, CsiSource, HostPathSource, NfsSource, Source
 from weightlock_operator.decision.usage import use_of, uses_of
-from weightlock_operator.pod_index import DEPARTED_FOR, DEPARTED_PODS, ELSEWHERE, PodIndex
-from weightlock_operator.pod_reader import FIRST_PAUSE_SECONDS, PodChange, PodList, PodReader
+from weightlock_operator.pod_index import (
+    DEPARTED_FOR,
+    DEPARTED_PODS,
+    NOWHERE,
+    PodIndex,
+    place_of_raw,
+    place_of_source,
+)
+from weightlock_operator.pod_reader import (
+    FIRST_PAUSE_SECONDS,
+    LINE_BYTES,
+    PAGE_BYTES,
+    PAGE_ITEMS,
+    PodChange,
+    PodList,
+    PodReader,
+)
 from weightlock_operator.pod_records import PodRecord, record_of_pod
 
 Json = dict[str, Any]
@@ -190,13 +206,51 @@ def test_pods_are_found_by_claim_and_gone_when_dropped() -> None:
     index.put(record("trainer", MODEL))
     index.put(record("other", {"name": "m", "persistentVolumeClaim": {"claimName": "mistral"}}))
     index.put(record("host", {"name": "m", "hostPath": {"path": "/models"}}))
+    index.put(record("far", {"name": "m", "hostPath": {"path": "/models"}}, node="node-b"))
+    index.put(record("nfs", {"name": "m", "nfs": {"server": "Files.example.", "path": "/m"}}))
     assert names(index, ("team-a", "llama")) == ["trainer"]
-    assert names(index, ELSEWHERE) == ["host"]
-    assert index.uids == {"uid-trainer", "uid-other", "uid-host"}
+    there = HostPathSource(VolumePath.parse("/models"), "node-a")
+    export = NfsSource("files.example", VolumePath.parse("/m"))
+    assert names(index, place_of_source(there, "any")) == ["host"]
+    assert names(index, place_of_source(export, "any")) == ["nfs"]
+    assert names(index, NOWHERE) == []
+    assert len(index.uids) == 5
     before = index.drop("uid-other", NOW)
     assert before is not None
     assert index.get("uid-other") is None
-    assert len(index) == 2
+    assert len(index) == 4
+
+
+@pytest.mark.parametrize(
+    ("raw", "parsed"),
+    [
+        pytest.param(
+            {"persistentVolumeClaim": {"claimName": "llama"}}, ClaimSource("llama"), id="claim"
+        ),
+        pytest.param(
+            {"nfs": {"server": "Files.example.", "path": "/m"}},
+            NfsSource("files.example", VolumePath.parse("/m")),
+            id="an export, by another spelling of its server",
+        ),
+        pytest.param(
+            {"hostPath": {"path": "/m", "nodeName": "node-a"}},
+            HostPathSource(VolumePath.parse("/m"), "node-a"),
+            id="a folder of a node",
+        ),
+        pytest.param(
+            {"hostPath": {"path": "/m"}}, HostPathSource(VolumePath.parse("/m")), id="of no node"
+        ),
+        pytest.param({"csi": {"driver": "d"}}, CsiSource("d"), id="made for each pod"),
+    ],
+)
+def test_a_checkpoint_is_found_where_its_pods_are(raw: Json, parsed: Source) -> None:
+    assert place_of_raw(raw, "team-a") == place_of_source(parsed, "team-a")
+
+
+def test_what_is_no_source_is_nowhere() -> None:
+    assert place_of_raw("odd", "team-a") == NOWHERE
+    assert place_of_raw({"persistentVolumeClaim": "odd"}, "team-a") == NOWHERE
+    assert place_of_raw({"hostPath": "odd"}, "team-a") == NOWHERE
 
 
 def names(index: PodIndex, place: tuple[str, str], now: datetime = NOW) -> list[str]:
@@ -258,7 +312,7 @@ def events(*pairs: tuple[str, Json]) -> Answer:
 
 
 def read(
-    *answers: Answer | Exception, pauses: list[float] | None = None
+    *answers: Answer | Exception, pauses: list[float] | None = None, page_bytes: int = PAGE_BYTES
 ) -> tuple[list[PodChange | PodList | None], list[str]]:
     """Run a reader through the answers; what it delivered, and what it asked."""
     script, asked = list(answers), list[str]()
@@ -279,10 +333,21 @@ def read(
             pauses.append(pause)
         return reader._stopping.is_set()
 
-    reader = PodReader(open_path, delivered.append)
+    reader = PodReader(open_path, delivered.append, page_bytes=page_bytes)
     reader._stopping.wait = wait  # type: ignore[assignment,method-assign]
     reader.start().join(10)
     return delivered, asked
+
+
+class LongEvent(Answer):
+    """An event in pieces as they come from a socket."""
+
+    def __init__(self, found: Json) -> None:
+        super().__init__(events(("ADDED", found)).body)
+
+    def stream(self, amt: int) -> Iterator[bytes]:
+        for start in range(0, len(self.body), amt):
+            yield self.body[start : start + amt]
 
 
 def uids(found: Iterable[PodRecord]) -> list[str]:
@@ -311,6 +376,37 @@ def test_it_lists_page_by_page_and_then_follows() -> None:
     assert "continue=next" in asked[1]
     assert "resourceVersion=100" in asked[2]
     assert "resourceVersion=110" in asked[3], "it goes on from the bookmark"
+
+
+def test_pods_of_a_tenant_that_are_long_leave_the_list_in_shorter_pages() -> None:
+    long = pod("long", MODEL, annotations={"a": "<" * 5_000})
+    delivered, asked = read(
+        page(long, long, long),
+        page(long, more="next"),
+        page(pod("a", MODEL)),
+        page_bytes=10_000,
+    )
+    assert isinstance(delivered[0], PodList)
+    assert uids(delivered[0].records) == ["uid-long", "uid-a"]
+    limits = [path.split("limit=")[1].split("&")[0] for path in asked if "limit=" in path]
+    assert limits[:3] == [f"{PAGE_ITEMS}", f"{PAGE_ITEMS // 4}", f"{PAGE_ITEMS // 4 * 2}"]
+    assert "continue=next" in asked[2]
+
+
+def test_a_page_of_one_that_is_too_long_is_trouble_and_no_list() -> None:
+    long = page(pod("long", MODEL, annotations={"a": "<" * 5_000}))
+    pauses: list[float] = []
+    delivered, asked = read(*[long] * 6, pauses=pauses, page_bytes=1_000)
+    assert delivered == []
+    assert "limit=1&" in asked[5]
+    assert pauses
+
+
+def test_no_pod_that_etcd_takes_is_too_long_for_a_watch() -> None:
+    assert 1.5 * 2**20 * 6 < LINE_BYTES < PAGE_BYTES
+    found = pod("a", MODEL, annotations={"a": "<" * 9 * 2**20}, resourceVersion="8")
+    delivered, _ = read(page(), LongEvent(found))
+    assert isinstance(delivered[1], PodChange)
 
 
 def test_a_pod_that_stops_mattering_is_gone() -> None:
@@ -360,3 +456,34 @@ def test_pauses_grow_only_while_a_watch_brings_nothing() -> None:
     read(page(pod("a", MODEL)), OSError("refused"), OSError("refused"), cut, cut, pauses=pauses)
     first = FIRST_PAUSE_SECONDS
     assert pauses[:4] == [first, 2 * first, first, first]
+
+
+def test_a_version_that_is_always_too_old_is_not_listed_for_in_a_loop() -> None:
+    pauses: list[float] = []
+    gone = Answer(b"", 410)
+    read(page(), gone, page(), gone, page(), gone, pauses=pauses)
+    first = FIRST_PAUSE_SECONDS
+    assert pauses[:3] == [first, 2 * first, 4 * first]
+
+
+def test_a_silent_watch_is_proven_by_a_list() -> None:
+    """E04: servers before 1.21 send no bookmarks while nothing happens."""
+    silence = urllib3.exceptions.ReadTimeoutError(None, "", "silent")  # type: ignore[arg-type]
+    delivered, _ = read(page(pod("a", MODEL)), silence, page(pod("a", MODEL)))
+    assert sum(isinstance(each, PodList) for each in delivered) == 2
+
+
+def test_whatever_goes_wrong_the_pods_are_listed_again(caplog: pytest.LogCaptureFixture) -> None:
+    delivered, _ = read(RuntimeError("nobody thought of it"), page(pod("a", MODEL)))
+    assert isinstance(delivered[0], PodList)
+    assert "nobody thought of it" in caplog.text
+
+
+def test_one_pod_that_is_nested_too_deeply_hides_no_other() -> None:
+    """D07: the API server keeps managed fields as deep as a tenant makes them."""
+    fields = "@fields@"
+    body = page(pod("deep", MODEL, managedFields=fields), pod("b", MODEL)).body
+    nest = b'{"f:x":' * 5000 + b"{}" + b"}" * 5000
+    delivered, _ = read(Answer(body.replace(json.dumps(fields).encode(), nest)))
+    assert isinstance(delivered[0], PodList)
+    assert uids(delivered[0].records) == ["uid-deep", "uid-b"]

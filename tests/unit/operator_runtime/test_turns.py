@@ -4,15 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.memory_cluster import Hands
 
-from weightlock_operator.decision.queue import Ticket
+from weightlock_operator.decision.queue import Running, Ticket
 from weightlock_operator.turns import ORDER_SECONDS, Turns
 
+TOTALS = (("p", 4),)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def ticket(uid: str, namespace: str = "team-a", after: int = 0, *, most: int = 2) -> Ticket:
     since = NOW + timedelta(seconds=after)
-    return Ticket(uid, namespace, since, is_awaited=False, per_namespace=most, total=4)
+    return Ticket(uid, namespace, since, is_awaited=False, per_namespace=most, totals=TOTALS)
 
 
 def test_whoever_waits_alone_may_start_at_once() -> None:
@@ -31,8 +32,8 @@ def test_the_limit_of_a_namespace_holds_between_two_orders() -> None:
     for uid in "abc":
         turns.wants(ticket(uid))
     assert turns.call() == ("a", "b")
-    turns.runs("a", "team-a")
-    turns.runs("b", "team-a")
+    turns.runs(Running("a", "team-a", TOTALS))
+    turns.runs(Running("b", "team-a", TOTALS))
     assert not turns.place("c").may_start
     assert turns.call() == (), "not computed again so soon"
     turns.runs_no_more("a")
@@ -44,7 +45,7 @@ def test_the_limit_of_a_namespace_holds_between_two_orders() -> None:
 def test_who_has_its_turn_keeps_it_until_it_is_over() -> None:
     turns = Turns(Hands())
     turns.wants(ticket("a"))
-    turns.runs("a", "team-a")
+    turns.runs(Running("a", "team-a", TOTALS))
     assert turns.place("a").may_start
     assert (turns.running, len(turns)) == (1, 0)
     turns.forget("a")
@@ -60,6 +61,21 @@ def test_the_order_is_only_computed_when_something_changed() -> None:
     hands.seconds += 10
     turns.wants(ticket("a"))
     assert turns.call() == ()
+
+
+def test_what_is_suspended_leaves_its_turn_to_others_and_comes_back() -> None:
+    hands = Hands()
+    turns = Turns(hands)
+    for uid in "abcd":
+        turns.runs(Running(uid, "team-a", TOTALS))
+    turns.wants(ticket("x", "team-b"))
+    assert turns.call() == ()
+    turns.runs(Running("a", "team-a", TOTALS, is_suspended=True))
+    hands.seconds += ORDER_SECONDS
+    assert turns.call() == ("x",)
+    assert turns.place("x").may_start
+    turns.runs(Running("a", "team-a", TOTALS))
+    assert not turns.place("x").may_start
 
 
 @given(
@@ -87,7 +103,7 @@ def test_no_limit_is_ever_exceeded(  # noqa: C901 - a story told by words
                     turns.wants(ticket(uid, home, number))
             case "start":
                 if uid not in running and turns.place(uid).may_start:
-                    turns.runs(uid, home)
+                    turns.runs(Running(uid, home, TOTALS))
                     running[uid] = home
             case "end":
                 turns.runs_no_more(uid)

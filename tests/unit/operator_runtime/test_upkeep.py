@@ -31,6 +31,7 @@ from weightlock_operator.api.cluster_errors import (
     Forbidden,
     Gone,
     NotFound,
+    NotLeader,
     Rejected,
     Terminating,
     Throttled,
@@ -157,6 +158,34 @@ def test_a_policy_that_changes_meanwhile_is_written_next_time(
     assert "status" not in stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
     asyncio.run(chores.write_policies())
     assert "status" in stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
+
+
+def test_a_status_that_is_refused_keeps_no_other_policy_from_its_own(stage: Stage) -> None:
+    """D07."""
+    names = [f"p-{number}" for number in range(3)]
+    for name in names:
+        head = {"apiVersion": "weightlock.dev/v1beta1", "kind": "ClusterModelPolicy"}
+        body = {**head, "metadata": {"name": name, "generation": 1}, "spec": {}}
+        stage.cluster.add(CLUSTER_POLICIES, body)
+    stage.hear()
+    chores = upkeep_of(stage)
+
+    def written() -> int:
+        found = (stage.cluster.objects["clustermodelpolicies", "", name] for name in names)
+        return sum("status" in each for each in found)
+
+    stage.cluster.before = failing(Rejected("too long"), ["replace/status"], times=2)
+    asyncio.run(chores.write_policies())
+    assert written() == 2
+    asyncio.run(chores.write_policies())
+    assert written() == 3
+
+
+def test_whoever_does_not_lead_writes_no_status(stage: Stage) -> None:
+    stage.hear()
+    stage.cluster.before = failing(NotLeader("another one leads"), ["replace/status"])
+    with pytest.raises(NotLeader):
+        asyncio.run(upkeep_of(stage).write_policies())
 
 
 def test_an_unusable_policy_says_so_in_its_status(stage: Stage) -> None:

@@ -11,10 +11,9 @@ import pytest
 from aiohttp import web
 
 from e2e.cluster.pki import Authority
-from weightlock_webhook.cache import client as module
 from weightlock_webhook.cache.access import Access, InlineToken
-from weightlock_webhook.cache.client import Client, connected
-from weightlock_webhook.cache.errors import Gone, Unreachable
+from weightlock_webhook.cache.client import Bounds, Client, connected
+from weightlock_webhook.cache.errors import Gone, TooLarge, Unreachable
 
 SECONDS = 5.0
 
@@ -35,7 +34,7 @@ def contexts(authority: Authority) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @asynccontextmanager
 async def serving(
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], bounds: Bounds | None = None
 ) -> AsyncIterator[tuple[Client, list[web.Request]]]:
     seen: list[web.Request] = []
 
@@ -51,7 +50,7 @@ async def serving(
     port = runner.addresses[0][1]
     access = Access(f"https://127.0.0.1:{port}", contexts[1], InlineToken("secret"))
     try:
-        async with connected(access) as client:
+        async with connected(access, bounds) as client:
             yield client, seen
     finally:
         await runner.cleanup()
@@ -136,6 +135,9 @@ def test_a_call_carries_token_and_body_and_returns_whatever_came(contexts: Conte
             assert (reply.status, reply.body) == (201, b'{"a":1}')
             assert seen[0].headers["Authorization"] == "Bearer secret"
             assert seen[0].headers["Content-Type"] == "application/x"
+            assert seen[0].headers["Accept"] == "application/json"
+            await client.call("GET", "/echo", deadline=deadline(), accept="application/y")
+            assert seen[1].headers["Accept"] == "application/y"
             assert seen[0].query_string == "x=1"
             assert (await client.call("GET", "/none", deadline=deadline())).status == 404
 
@@ -159,13 +161,9 @@ def test_a_late_answer_is_none(contexts: Contexts) -> None:
     asyncio.run(story())
 
 
-def test_waiting_for_a_place_counts_as_waiting(
-    contexts: Contexts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_CALLS", 1)
-
+def test_waiting_for_a_place_counts_as_waiting(contexts: Contexts) -> None:
     async def story() -> None:
-        async with serving(contexts) as (client, _):
+        async with serving(contexts, Bounds(calls=1)) as (client, _):
             slow = asyncio.create_task(client.call("GET", "/slow", deadline=deadline(0.5)))
             await asyncio.sleep(0.1)
             with pytest.raises(Unreachable):
@@ -177,13 +175,13 @@ def test_waiting_for_a_place_counts_as_waiting(
     asyncio.run(story())
 
 
-def test_answers_have_a_bound(contexts: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_REPLY_BYTES", 1000)
-
+def test_answers_have_a_bound(contexts: Contexts) -> None:
     async def story() -> None:
-        async with serving(contexts) as (client, _):
-            with pytest.raises(Unreachable, match="more than 1000"):
+        async with serving(contexts, Bounds(reply_bytes=1999)) as (client, _):
+            with pytest.raises(TooLarge, match="more than 1999"):
                 await client.call("GET", "/large", deadline=deadline())
+        async with serving(contexts, Bounds(reply_bytes=2000)) as (client, _):
+            assert len((await client.call("GET", "/large", deadline=deadline())).body) == 2000
 
     asyncio.run(story())
 
@@ -229,19 +227,30 @@ async def all_of(client: Client, path: str) -> list[bytes]:
 
 @pytest.mark.parametrize(
     ("path", "error"),
-    [("/gone", Gone), ("/none", Unreachable), ("/broken", Unreachable), ("/long", Unreachable)],
+    [("/gone", Gone), ("/none", Unreachable), ("/broken", Unreachable), ("/long", TooLarge)],
 )
 def test_a_stream_that_does_not_go_well_says_so(
-    contexts: Contexts, path: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+    contexts: Contexts, path: str, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr(module, "MOST_LINE_BYTES", 1000)
-
     async def story() -> None:
-        async with serving(contexts) as (client, _):
+        async with serving(contexts, Bounds(line_bytes=1000)) as (client, _):
             with pytest.raises(error):
                 await all_of(client, path)
 
     asyncio.run(story())
+
+
+def test_a_line_of_the_longest_object_is_taken(contexts: Contexts) -> None:
+    async def story() -> None:
+        async with serving(contexts, Bounds(line_bytes=1200)) as (client, _):
+            assert await all_of(client, "/long") == [b"x" * 1200]
+
+    asyncio.run(story())
+
+
+def test_no_object_that_etcd_takes_is_too_long() -> None:
+    in_etcd, escaped = 1.5 * 2**20, 6
+    assert in_etcd * escaped < Bounds().line_bytes < Bounds().reply_bytes
 
 
 def test_a_stream_that_is_left_early_leaves_nothing_open(contexts: Contexts) -> None:

@@ -27,11 +27,11 @@ from weightlock_webhook.cache.objects import (
     CheckpointItem,
     ClaimItem,
     ConfigMapItem,
-    GoingMetadata,
     Metadata,
     PolicyItem,
     SecretItem,
     VolumeItem,
+    VolumeMetadata,
 )
 from weightlock_webhook.cache.pods import (
     PodItem,
@@ -52,8 +52,9 @@ from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.paths import path_of
 from weightlock_webhook.mounts.pods import pod_of
-from weightlock_webhook.requesting import events
+from weightlock_webhook.requesting import events, waiting
 from weightlock_webhook.requesting.events import RequestedEvents
+from weightlock_webhook.requesting.waiting import Request, Waiting
 
 
 def pod_item(spec: Json, name: str = "p") -> PodItem:
@@ -227,7 +228,7 @@ def test_too_many_paths_end_as_one_that_may_be_any() -> None:
 def volume_item(name: str, handle: str, mode: str = "ReadWriteMany", **spec: Any) -> VolumeItem:
     source = spec or {"csi": {"driver": "d", "volumeHandle": handle}}
     document = {"accessModes": [mode], **source}
-    return VolumeItem(GoingMetadata(name), msgspec.Raw(json.dumps(document).encode()))
+    return VolumeItem(VolumeMetadata(name), msgspec.Raw(json.dumps(document).encode()))
 
 
 def backing(item: VolumeItem) -> Backing:
@@ -253,7 +254,7 @@ def test_twins_are_told_as_they_come_and_go() -> None:
 
 @pytest.mark.parametrize("spec", [b'{"csi": 5}', b'{"csi": {}, "nfs": {}}', b"{", b"[]"])
 def test_a_volume_that_the_api_would_not_have_sent_leads_nowhere(spec: bytes) -> None:
-    odd = VolumeItem(GoingMetadata("odd"), msgspec.Raw(spec))
+    odd = VolumeItem(VolumeMetadata("odd"), msgspec.Raw(spec))
     assert places_in(odd) == ()
     index = Volumes()
     index.changed(None, odd)
@@ -419,6 +420,24 @@ def test_features_are_what_the_document_says() -> None:
     assert not old.has_image_volumes
 
 
+@pytest.mark.parametrize(
+    ("served", "api"),
+    [
+        pytest.param([], "", id="none"),
+        pytest.param(["v1alpha2"], "", id="one without classes of devices"),
+        pytest.param(["v1beta1"], "v1beta1", id="the only one"),
+        pytest.param(["v1beta1", "v1", "v1beta2"], "v1", id="the newest of three"),
+    ],
+)
+def test_claims_for_devices_are_read_by_the_newest_version_that_is_served(
+    served: list[str], api: str
+) -> None:
+    document = json.loads(openapi(PodSpec=["containers"]))
+    for version in served:
+        document["definitions"][f"io.k8s.api.resource.{version}.ResourceClaim"] = {}
+    assert features_of(json.dumps(document).encode()).device_api == api
+
+
 @pytest.mark.parametrize("document", [b"{}", b"[]", b"{", openapi(), openapi(PodSpec=[])])
 def test_a_document_without_pods_is_an_error(document: bytes) -> None:
     with pytest.raises(Unreachable):
@@ -442,13 +461,14 @@ def problem(name: str = "model", path: str = "/") -> Problem:
 
 
 class Claims:
-    """A lookup that knows one claim."""
+    """A lookup that knows every claim but one."""
 
     def claim(self, key: tuple[str, str]) -> ClaimItem | None:
-        if key != (NAMESPACE, "llama"):
+        namespace, name = key
+        if name == "none":
             return None
-        document = claim()
-        document["metadata"]["uid"] = "uid"
+        document = claim(name)
+        document["metadata"].update(namespace=namespace, uid=f"uid-{namespace}-{name}")
         return msgspec.json.decode(json.dumps(document), type=ClaimItem)
 
     def volume(self, name: str) -> None: ...
@@ -459,9 +479,30 @@ class Claims:
         return ()
 
 
+Asking = tuple[Subject, list[Problem]]
+
+
 def requested(api: ApiInMemory) -> RequestedEvents:
     loop = asyncio.get_running_loop()
     return RequestedEvents(api, Claims(), lambda: NOW, loop.time)
+
+
+def waits_for(*claims: str, namespace: str = NAMESPACE, paths: int = 1) -> Asking:
+    """A pod that lacks a verdict on so many paths of each of these claims."""
+    volumes = [claim_volume(name, name) for name in claims]
+    mounts = [mount(name, f"/{name}") for name in claims]
+    subject = Subject(pod_of(None, pod_spec(*volumes, containers=[container(*mounts)])), namespace)
+    return subject, [problem(name, f"/{path}") for name in claims for path in range(paths)]
+
+
+async def posted(found: RequestedEvents, api: ApiInMemory, count: int) -> list[Json]:
+    """What is posted first."""
+    task = asyncio.create_task(found.run())
+    while len(api.posted) < count:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+    return api.posted
 
 
 @pytest.mark.parametrize(
@@ -476,8 +517,91 @@ def test_only_claims_that_exist_are_asked_for(spec: Json, name: str) -> None:
     async def story() -> None:
         api = ApiInMemory()
         found = requested(api)
-        found.ask(Subject(pod_of(None, spec), NAMESPACE), problem(name))
-        assert found._waiting.empty()
+        found.ask(Subject(pod_of(None, spec), NAMESPACE), [problem(name)])
+        assert not len(found._waiting)
+
+    run(story())
+
+
+def test_a_claim_is_asked_for_once_however_many_of_its_paths_are_mounted() -> None:
+    async def story() -> None:
+        api = ApiInMemory()
+        found = requested(api)
+        found.ask(*waits_for("llama", paths=1200))
+        found.ask(*waits_for("llama", paths=3))
+        assert len(found._waiting) == 1
+
+    run(story())
+
+
+def test_one_refusal_asks_for_a_few_claims_and_the_next_for_more() -> None:
+    async def story() -> None:
+        api = ApiInMemory()
+        found = requested(api)
+        pod = waits_for(*(f"c{number}" for number in range(40)))
+        for known in (16, 32, 40, 40):
+            found.ask(*pod)
+            assert len(found._waiting) == known
+
+    run(story())
+
+
+def test_a_namespace_that_asks_for_much_does_not_keep_others_waiting() -> None:
+    async def story() -> None:
+        api = ApiInMemory()
+        found = requested(api)
+        for number in range(200):
+            found.ask(*waits_for(f"c{number}", namespace="greedy"))
+        assert len(found._waiting) == waiting.MOST_OF_NAMESPACE
+        found.ask(*waits_for("llama", namespace="modest"))
+        first = await posted(found, api, 2)
+        assert {each["metadata"]["namespace"] for each in first[:2]} == {"greedy", "modest"}
+
+    run(story())
+
+
+def test_when_too_many_wait_the_greediest_loses_its_last_and_may_ask_again() -> None:
+    async def story() -> None:
+        found = requested(ApiInMemory())
+        greedy = [waits_for(f"c{number}", namespace="greedy") for number in range(100)]
+        for each in greedy:
+            found.ask(*each)
+        for number in range(waiting.MOST_WAITING - 100 + 2):
+            found.ask(*waits_for("llama", namespace=f"n{number}"))
+        assert len(found._waiting) == waiting.MOST_WAITING
+        left = [(await found._waiting.take()).namespace for _ in range(waiting.MOST_WAITING)]
+        assert left.count("greedy") == 98
+        found.ask(*greedy[98])  # dropped, so it was not asked for
+        found.ask(*greedy[97])  # asked for a moment ago
+        assert [(await found._waiting.take()).claim, len(found._waiting)] == ["c98", 0]
+
+    run(story())
+
+
+def test_a_thousand_namespaces_keep_their_turns_whoever_comes() -> None:
+    queue = Waiting()
+    requests = [Request(f"n{number}", "llama", "uid") for number in range(waiting.MOST_WAITING)]
+    assert [queue.add(each) for each in requests] == [None] * len(requests)
+    late = Request("late", "llama", "uid")
+    assert queue.add(late) == late
+    assert len(queue) == waiting.MOST_WAITING
+
+
+def test_nobody_waits_for_long_whoever_asks_how_much() -> None:
+    async def story() -> None:
+        queue = Waiting()
+        for number in range(99):
+            queue.add(Request("greedy", f"c{number}", "uid"))
+        for name in ("a", "b"):
+            queue.add(Request(name, "llama", "uid"))
+        taken = [(await queue.take()).namespace for _ in range(101)]
+        assert taken[:4] == ["greedy", "a", "b", "greedy"]
+        assert not len(queue)
+        taker = asyncio.create_task(queue.take())
+        await asyncio.sleep(0)
+        assert not taker.done()
+        queue.add(Request("a", "late", "uid"))
+        assert (await taker).claim == "late"
 
     run(story())
 
@@ -488,11 +612,9 @@ def test_a_storm_of_refusals_is_no_storm_of_events(monkeypatch: pytest.MonkeyPat
     async def story() -> None:
         api = ApiInMemory()
         found = requested(api)
-        subject = Subject(pod_of(None, pod_spec()), NAMESPACE)
-        for number in range(events.MOST_WAITING + 100):
-            found.ask(subject, problem(path=f"/{number}"))
-        assert found._waiting.qsize() == events.MOST_WAITING
-        assert len(found._asked) == 10
+        for number in range(200):
+            found.ask(*waits_for(f"c{number}"))
+        assert len(found._asked) <= 10
         task = asyncio.create_task(found.run())
         await asyncio.sleep(1)
         assert len(api.posted) <= 1 / events.PAUSE_SECONDS + 1
@@ -500,12 +622,6 @@ def test_a_storm_of_refusals_is_no_storm_of_events(monkeypatch: pytest.MonkeyPat
         await asyncio.wait([task])
 
     run(story())
-
-
-def test_names_in_an_event_cannot_pretend_to_be_more() -> None:
-    request = events.Request(NAMESPACE, "llama", "uid", '/a"\n/b')
-    event = events.event_of(request, NOW)
-    assert "\n" not in str(event["message"])
 
 
 def test_a_policy_that_is_no_json_cannot_be_decided_upon() -> None:

@@ -11,7 +11,7 @@ from tests.support.loops import run
 from weightlock_webhook.cache import resources
 from weightlock_webhook.cache.errors import Unreachable
 from weightlock_webhook.cache.objects import Item, SecretItem
-from weightlock_webhook.cache.reflector import PAGE_ITEMS, Patience, Reflector
+from weightlock_webhook.cache.reflector import PAGE_BYTES, PAGE_ITEMS, Patience, Reflector
 from weightlock_webhook.cache.store import Store
 
 PATH = "/api/v1/persistentvolumes"
@@ -93,6 +93,55 @@ def test_long_lists_come_in_pages() -> None:
         async with watched(api) as found:
             assert len(found.store) == 2 * PAGE_ITEMS + 1
         assert sum(method == "GET" for method, _ in api.calls) == 3
+
+    run(story())
+
+
+def test_pages_that_are_too_long_are_asked_for_with_fewer_objects() -> None:
+    """A tenant's pods of some megabytes each, before and behind those of everybody else."""
+
+    async def story() -> None:
+        names = [f"v{number:04}" for number in range(200)]
+        api = api_with(*names)
+        for name in ("v0000", "v0001", "v0100", "v0199"):
+            api.put(PATH, {"metadata": {"name": name}, "spec": {"x": "<" * 20_000}})
+        api.faults.most_bytes = 21_000
+        async with watched(api) as found:
+            assert found.names == set(names)
+            calls = _lists(api)
+            assert calls < 100, "pages grow again where objects are small"
+            api.end_watches(Unreachable("reset"))
+            await asyncio.sleep(5)
+            assert found.names == set(names)
+
+    run(story())
+
+
+def test_an_object_that_is_too_long_alone_leaves_what_is_known_to_grow_old() -> None:
+    async def story() -> None:
+        api = api_with("a", "b")
+        api.put(PATH, {"metadata": {"name": "c"}, "spec": {"x": "<" * 20_000}})
+        api.faults.most_bytes = 10_000
+        async with watched(api) as found:
+            await asyncio.sleep(100)
+            assert not found.store.is_synced
+
+    run(story())
+
+
+def test_pages_are_as_long_as_is_decoded_at_one_go() -> None:
+    async def story() -> None:
+        api = ApiInMemory()
+        for number in range(8):
+            spec = {"x": "y" * (PAGE_BYTES // 4)}
+            api.put(PATH, {"metadata": {"name": f"v{number}"}, "spec": spec})
+        async with watched(api) as found:
+            assert len(found.store) == 8
+            api.calls.clear()
+            api.end_watches(Unreachable("reset"))
+            await asyncio.sleep(5)
+            assert "limit=3" in api.calls[0][1]
+            assert _lists(api) == 3
 
     run(story())
 

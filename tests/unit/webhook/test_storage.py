@@ -9,7 +9,11 @@ from tests.unit.webhook.objects import Object, pod_spec
 
 from weightlock.errors import Malformed
 from weightlock.policy.volumes import VolumeFacts
-from weightlock.verdict.storage import PV_ATTRIBUTES, persistent_volume_hash
+from weightlock.verdict.storage import (
+    MOUNT_OPTIONS_ANNOTATION,
+    PV_ATTRIBUTES,
+    persistent_volume_hash,
+)
 from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.governing import governed_volumes
 from weightlock_webhook.decision.identity import volume_now
@@ -168,6 +172,22 @@ def test_attributes_are_no_sources() -> None:
     found = volume_object()
     found["spec"] |= everything
     assert backing_of(found).facts.kind == "csi"
+
+
+def test_mount_options_choose_the_bytes() -> None:
+    """A28: `only-dir=`, `subvol=`, `prefix=` mount another part of the same storage."""
+    spec: Object = {"csi": {"driver": "d", "volumeHandle": "h"}}
+    found = {
+        persistent_volume_hash(spec),
+        persistent_volume_hash(spec | {"mountOptions": ["only-dir=good"]}),
+        persistent_volume_hash(spec | {"mountOptions": ["only-dir=evil"]}),
+        persistent_volume_hash(spec | {"mountOptions": ["ro", "only-dir=evil"]}),
+        persistent_volume_hash(spec | {"mountOptions": ["only-dir=evil", "ro"]}),
+        persistent_volume_hash(spec, {MOUNT_OPTIONS_ANNOTATION: "only-dir=evil"}),
+    }
+    assert len(found) == 6
+    assert persistent_volume_hash(spec, {"other": "x"}) == persistent_volume_hash(spec)
+    assert persistent_volume_hash(spec | {"mountOptions": []}) == persistent_volume_hash(spec)
 
 
 def test_a_source_as_text_has_no_hash() -> None:

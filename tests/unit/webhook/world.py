@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from tests.support.api_in_memory import ApiInMemory, Json
-from tests.support.assembly import Assembled, Edges, Installation, assembled
+from tests.support.assembly import NO_FEATURES, Assembled, Edges, Installation, assembled
 from tests.unit.policy.builders import NOW, policy_object
 from tests.unit.webhook.cluster import SEAL_KEY, checkpoint
 from tests.unit.webhook.objects import pod_spec
@@ -21,6 +21,7 @@ from weightlock.names import API_VERSION
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.sources import ClaimSource
 from weightlock.verdict.records import record_of, status_of
+from weightlock_webhook.cache.features import Features
 from weightlock_webhook.cache.objects import ClaimItem, VolumeItem
 from weightlock_webhook.decision.answers import Answer
 from weightlock_webhook.decision.facts import Allowances
@@ -158,9 +159,16 @@ def put_policy(
     api.put(CLUSTER_POLICIES, document)
 
 
+def put_config_map(api: ApiInMemory, name: str, **data: str) -> None:
+    api.put(CONFIG_MAPS, {"metadata": {"name": name, "namespace": SYSTEM}, "data": data})
+
+
 @asynccontextmanager
 async def world(
-    api: ApiInMemory | None = None, *, allowances: Allowances | None = None
+    api: ApiInMemory | None = None,
+    *,
+    allowances: Allowances | None = None,
+    features: Features = NO_FEATURES,
 ) -> AsyncIterator[World]:
     """A cluster with one verified checkpoint, and the webhook synced with it."""
     loop = asyncio.get_running_loop()
@@ -173,7 +181,7 @@ async def world(
 
     webhook = assembled(
         api,
-        Installation(SYSTEM, allowances or Allowances(), IMAGE),
+        Installation(SYSTEM, allowances or Allowances(), IMAGE, features),
         Edges(wall_clock, loop.time, lambda: 0.5),
     )
     found = World(api, webhook, began, offset)

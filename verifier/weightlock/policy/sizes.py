@@ -22,4 +22,5 @@ MOST_VALUES: Final = 64
 """Of one expression of a selector."""
 
 MOST_ATTRIBUTES: Final = 64
-"""Of an inline CSI volume."""
+LONGEST_ATTRIBUTE: Final = 1024
+"""Of an inline CSI volume: how many, and how long a key or a value is in characters."""

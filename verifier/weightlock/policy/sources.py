@@ -7,7 +7,7 @@ from weightlock.errors import Malformed
 from weightlock.policy import scalars
 from weightlock.policy.fields import Fields
 from weightlock.policy.paths import VolumePath
-from weightlock.policy.sizes import MOST_ATTRIBUTES
+from weightlock.policy.sizes import LONGEST_ATTRIBUTE, MOST_ATTRIBUTES
 
 CLAIM_FIELDS: Final = ("claimName",)
 HOST_PATH_FIELDS: Final = ("path", "nodeName")
@@ -90,7 +90,11 @@ def _host_path(fields: Fields) -> HostPathSource:
 
 
 def _csi(fields: Fields) -> CsiSource:
-    attributes = fields.mapping_of_texts("volumeAttributes", str, MOST_ATTRIBUTES)
+    attributes = fields.mapping_of_texts("volumeAttributes", attribute, MOST_ATTRIBUTES)
+    if any(len(key) > LONGEST_ATTRIBUTE for key in attributes):
+        raise fields.wrong(
+            "volumeAttributes", f"found a key of more than {LONGEST_ATTRIBUTE} characters"
+        )
     return CsiSource(fields.text("driver", scalars.name), tuple(sorted(attributes.items())))
 
 
@@ -98,6 +102,13 @@ def server(text: str) -> str:
     """A host name or address."""
     if not scalars.line(text) or " " in text or "/" in text:
         raise Malformed(f"found {scalars.shown(text)}, expected a host name or an address")
+    return text
+
+
+def attribute(text: str) -> str:
+    """What a driver is handed: kept for every checkpoint, so nobody may fill memories with it."""
+    if len(text) > LONGEST_ATTRIBUTE:
+        raise Malformed(f"found {len(text)} characters, expected at most {LONGEST_ATTRIBUTE}")
     return text
 
 

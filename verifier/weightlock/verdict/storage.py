@@ -5,6 +5,7 @@ decides which bytes a source leads to, and nothing that does not.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from weightlock.errors import Malformed
@@ -32,8 +33,12 @@ PV_ATTRIBUTES: Final = frozenset(
 )
 """What a persistent volume says besides its source; any other key is taken for the source."""
 
-_BINDING: Final = ("nodeAffinity", "volumeMode")
-"""Which nodes' bytes they are, and whether they are read as files."""
+MOUNT_OPTIONS_ANNOTATION: Final = "volume.beta.kubernetes.io/mount-options"
+"""What kubelets add to `mountOptions`, still."""
+
+_BINDING: Final = ("mountOptions", "nodeAffinity", "volumeMode")
+"""Which part of the storage is mounted (`subvol=`, `prefix`, `only-dir=`), of which nodes the bytes
+are, and whether they are read as files."""
 
 _DIGEST_MARK: Final = "@sha256:"
 
@@ -50,13 +55,18 @@ def source_kind(spec: Mapping[str, object]) -> str:
     return kinds[0]
 
 
-def persistent_volume_hash(spec: Mapping[str, object]) -> str:
-    """The hash of a persistent volume: its source, its nodes, its mode.
+def persistent_volume_hash(
+    spec: Mapping[str, object], annotations: Mapping[str, object] = MappingProxyType({})
+) -> str:
+    """The hash of a persistent volume: its source, its mount options, its nodes, its mode.
 
     Raises:
         Malformed: for a spec that is not a persistent volume's.
     """
-    binding = {key: spec[key] for key in _BINDING if spec.get(key) is not None}
+    binding = {key: spec[key] for key in _BINDING if spec.get(key)}
+    added = annotations.get(MOUNT_OPTIONS_ANNOTATION)
+    if added:
+        binding[MOUNT_OPTIONS_ANNOTATION] = added
     return storage_hash({**_source(spec), **binding})
 
 

@@ -2,44 +2,59 @@
 
 Watches and calls use separate connections, so that a burst of live reads never waits for a place
 that a watch holds; and only so many calls run at once, however many pods are being created (A06).
+
+What a tenant stores may be longer on the wire than in etcd, which takes 1.5 MiB: Go escapes `<`
+and its like with six bytes, and names of fields that take a byte in protobuf are spelled out. The
+bounds here are above any single object, so nobody can write one that breaks a watch or a list.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 import msgspec
 
 from weightlock_webhook.cache.access import Access
-from weightlock_webhook.cache.errors import Gone, Unreachable
+from weightlock_webhook.cache.errors import Gone, TooLarge, Unreachable
 from weightlock_webhook.reviews.collaborators import Reply
-
-MOST_CALLS: Final = 32
-"""Calls at the same time; a live read takes about a millisecond, so this is thousands a second."""
-
-MOST_REPLY_BYTES: Final = 64 << 20
-"""A page of 500 of the largest objects stays below; nothing of ours asks for more."""
-
-MOST_LINE_BYTES: Final = 4 << 20
-"""A watch event; etcd refuses objects of more than 1.5 MiB."""
 
 CONNECT_SECONDS: Final = 5.0
 _GONE: Final = 410
 _OK: Final = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is taken at once."""
+
+    calls: int = 32
+    """Calls at the same time; a live read takes about a millisecond: thousands a second."""
+
+    reply_bytes: int = 32 << 20
+    """An answer; whoever lists asks for shorter pages when one is longer."""
+
+    line_bytes: int = 16 << 20
+    """A watch event, which is one object."""
+
+
 class Client:
     """Calls and streams over TLS."""
 
     def __init__(
-        self, access: Access, calls: aiohttp.ClientSession, streams: aiohttp.ClientSession
+        self,
+        access: Access,
+        calls: aiohttp.ClientSession,
+        streams: aiohttp.ClientSession,
+        bounds: Bounds,
     ) -> None:
+        self._bounds = bounds
         self._access = access
         self._calls = calls
         self._streams = streams
-        self._places = asyncio.Semaphore(MOST_CALLS)
+        self._places = asyncio.Semaphore(bounds.calls)
 
     async def call(
         self,
@@ -49,13 +64,14 @@ class Client:
         *,
         deadline: float,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         """One request; `path` with its query, `body` to be written as JSON.
 
         Raises:
-            Unreachable: if there was no answer by the deadline.
+            Unreachable: if there was no answer by the deadline; TooLarge for one that is too long.
         """
-        headers = self._headers(content_type)
+        headers = self._headers(content_type) | {"Accept": accept}
         content = None if body is None else msgspec.json.encode(body)
         try:
             async with (
@@ -69,7 +85,9 @@ class Client:
                     allow_redirects=False,
                 ) as response,
             ):
-                return Reply(response.status, await _body(response.content))
+                return Reply(
+                    response.status, await _body(response.content, self._bounds.reply_bytes)
+                )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"the API server did not answer: {type(error).__name__}") from error
 
@@ -88,7 +106,7 @@ class Client:
                     raise Gone("the API server has forgotten the resource version")
                 if response.status != _OK:
                     raise Unreachable(f"the API server answered a watch with {response.status}")
-                yield _lines(response.content)
+                yield _lines(response.content, self._bounds.line_bytes)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"a watch broke: {type(error).__name__}") from error
 
@@ -105,37 +123,38 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(access: Access) -> AsyncIterator[Client]:
+async def connected(access: Access, bounds: Bounds | None = None) -> AsyncIterator[Client]:
     """A client for the length of an `async with` block."""
+    bounds = bounds or Bounds()
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     # No proxy and no .netrc from the environment: the way to the API server is what `access` says.
     async with (
         aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=access.tls, limit=MOST_CALLS), timeout=timeout
+            connector=aiohttp.TCPConnector(ssl=access.tls, limit=bounds.calls), timeout=timeout
         ) as calls,
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=access.tls, limit=0), timeout=timeout
         ) as streams,
     ):
-        yield Client(access, calls, streams)
+        yield Client(access, calls, streams, bounds)
 
 
-async def _body(content: aiohttp.StreamReader) -> bytes:
+async def _body(content: aiohttp.StreamReader, most: int) -> bytes:
     found = bytearray()
     async for chunk in content.iter_any():
         found += chunk
-        if len(found) > MOST_REPLY_BYTES:
-            raise Unreachable(f"the API server sent more than {MOST_REPLY_BYTES} bytes")
+        if len(found) > most:
+            raise TooLarge(f"the API server sent more than {most} bytes")
     return bytes(found)
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+async def _lines(content: aiohttp.StreamReader, most: int) -> AsyncIterator[bytes]:
     rest = bytearray()
     async for chunk in content.iter_any():
         rest += chunk
         if b"\n" not in chunk:
-            if len(rest) > MOST_LINE_BYTES:
-                raise Unreachable(f"a watch event of more than {MOST_LINE_BYTES} bytes")
+            if len(rest) > most:
+                raise TooLarge(f"a watch event of more than {most} bytes")
             continue
         *lines, last = bytes(rest).split(b"\n")
         rest = bytearray(last)

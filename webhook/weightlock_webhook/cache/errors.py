@@ -2,8 +2,10 @@
 
 Unanswerable (weightlock.errors)
 ├── Unreachable     the API server did not answer, or not with a success
-│   └── Gone        it has forgotten the resource version that was asked for: list again
-└── Stale           what is known was proven fresh too long ago to say yes (A38)
+│   ├── Gone        it has forgotten the resource version that was asked for: list again
+│   └── TooLarge    it answered with more than is taken at once: ask for less
+├── Stale           what is known was proven fresh too long ago to say yes (A38)
+└── Crowded         a namespace has more of something than is kept of it
 """
 
 from weightlock.errors import Unanswerable
@@ -20,7 +22,17 @@ class Gone(Unreachable):
     """The resource version is too old for the server."""
 
 
+class TooLarge(Unreachable):
+    """The answer is longer than what is taken at once."""
+
+
 class Stale(Unanswerable):
     """What is known was proven fresh too long ago."""
 
     reason = Reason.CACHE_STALE
+
+
+class Crowded(Unanswerable):
+    """A namespace has more than is kept of it, so not all that counts there is known."""
+
+    reason = Reason.LIMIT_EXCEEDED

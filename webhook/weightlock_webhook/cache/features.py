@@ -11,6 +11,10 @@ from weightlock_webhook.cache.errors import Unreachable
 from weightlock_webhook.reviews.collaborators import Cluster
 
 _CORE: Final = "io.k8s.api.core.v1."
+_DEVICES: Final = "io.k8s.api.resource."
+_DEVICE_APIS: Final = ("v1", "v1beta2", "v1beta1", "v1alpha3")
+"""Those that know classes of devices, the newest first."""
+
 DOCUMENT_PATH: Final = "/openapi/v2"
 
 
@@ -22,6 +26,8 @@ class Features:
     volume_sources: frozenset[str]
     mount_fields: frozenset[str] = frozenset()
     container_fields: frozenset[str] = frozenset()
+    device_api: str = ""
+    """The version of resource.k8s.io that claims for devices are read by; empty for none."""
 
     @property
     def has_scheduling_gates(self) -> bool:
@@ -60,6 +66,9 @@ def features_of(document: bytes) -> Features:
         _fields(definitions, "Volume") - {"name"},
         _fields(definitions, "VolumeMount"),
         _fields(definitions, "Container"),
+        next(
+            (each for each in _DEVICE_APIS if f"{_DEVICES}{each}.ResourceClaim" in definitions), ""
+        ),
     )
 
 

@@ -8,17 +8,16 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from weightlock.verdict.storage import MOUNT_OPTIONS_ANNOTATION
+
 Key = tuple[str, str]
 """A namespace, "" for objects without one, and a name."""
 
 
 class Owner(msgspec.Struct, gc=False):
-    """An owner reference."""
+    """An owner reference, as far as it says who may use the object."""
 
     uid: str = ""
-    kind: str = ""
-    name: str = ""
-    controller: bool | None = None
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -117,13 +116,19 @@ class CheckpointItem(Item):
     status: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class Presence(msgspec.Struct, gc=False):
+    """An object of which only it counts that it is there."""
+
+    is_there: bool = msgspec.field(default=True, name="")
+
+
 class ClaimSpec(msgspec.Struct, gc=False):
     """What of a claim's spec counts."""
 
     volumeName: str | None = None  # noqa: N815
     storageClassName: str | None = None  # noqa: N815
-    dataSource: dict[str, object] | None = None  # noqa: N815
-    dataSourceRef: dict[str, object] | None = None  # noqa: N815
+    dataSource: Presence | None = None  # noqa: N815
+    dataSourceRef: Presence | None = None  # noqa: N815
 
 
 class Phase(msgspec.Struct, gc=False):
@@ -140,10 +145,22 @@ class ClaimItem(Item, gc=False):
     status: Phase = msgspec.field(default_factory=Phase)
 
 
+class VolumeAnnotations(msgspec.Struct, gc=False):
+    """What of a volume's annotations kubelets still mount by."""
+
+    mount_options: str = msgspec.field(default="", name=MOUNT_OPTIONS_ANNOTATION)
+
+
+class VolumeMetadata(GoingMetadata, gc=False):
+    """The same with that annotation."""
+
+    annotations: VolumeAnnotations | None = None
+
+
 class VolumeItem(Item, gc=False):
     """A PersistentVolume: its identity is a hash over the spec, so all of that is kept."""
 
-    metadata: GoingMetadata
+    metadata: VolumeMetadata
     spec: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -157,6 +174,35 @@ class ConfigMapItem(Item, gc=False):
     """A ConfigMap."""
 
     data: dict[str, str] | None = None
+
+
+class DeviceClaimItem(msgspec.Struct, gc=False):
+    """A ResourceClaim or ResourceClaimTemplate: requests look different in each version."""
+
+    spec: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+class MadeDeviceClaim(msgspec.Struct, gc=False):
+    """The claim that was made for a pod from a template; no name if none was needed."""
+
+    name: str
+    resourceClaimName: str | None = None  # noqa: N815
+
+
+class _PodDevicesStatus(msgspec.Struct, gc=False):
+    resourceClaimStatuses: list[MadeDeviceClaim] | None = None  # noqa: N815
+
+
+class PodDevices(Item, gc=False):
+    """A pod, as far as devices were claimed for it."""
+
+    status: _PodDevicesStatus = msgspec.field(default_factory=_PodDevicesStatus)
+
+    @property
+    def made(self) -> dict[str, str | None]:
+        """The claims that the kubelet will use, by the names that the pod has for them."""
+        found = self.status.resourceClaimStatuses or ()
+        return {each.name: each.resourceClaimName for each in found}
 
 
 class ListMetadata(msgspec.Struct, gc=False):

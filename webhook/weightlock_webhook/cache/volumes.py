@@ -67,12 +67,7 @@ class Claims:
 
 
 def _document(volume: VolumeItem) -> dict[str, object]:
-    known = volume.metadata
-    metadata = {
-        "name": known.name,
-        "uid": known.uid,
-        "deletionTimestamp": known.deletionTimestamp,
-    }
+    metadata = msgspec.to_builtins(volume.metadata)
     return {"metadata": metadata, "spec": msgspec.json.decode(volume.spec)}
 
 

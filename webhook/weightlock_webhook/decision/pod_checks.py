@@ -11,7 +11,6 @@ from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Problem
 from weightlock_webhook.decision.case import Case, Check
 from weightlock_webhook.decision.governing import may_be_swapped
-from weightlock_webhook.mounts.pods import DeviceClaim
 from weightlock_webhook.wording import listed, quoted
 
 _ASK_ADMINISTRATOR: Final = "Remove it, or ask whoever runs the webhook to allow it."
@@ -133,7 +132,7 @@ def device_class_not_allowed(case: Case) -> Iterator[Problem]:
     if not case.is_governed:
         return
     for claim in case.pod.device_claims:
-        classes = case.facts.device_classes.get(_key(claim))
+        classes = case.facts.device_classes.get(claim.key)
         if not classes or not classes <= case.facts.allowances.device_classes:
             found = listed(tuple(sorted(classes))) if classes else "unknown device classes"
             yield Problem(
@@ -168,7 +167,3 @@ POD_CHECKS: Final[tuple[Check, ...]] = (
     device_class_not_allowed,
     runtime_class_not_allowed,
 )
-
-
-def _key(claim: DeviceClaim) -> str:
-    return f"claim/{claim.claim}" if claim.claim else f"template/{claim.template}"

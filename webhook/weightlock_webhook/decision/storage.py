@@ -73,7 +73,7 @@ def backing_of(persistent_volume: object) -> Backing:
         metadata.name("name"),
         metadata.text("uid"),
         _facts(kind, spec.child(kind)),
-        persistent_volume_hash(spec.members),
+        persistent_volume_hash(spec.members, metadata.child("annotations").members),
         places_of(spec),
         nodes_of_selector(spec.child("nodeAffinity").child("required")),
     )

@@ -14,7 +14,7 @@ facts, and comparing them costs next to nothing.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from weightlock.verdict.seal import SealKey
 from weightlock_webhook.cache.knowledge import Knowledge
@@ -30,11 +30,15 @@ from weightlock_webhook.mounts.sources import NFS
 _WRITTEN_BY_PATH: Final = HOST_BACKED | {NFS}
 
 
+DeviceClasses: TypeAlias = tuple[tuple[str, frozenset[str]], ...]
+"""Of a pod's claims for devices, by `claim/NAME` and `template/NAME`, the classes they ask for."""
+
+
 class Subject(NamedTuple):
     """A pod with what is known of who and where it is.
 
     `name` and `uid` are empty until the API server has given them. `known_names` is what the pod
-    names, if that was worked out before.
+    names, if that was worked out before, `device_classes` those of its claims that were read.
     """
 
     pod: Pod
@@ -42,6 +46,7 @@ class Subject(NamedTuple):
     name: str = ""
     uid: str = ""
     known_names: Names | None = None
+    device_classes: DeviceClasses = ()
     is_running: bool = False
 
     @property
@@ -65,6 +70,7 @@ class Ground(NamedTuple):
     seal_keys: tuple[SealKey, ...] = ()
     highest_versions: Mapping[str, int] | None = None
     restored_at: datetime | None = None
+    device_classes: DeviceClasses = ()
 
 
 class Gathering:
@@ -101,6 +107,7 @@ class Gathering:
             knowledge.seal_keys.keys,
             knowledge.versions.highest,
             knowledge.restores.restored_at,
+            subject.device_classes,
         )
 
     def facts(self, subject: Subject, ground: Ground, now: datetime) -> Facts:
@@ -118,6 +125,7 @@ class Gathering:
             ground.seal_keys,
             now,
             self._allowances,
+            dict(ground.device_classes),
             highest_versions=ground.highest_versions or {},
             restored_at=ground.restored_at,
             is_running=subject.is_running,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from weightlock.errors import LimitExceeded, Malformed
+from weightlock.injection import injects
 from weightlock_webhook.mounts.containers import Container, Mount, Route, containers_of
 from weightlock_webhook.mounts.fields import Fields
 from weightlock_webhook.mounts.paths import ROOT
@@ -72,7 +73,6 @@ KNOWN_POD_FIELDS: Final = frozenset(
         "workloadRef",  # 1.35 only; schedulingGroup since
     }
 )
-_CDI_ANNOTATION_PREFIX: Final = "cdi.k8s.io/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,11 @@ class DeviceClaim:
     name: str
     claim: str
     template: str
+
+    @property
+    def key(self) -> str:
+        """Where facts say which classes it asks for."""
+        return f"claim/{self.claim}" if self.claim else f"template/{self.template}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +212,7 @@ def _device_claims(spec: Fields, containers: tuple[Container, ...]) -> tuple[Dev
 
 def _cdi_annotations(metadata: Fields) -> tuple[str, ...]:
     keys = metadata.child("annotations").members
-    return tuple(sorted(key for key in keys if key.startswith(_CDI_ANNOTATION_PREFIX)))
+    return tuple(sorted(filter(injects, keys)))
 
 
 def _unknown_fields(spec: Fields, containers: tuple[Container, ...]) -> tuple[str, ...]:

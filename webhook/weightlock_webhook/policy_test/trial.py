@@ -10,6 +10,7 @@ from weightlock.policy.sources import ClaimSource
 from weightlock.verdict.seal import MIN_KEY_BYTES, SealKey
 from weightlock_webhook.decision.answers import Answer, Outcome, strictest_outcome
 from weightlock_webhook.decision.decide import answer_for
+from weightlock_webhook.decision.devices import classes_in
 from weightlock_webhook.decision.facts import Facts
 from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.decision.storage import (
@@ -161,16 +162,4 @@ def _device_classes(scenario: Scenario, namespace: str) -> Iterator[tuple[str, f
     ):
         for (where, name), document in documents.items():
             if where == namespace:
-                yield f"{prefix}/{name}", frozenset(_classes_in(document))
-
-
-def _classes_in(value: object) -> Iterator[str]:
-    """Every deviceClassName, however deep: the shape of requests differs between versions."""
-    if isinstance(value, Mapping):
-        for key, member in value.items():
-            if key == "deviceClassName" and isinstance(member, str):
-                yield member
-            yield from _classes_in(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _classes_in(member)
+                yield f"{prefix}/{name}", classes_in(document)

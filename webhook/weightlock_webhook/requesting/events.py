@@ -1,15 +1,18 @@
 """Posts an event for what a refused pod waited for, in the background and sparingly (B03, D01).
 
-The operator watches for these events and registers or verifies what they name where a policy says
-so. An event that somebody forges costs its own namespace a verification and nobody else anything.
+The operator watches for these events and registers or verifies the claims that they name where a
+policy says so. Whoever may write events in a namespace can forge one, which costs that namespace a
+verification and nobody else anything.
+
+A namespace that asks for much waits behind itself: requests are posted by turns of namespaces, one
+pod adds a few at a time, and when there are too many, the namespace with the most loses its last.
 """
 
 import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -20,13 +23,13 @@ from weightlock_webhook.decision.answers import Problem
 from weightlock_webhook.gathering.gather import Subject
 from weightlock_webhook.gathering.lookups import Lookup
 from weightlock_webhook.mounts import sources
+from weightlock_webhook.requesting.waiting import Request, Waiting
 from weightlock_webhook.reviews.collaborators import Cluster
-from weightlock_webhook.wording import quoted
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING: Final = 1000
-"""Events that wait to be posted; further ones are dropped, the next refusal asks again."""
+MOST_OF_POD: Final = 16
+"""How many claims one refusal asks for; the next one asks for the next."""
 
 REPEAT_SECONDS: Final = 60.0
 """After which the same thing is asked for again, if somebody still wants it."""
@@ -36,16 +39,6 @@ PAUSE_SECONDS: Final = 0.05
 """Between two posts, so that a storm of refusals becomes no storm of events."""
 
 _MOST_ASKED: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a pod waited for."""
-
-    namespace: str
-    claim: str
-    claim_uid: str
-    path: str
 
 
 class RequestedEvents:
@@ -62,43 +55,46 @@ class RequestedEvents:
         self._lookup = lookup
         self._clock = clock
         self._steady = steady
-        self._waiting: asyncio.Queue[Request] = asyncio.Queue(MOST_WAITING)
+        self._waiting = Waiting()
         self._asked: OrderedDict[Request, float] = OrderedDict()
 
-    def ask(self, subject: Subject, problem: Problem) -> None:
-        """Ask for what a pod waits for, unless that was asked for a moment ago."""
-        request = self._request(subject, problem)
-        if request is None or self._was_asked(request):
-            return
-        try:
-            self._waiting.put_nowait(request)
-        except asyncio.QueueFull:
-            return
-        self._asked[request] = self._steady()
-        self._asked.move_to_end(request)
-        if len(self._asked) > _MOST_ASKED:
-            self._asked.popitem(last=False)
+    def ask(self, subject: Subject, problems: Iterable[Problem]) -> None:
+        """Ask for what a pod waits for, but for what was asked for a moment ago."""
+        volumes = {problem.volume for problem in problems}
+        news = 0
+        for volume in subject.pod.volumes:
+            if volume.name not in volumes or not isinstance(volume.source, sources.ClaimSource):
+                continue  # only claims can be asked for; whatever else is refused needs a person
+            request = self._request(subject.namespace, volume.source.claim)
+            if request is None or self._was_asked(request):
+                continue
+            self._add(request)
+            news += 1
+            if news == MOST_OF_POD:
+                return
 
     async def run(self) -> None:
         """Post until cancelled. One that cannot be posted is lost: the next refusal asks again."""
         while True:
-            request = await self._waiting.get()
+            request = await self._waiting.take()
             try:
                 await self._post(request)
             except WeightlockError as error:
                 logger.warning("could not ask for a verification: %s", error)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    def _request(self, subject: Subject, problem: Problem) -> Request | None:
-        """Only claims can be asked for; whatever else is refused needs a person."""
-        for volume in subject.pod.volumes:
-            if volume.name == problem.volume and isinstance(volume.source, sources.ClaimSource):
-                claim = self._lookup.claim((subject.namespace, volume.source.claim))
-                if claim is None:
-                    return None
-                path = problem.path or "/"
-                return Request(subject.namespace, volume.source.claim, claim.metadata.uid, path)
-        return None
+    def _request(self, namespace: str, name: str) -> Request | None:
+        claim = self._lookup.claim((namespace, name))
+        return Request(namespace, name, claim.metadata.uid) if claim else None
+
+    def _add(self, request: Request) -> None:
+        self._asked[request] = self._steady()
+        self._asked.move_to_end(request)
+        if len(self._asked) > _MOST_ASKED:
+            self._asked.popitem(last=False)
+        dropped = self._waiting.add(request)
+        if dropped is not None:
+            self._asked.pop(dropped, None)
 
     def _was_asked(self, request: Request) -> bool:
         asked_at = self._asked.get(request)
@@ -111,9 +107,9 @@ class RequestedEvents:
 
 
 def event_of(request: Request, now: datetime) -> dict[str, object]:
-    """The event that asks for a verification; its message names the path for the operator."""
+    """The event that asks for a verification."""
     instant = instant_text(now)
-    mark = hashlib.sha256(f"{request.claim_uid}{request.path}{instant}".encode()).hexdigest()
+    mark = hashlib.sha256(f"{request.claim_uid}{instant}".encode()).hexdigest()
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -129,7 +125,7 @@ def event_of(request: Request, now: datetime) -> dict[str, object]:
             "uid": request.claim_uid,
         },
         "reason": REQUESTED_EVENT,
-        "message": f"A pod was refused that mounts path {quoted(request.path, longest=512)}",
+        "message": "A pod was refused that mounts this claim",
         "type": "Normal",
         "reportingComponent": WEBHOOK_ACCOUNT,
         "reportingInstance": WEBHOOK_ACCOUNT,

@@ -134,6 +134,7 @@ class Cluster(Protocol):
         *,
         deadline: float,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         """One request; `path` with its query, `body` to be written as JSON.
 

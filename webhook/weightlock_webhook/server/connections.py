@@ -2,18 +2,18 @@
 
 aiohttp bounds the size of a request's head but not the time that it may take, nor how many
 connections there are. Here a request must be whole some seconds after its first byte, and a
-connection's first request after it was opened; and when there are too many connections, the one
-that has been idle longest makes room, so that a crowd cannot shut out the API server.
+connection's first request after it was opened. When there are too many connections, or too much of
+bodies is on its way, one makes room (see `crowd`), so that a crowd cannot shut out the API server.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from weightlock_webhook.server.crowd import Crowd
 from weightlock_webhook.server.limits import (
     KEEP_ALIVE_SECONDS,
     LINGERING_SECONDS,
@@ -22,7 +22,7 @@ from weightlock_webhook.server.limits import (
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-_ADDITIONAL: Final = ("_timer", "_server")
+_ADDITIONAL: Final = ("_timer", "_server", "client")
 
 
 class Connection(RequestHandler):
@@ -34,10 +34,12 @@ class Connection(RequestHandler):
         super().__init__(server, loop=loop, **more)
         self._server = server
         self._timer: asyncio.TimerHandle | None = None
+        self.client = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A handshake is through: expect a request."""
         super().connection_made(transport)
+        self.client = (transport.get_extra_info("peername") or ("",))[0]
         self._server.opened(self)
         self._expect_request()
 
@@ -86,7 +88,7 @@ class Server(web.Server):
         super().__init__(self._counted(handler), **self._options)  # type: ignore[arg-type]  # as RequestHandler takes them
         self.read_seconds = limits.read_seconds
         self._most = limits.most_connections
-        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._idle: Crowd[Connection] = Crowd()
         self._open: set[Connection] = set()
 
     def __call__(self) -> RequestHandler:
@@ -94,17 +96,18 @@ class Server(web.Server):
         return Connection(self, loop=self._loop, **self._options)
 
     def opened(self, connection: Connection) -> None:
-        """One more; if that is one too many, the longest idle goes, else the newcomer."""
+        """One more; if that is one too many, one that is idle goes."""
         self._open.add(connection)
-        self._idle[connection] = None
+        self._idle.add(connection.client, connection)
         if len(self._open) > self._most:
-            oldest = next(iter(self._idle))
-            oldest.drop()
+            leaving = self._idle.next_to_go()
+            self._idle.discard(leaving.client, leaving)  # the next newcomer's is another
+            leaving.drop()
 
     def closed(self, connection: Connection) -> None:
         """One less."""
         self._open.discard(connection)
-        self._idle.pop(connection, None)
+        self._idle.discard(connection.client, connection)
 
     @property
     def count(self) -> int:
@@ -114,12 +117,12 @@ class Server(web.Server):
     def _counted(self, handler: Handler) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             connection = cast(Connection, request.protocol)
-            self._idle.pop(connection, None)
+            self._idle.discard(connection.client, connection)
             try:
                 return await handler(request)
             finally:
                 connection.request_is_whole()
                 if connection in self._open:
-                    self._idle[connection] = None
+                    self._idle.add(connection.client, connection)
 
         return handle

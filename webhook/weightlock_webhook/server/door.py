@@ -2,8 +2,9 @@
 
 1. the path must be one that is served, the method POST, the content JSON and not compressed
 2. the length must be told and bounded; a chunked body is refused, the API server sends none
-3. there must be a place: reviews at once are bounded, large bodies more so
-4. the body must arrive in time; the deadline of the answer has been running since the first byte
+3. the body must arrive in time; when too much is on its way, the slowest makes room, no newcomer
+4. there must be a place: reviews at once are bounded. Nobody holds one while it sends
+5. the answer; its deadline has been running since the head came
 """
 
 import asyncio
@@ -17,10 +18,11 @@ from multidict import CIMultiDict
 
 from weightlock.errors import Malformed
 from weightlock_webhook.server.connections import Connection
+from weightlock_webhook.server.crowd import Crowd
 from weightlock_webhook.server.limits import (
-    LARGE_BODY_BYTES,
+    LEAST_ARRIVING_BYTES,
+    MOST_ARRIVING_BYTES,
     MOST_BODY_BYTES,
-    MOST_LARGE_BODIES,
     Limits,
 )
 
@@ -55,7 +57,7 @@ class Door:
         self._paths = paths
         self._limits = limits
         self._in_flight = 0
-        self._large = asyncio.Semaphore(MOST_LARGE_BODIES)
+        self._arriving: Crowd[Connection] = Crowd()
         self.is_draining = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -64,40 +66,62 @@ class Door:
         refusal = self._refusal(request)
         if refusal is not None:
             return _closing(refusal)
-        # (3) a place
-        if self._in_flight >= self._limits.most_in_flight:
-            return _closing(_text(503, "too many reviews at once, try again"))
-        self._in_flight += 1
         try:
             return await self._answered(request)
         except Exception as error:
             return _closing(_failure(error))
-        finally:
-            self._in_flight -= 1
 
     @property
     def in_flight(self) -> int:
         """How many are being answered."""
         return self._in_flight
 
+    @property
+    def arriving_bytes(self) -> int:
+        """How much of bodies is on its way, by the lengths that were told."""
+        return self._arriving.weight
+
     async def _answered(self, request: web.BaseRequest) -> web.Response:
         arrived = monotonic()  # as the loop's clock is, which is asked by a detour
-        # (4) the body, in time
-        length = request.content_length or 0
-        if not length:
-            raise Malformed("the body is empty")
-        if length >= LARGE_BODY_BYTES:
-            async with asyncio.timeout(self._limits.read_seconds), self._large:
-                body = await request.content.readexactly(length)
-        else:
-            body = await request.content.readexactly(length)
-        cast(Connection, request.protocol).request_is_whole()
-        deadline = arrived + self._limits.deadline_seconds
-        answer = await self._desk.answer(request.rel_url.raw_path, body, arrived, deadline)
+        # (3) the body, in time
+        body = await self._arrived(request)
+        # (4) a place
+        if self._in_flight >= self._limits.most_in_flight:
+            return _closing(_text(503, "too many reviews at once, try again"))
+        self._in_flight += 1
+        try:
+            # (5) the answer
+            deadline = arrived + self._limits.deadline_seconds
+            answer = await self._desk.answer(request.rel_url.raw_path, body, arrived, deadline)
+        finally:
+            self._in_flight -= 1
         response = web.Response(body=answer, headers=_JSON_HEADERS)
         if self.is_draining:
             response.force_close()
         return response
+
+    async def _arrived(self, request: web.BaseRequest) -> bytes:
+        length = request.content_length or 0
+        if not length:
+            raise Malformed("the body is empty")
+        connection = cast(Connection, request.protocol)
+        if request.content.is_eof():  # all of it came with its head
+            body = await request.content.readexactly(length)
+        else:
+            self._make_room(connection, length)
+            try:
+                body = await request.content.readexactly(length)
+            finally:
+                self._arriving.discard(connection.client, connection)
+        connection.request_is_whole()
+        return body
+
+    def _make_room(self, connection: Connection, length: int) -> None:
+        self._arriving.add(connection.client, connection, max(length, LEAST_ARRIVING_BYTES))
+        while self._arriving.weight > MOST_ARRIVING_BYTES:
+            slowest = self._arriving.next_to_go()
+            self._arriving.discard(slowest.client, slowest)
+            slowest.drop()
 
     def _refusal(self, request: web.BaseRequest) -> web.Response | None:
         headers = request.headers

@@ -6,10 +6,12 @@ from typing import Final
 MOST_BODY_BYTES: Final = 8 << 20
 """The API server takes requests of 3 MiB, and an update carries the object twice (A06)."""
 
-LARGE_BODY_BYTES: Final = 256 << 10
-"""From here on a body needs one of the few places below, so that memory stays bounded."""
+MOST_ARRIVING_BYTES: Final = 64 << 20
+"""Bodies that are on their way, by the lengths that they were told: 8 of the longest."""
 
-MOST_LARGE_BODIES: Final = 4
+LEAST_ARRIVING_BYTES: Final = 256 << 10
+"""What a shorter body counts as, so that there are 256 at most."""
+
 HANDSHAKE_SECONDS: Final = 5.0
 KEEP_ALIVE_SECONDS: Final = 180.0
 """Longer than the 90 s that the API server keeps idle connections: it closes first, never we."""

@@ -1,0 +1,71 @@
+"""An API server, the webhook before it, and a tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from tests.webhook_server.real import Webhook
+
+from e2e.cluster.api import Api, ApiError, Json
+from e2e.cluster.apiserver import ApiServer
+from e2e.cluster.tenants import Tenant
+
+
+@dataclass
+class Site:
+    """An API server, a webhook, and a tenant with two claims: `llama` is verified, `fresh` not."""
+
+    server: ApiServer
+    webhook: Webhook
+    tenant: Tenant
+
+    @property
+    def admin(self) -> Api:
+        return self.server.api
+
+    def pod(
+        self, name: str, claim: str = "llama", *, read_only: bool = True, **spec: object
+    ) -> Json:
+        volume = {
+            "name": "model",
+            "persistentVolumeClaim": {"claimName": claim, "readOnly": read_only},
+        }
+        mount = {"name": "model", "mountPath": "/models", "readOnly": read_only}
+        container = {"name": "main", "image": "trainer", "volumeMounts": [mount]}
+        return self.tenant.object(
+            "v1", "Pod", name, spec={"volumes": [volume], "containers": [container], **spec}
+        )
+
+    def plain(self, name: str, **metadata: object) -> Json:
+        found = self.tenant.object(
+            "v1", "Pod", name, spec={"containers": [{"name": "main", "image": "trainer"}]}
+        )
+        found["metadata"].update(metadata)
+        return found
+
+    def refused(self, manifest: Json, *, by: Api | None = None, code: int = 403) -> str:
+        with pytest.raises(ApiError) as refusal:
+            (by or self.tenant.api).create(manifest)
+        assert refusal.value.code == code, refusal.value.message
+        assert "denied the request: " in refusal.value.message, "by a webhook, not by RBAC"
+        with pytest.raises(ApiError) as missing:
+            self.admin.read(manifest)
+        assert missing.value.code == 404
+        return refusal.value.message
+
+    def stored(self, manifest: Json, *, by: Api | None = None) -> Json:
+        (by or self.tenant.api).create(manifest)
+        return self.admin.read(manifest)
+
+
+def is_allowed(api: Api, manifest: Json) -> bool:
+    return not why_refused(api, manifest)
+
+
+def why_refused(api: Api, manifest: Json) -> str:
+    try:
+        api.create(manifest, dry_run=True)
+    except ApiError as error:
+        return error.message
+    return ""
