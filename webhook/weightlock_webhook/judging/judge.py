@@ -11,7 +11,8 @@
 7. what still waits for a verdict asks for one, unless this is a dry run (B07)
 """
 
-from typing import Protocol
+from itertools import islice
+from typing import Final, Protocol
 
 from weightlock.errors import Refused
 from weightlock.reasons import Reason
@@ -25,6 +26,9 @@ from weightlock_webhook.judging.confirming import CONFIRMED
 from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.pods import Pods
 from weightlock_webhook.reviews.collaborators import PodQuestion
+
+MOST_ASKED: Final = 20
+"""Verdicts that one refused pod asks for; when it is tried again, it asks for the others."""
 
 
 class Confirmation(Protocol):
@@ -105,9 +109,9 @@ class Judging:
             answer = await self._confirmation.confirm(subject, answer, deadline)
             self._expect_grounds(subject, answer)
         if answer.objections and not question.dry_run:
-            for problem in answer.refusals:
-                if problem.awaits_verdict:
-                    self._requests.ask(subject, problem)
+            waiting = (problem for problem in answer.refusals if problem.awaits_verdict)
+            for problem in islice(waiting, MOST_ASKED):
+                self._requests.ask(subject, problem)
         return answer
 
     async def _expect_rules(self, namespace: str, deadline: float) -> None:
