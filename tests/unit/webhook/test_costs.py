@@ -1,17 +1,19 @@
 """What the worst pod costs, counted in what is evaluated, built and kept: never in seconds."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.support.api_in_memory import Json
 from tests.support.loops import run
 from tests.unit.policy.builders import policy
-from tests.unit.webhook.cluster import answer, facts
+from tests.unit.webhook.cluster import answer, checkpoint, facts
 from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec, volume
 from tests.unit.webhook.world import put_policy, world
 
 from weightlock.errors import LimitExceeded
+from weightlock.policy.sources import CsiSource
 from weightlock.reasons import Reason
 from weightlock_webhook.decision import decide as deciding_module
 from weightlock_webhook.decision.answers import Answer, Outcome
@@ -21,6 +23,7 @@ from weightlock_webhook.decision.verdict_checks import MOST_PATHS
 from weightlock_webhook.documents import JsonObject
 from weightlock_webhook.judging.deciding import HEAVIEST, weight_of
 from weightlock_webhook.judging.judge import MOST_ASKED
+from weightlock_webhook.judging.remembering import MOST_ATTRIBUTES, RememberingRecords
 from weightlock_webhook.mounts.containers import DEEPEST_POINT
 from weightlock_webhook.mounts.placement import MOST_REQUIREMENTS
 from weightlock_webhook.mounts.pods import (
@@ -189,6 +192,29 @@ def test_a_long_selector_leaves_open_where_a_pod_lands(terms: int, each: int, no
     required = {"nodeSelectorTerms": [term] * terms}
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
     assert pod_of({}, pod_spec(affinity=affinity)).pinned_nodes == nodes
+
+
+def test_the_same_problem_twice_is_listed_once() -> None:
+    twice = [mount(at=f"/m{number}", readOnly=False) for number in range(MOST_PROBLEMS + 1)]
+    found = answer(pod_spec(containers=[container(*twice)]), facts(policy("p0")))
+    assert {each.reason for each in found.refusals} == {Reason.WRITABLE_MOUNT}
+    assert [each.policies for each in found.objections] == [("ClusterModelPolicy p0",)]
+
+
+def test_what_nobody_could_verify_is_not_injected() -> None:
+    assert injecting.not_injected({}, ()).startswith("The pod mounts no unverified path")
+
+
+def test_what_is_remembered_of_records_is_bounded_by_their_attributes() -> None:
+    plain = checkpoint()
+    attributes = (("key", "v" * (MOST_ATTRIBUTES + 1)),)
+    long = replace(plain, spec=replace(plain.spec, source=CsiSource("d", attributes)))
+    recalled = RememberingRecords()
+    assert recalled(plain, ()) is recalled(plain, ())
+    recalled(long, ())
+    assert len(recalled._known) == 0
+    recalled(plain, ())
+    assert len(recalled._known) == 1
 
 
 def test_what_a_held_pod_waits_for_is_told_once_and_shortly() -> None:

@@ -112,7 +112,7 @@ def injecting_patch(
 def not_injected(spec: Mapping[str, object], containers: Sequence[Mapping[str, object]]) -> str:
     """What a pod lacks that must be injected, as a sentence; empty if nothing."""
     if not containers:
-        return "The pod mounts no unverified path, from 1 on can be verified inside a pod."
+        return "The pod mounts no unverified path that a container could verify."
     present = objects_of(spec, "initContainers")[: len(containers)]
     if len(present) < len(containers):
         return "The containers that must verify the pod's volumes are missing."
