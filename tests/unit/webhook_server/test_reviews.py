@@ -555,7 +555,7 @@ def test_warnings_are_cut_to_what_the_api_server_shows() -> None:
 
     new = {
         "kind": "Many",
-        "spec": {f"{'deep' * 30}{index}": {"spec": pod()["spec"]} for index in range(40)},
+        "spec": {f"{'deep' * 30}{index}": {"spec": pod()["spec"]} for index in range(30)},
     }
     body = review("manys", kind="Many", group="x", new=new)
     found = asked(WORKLOADS, body, Behind(judge=Judge(say)))
