@@ -31,6 +31,9 @@ class Trusting:
         """As the cache says."""
         return answer
 
+    async def hear_of(self, namespace: str, deadline: float) -> None:
+        """Nothing is read."""
+
 
 async def serve(settings: Settings) -> None:
     async with connected(access_of(settings.kubeconfig, environment())) as client:

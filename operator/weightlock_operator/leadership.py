@@ -224,6 +224,7 @@ def installation_of(settings: Settings) -> Installation:
         accepted_image_ids=frozenset(settings.verifier_image_ids),
         pull_policy=settings.image_pull_policy.value,
         pull_secrets=settings.image_pull_secrets,
+        forbidden_host_paths=settings.forbidden_host_paths,
     )
 
 

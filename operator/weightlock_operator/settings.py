@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Final
 
 from weightlock.cluster_names import NAMESPACE
-from weightlock.errors import Unanswerable
+from weightlock.errors import Malformed, Unanswerable
+from weightlock.policy.paths import VolumePath
 from weightlock.policy.scalars import shown
 from weightlock.reasons import Reason
 
@@ -84,6 +85,12 @@ VARIABLES: Final = (
         ",".join(DEFAULT_EXEMPT),
         "namespaces whose pods are not governed, comma separated",
     ),
+    Variable(
+        "WEIGHTLOCK_FORBIDDEN_HOST_PATHS",
+        "",
+        "folders of the nodes that are never read for a tenant, beside those that Weightlock knows,"
+        " comma separated: where this cluster's kubelets and container runtimes keep theirs",
+    ),
     Variable("WEIGHTLOCK_HTTP_ADDRESS", "0.0.0.0:8080", "where /metrics, /healthz, /readyz listen"),
     Variable("WEIGHTLOCK_LOG_FORMAT", "text", "text or json"),
     Variable(
@@ -113,6 +120,7 @@ class Settings:
     image_pull_secrets: tuple[str, ...] = ()
     allow_tags: bool = False
     exempt_namespaces: frozenset[str] = frozenset(DEFAULT_EXEMPT)
+    forbidden_host_paths: tuple[VolumePath, ...] = ()
     http_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus ask from outside
     http_port: int = 8080
     log_format: LogFormat = LogFormat.TEXT
@@ -148,6 +156,7 @@ class Settings:
             image_pull_secrets=read.words("WEIGHTLOCK_IMAGE_PULL_SECRETS"),
             allow_tags=allow_tags,
             exempt_namespaces=frozenset(read.words("WEIGHTLOCK_EXEMPT_NAMESPACES")),
+            forbidden_host_paths=read.paths("WEIGHTLOCK_FORBIDDEN_HOST_PATHS"),
             http_host=host,
             http_port=port,
             log_format=LogFormat(read.word("WEIGHTLOCK_LOG_FORMAT", tuple(LogFormat))),
@@ -177,6 +186,12 @@ class _Reader:
 
     def words(self, name: str) -> tuple[str, ...]:
         return tuple(word.strip() for word in self.text(name).split(",") if word.strip())
+
+    def paths(self, name: str) -> tuple[VolumePath, ...]:
+        try:
+            return tuple(map(VolumePath.parse, self.words(name)))
+        except Malformed as error:
+            raise SettingsInvalid(f"{name}: {error.message}") from error
 
     def word(self, name: str, vocabulary: tuple[str, ...]) -> str:
         found = self.text(name)

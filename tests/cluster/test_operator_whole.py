@@ -397,22 +397,46 @@ def test_a_namespace_without_a_policy_says_so(
         bare.api.get(CHECKPOINT.format(bare.tenant.namespace, "other"))
 
 
-def test_what_a_policy_says_wrong_stands_in_its_status(shelf: Shelf) -> None:
-    namespace = shelf.tenant.namespace
+PRIVATE = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n"
+BROKEN = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+
+
+def with_key(text: str) -> Json:
+    return signatures({**authority("release", PQ), "publicKey": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "field", "instead"),
+    [
+        pytest.param(
+            "classical", signatures(authority("legacy", EC)), "signatures", "ML-DSA", id="classical"
+        ),
+        pytest.param("private", with_key(PRIVATE), "publicKey", "keygen", id="private key"),
+        pytest.param("broken", with_key(BROKEN), "publicKey", "public key", id="bad PEM"),
+    ],
+)
+def test_what_a_policy_says_wrong_stands_in_its_status_and_the_others_go_on(
+    shelf: Shelf, name: str, wrong: Json, field: str, instead: str
+) -> None:
     bad = {
         "apiVersion": "weightlock.dev/v1beta1",
         "kind": "ModelPolicy",
-        "metadata": {"name": "bad", "namespace": namespace},
-        "spec": {"signatures": signatures(authority("legacy", EC))},
+        "metadata": {"name": name, "namespace": shelf.tenant.namespace},
+        "spec": {"signatures": wrong},
     }
     shelf.api.create(bad)
 
-    def refused() -> bool:
+    def refused() -> str:
         status = shelf.api.read(bad).get("status") or {}
-        conditions = status.get("conditions") or [{}]
-        return bool(conditions[0].get("status") == "False")
+        ready = (status.get("conditions") or [{}])[0]
+        return str(ready["message"]) if ready.get("status") == "False" else ""
 
-    wait_until("the policy says what is wrong with it", refused, timeout_seconds=20)
+    message = wait_until("the policy says what is wrong", refused, timeout_seconds=20)
+    assert field in message
+    assert instead in message
+    assert "MC4CAQ" not in message
+    shelf.good("beside")
+    shelf.reaches("beside", "Verified")
 
 
 def test_the_operator_is_well(operator: RunningOperator, tmp_path: Path) -> None:

@@ -275,7 +275,7 @@ def _names_an_object(path: str) -> bool:
     segments = path.strip("/").split("/")
     root = 2 if segments[0] == "api" else 3
     rest = segments[root:]
-    return len(rest) == 4 or (len(rest) == 2 and rest[0] != "namespaces")
+    return len(rest) in (2, 4)
 
 
 def _selected(selector: str) -> Callable[[Json], bool]:

@@ -19,6 +19,7 @@ from weightlock_webhook.judging.devices import LiveDevices
 from weightlock_webhook.judging.judge import Judging
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
+from weightlock_webhook.live.shares import Share
 from weightlock_webhook.mutation.mutation import PodMutation
 from weightlock_webhook.requesting.events import RequestedEvents
 
@@ -87,7 +88,7 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
     judging = Judging(
         knowledge,
         deciding,
-        Confirming(knowledge, deciding, reads),
+        Confirming(knowledge, deciding, reads, LiveReads(Share(transport), edges.observed)),
         requests,
         installation.allowances,
         LiveDevices(reads, lambda: installation.features),

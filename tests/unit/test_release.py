@@ -1,6 +1,8 @@
 """One version, said once, and told everywhere."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +15,7 @@ from weightlock.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+MAKEFILE = ROOT / "Makefile"
 WORKFLOW = (ROOT / ".github" / "workflows" / "ci.yaml").read_text()
 
 
@@ -61,3 +64,14 @@ def test_the_workflow_runs_only_commands_that_the_makefile_has() -> None:
     for path in (ROOT / "Makefile", *(ROOT / "e2e").glob("*.mk")):
         targets |= set(re.findall(r"^([a-z][\w-]*):", path.read_text(), flags=re.MULTILINE))
     assert set(re.findall(r"run: make ([\w-]+)", WORKFLOW)) <= targets
+
+
+@pytest.mark.parametrize(("minor", "code"), [(10, 1), (11, 0)])
+def test_a_python_that_is_too_old_is_named_and_others_are_not(minor: int, code: int) -> None:
+    (check,) = re.findall(r"^\t@\$\(PYTHON\) -c '(.*)'$", MAKEFILE.read_text(), re.MULTILINE)
+    pretended = f"import sys; sys.version_info = (3, {minor}); {check}"
+    done = subprocess.run(  # noqa: S603 the Makefile's own words
+        [sys.executable, "-c", pretended], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert ("Python 3.11 or later is needed" in done.stderr) == bool(code)

@@ -16,6 +16,7 @@ from tests.webhook_server.standins import Cluster, Judge, Mutation, Records
 from weightlock_webhook.certificates import tls
 from weightlock_webhook.certificates.authority import Pair, client_leaf, new_authority, server_leaf
 from weightlock_webhook.guards.users import Accounts
+from weightlock_webhook.reviews.claims import ClaimReviews
 from weightlock_webhook.reviews.desk import Desk, Handler, Recorder
 from weightlock_webhook.reviews.pods import PodReviews, Rules
 from weightlock_webhook.reviews.protected import ProtectedReviews
@@ -59,6 +60,7 @@ class Behind:
                 self.pods(),
                 ProtectedReviews(reading, ACCOUNTS),
                 ResourceReviews(reading, ACCOUNTS),
+                ClaimReviews(self.judge, EXEMPT),
                 WorkloadReviews(self.judge, EXEMPT),
             )
         )

@@ -43,6 +43,7 @@ from weightlock_webhook.judging.devices import LiveDevices
 from weightlock_webhook.judging.judge import Confirmation, Judging
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.live.reads import LiveReads
+from weightlock_webhook.live.shares import Share
 from weightlock_webhook.logs import (
     DecisionLog,
     JsonLines,
@@ -55,6 +56,7 @@ from weightlock_webhook.logs import (
 from weightlock_webhook.metrics import Metrics
 from weightlock_webhook.mutation.mutation import PodMutation
 from weightlock_webhook.requesting.events import RequestedEvents
+from weightlock_webhook.reviews.claims import ClaimReviews
 from weightlock_webhook.reviews.desk import Desk
 from weightlock_webhook.reviews.pods import PodReviews, Rules
 from weightlock_webhook.reviews.protected import ProtectedReviews
@@ -249,6 +251,7 @@ def _desk(settings: Settings, client: Transport, parts: Parts, lines: Lines) -> 
             pods,
             ProtectedReviews(reading, accounts),
             ResourceReviews(reading, accounts),
+            ClaimReviews(pods.judge, settings.exempt_namespaces),
             WorkloadReviews(pods.judge, settings.exempt_namespaces),
         ),
         DecisionLog(parts.metrics, lines, line_of, parts.state.canary_uid),
@@ -269,7 +272,8 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
     gathering = Gathering(knowledge, allowances, RememberingJudge(), RememberingRecords())
     deciding = Deciding(gathering, ForwardClock(now))
     reads = LiveReads(client, parts.metrics.live_read)
-    confirming = parts.confirmed(Confirming(knowledge, deciding, reads))
+    looks = LiveReads(Share(client), parts.metrics.live_read)
+    confirming = parts.confirmed(Confirming(knowledge, deciding, reads, looks))
     devices = LiveDevices(reads, parts.state.features)
     judge = Judging(knowledge, deciding, confirming, parts.events, allowances, devices)
     mutation = PodMutation(

@@ -14,7 +14,7 @@ from weightlock.reasons import Reason
 from weightlock_webhook.documents import Request
 from weightlock_webhook.metrics import Metrics
 from weightlock_webhook.responses import Response
-from weightlock_webhook.reviews import pods, protected, resources, workloads
+from weightlock_webhook.reviews import claims, pods, protected, resources, workloads
 
 DECISIONS: Final = "weightlock_webhook.decisions"
 LONGEST_FIELD: Final = 512
@@ -26,6 +26,7 @@ _DULL: Final = frozenset(
         pods.UNCHANGED,
         protected.NOT_OURS,
         resources.VALID,
+        claims.KEPT,
         workloads.UNOBJECTED,
     }
 )

@@ -102,7 +102,7 @@ class Upkeep:
     def unready(self) -> Sequence[str]:
         """What keeps this replica from being asked."""
         found = ["draining"] if self.door.is_draining else []
-        for known in (self.knowledge.expect_fresh, self.state.features):
+        for known in (self.knowledge.expect_ready, self.state.features):
             try:
                 known()
             except WeightlockError as error:

@@ -151,6 +151,10 @@ podAntiAffinity:
   value: {{ .Values.images.allowTags | quote }}
 - name: WEIGHTLOCK_EXEMPT_NAMESPACES
   value: {{ include "weightlock.exempt" . | fromJsonArray | join "," }}
+{{- with .Values.forbiddenHostPaths }}
+- name: WEIGHTLOCK_FORBIDDEN_HOST_PATHS
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: WEIGHTLOCK_LOG_FORMAT
   value: {{ .Values.logFormat }}
 {{- end }}

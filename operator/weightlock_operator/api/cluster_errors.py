@@ -1,6 +1,6 @@
 """What a cluster may answer besides yes: one small tree, drawn here.
 
-Foreign errors become these in weightlock_operator.api.rest and nowhere else.
+Foreign errors become these in weightlock_operator.api.exchange and nowhere else.
 
 ClusterTrouble            is Unanswerable: nobody may conclude anything about content from it
 ├── NotFound              404: the object does not exist (now)

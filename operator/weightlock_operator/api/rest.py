@@ -1,7 +1,6 @@
-"""The cluster over HTTP, with the `kubernetes` package's configuration and connection pool.
+"""The cluster over HTTP: which requests there are, behind which fence, and which are tried again.
 
-JSON in, JSON out: no models are built, which would cost ten times the CPU and refuse fields that a
-newer server has. Requests run in a bounded thread pool, since the package blocks.
+Requests (weightlock_operator.api.exchange) run in a bounded thread pool, since they block.
 
 What is tried again, with jitter: reads, whatever went wrong; writes only when the server certainly
 did not apply them (429, or never connected). Anything else is the caller's to look at again: a
@@ -11,31 +10,18 @@ write that was cut off may have happened (A33).
 import asyncio
 import logging
 import random
-import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
-import urllib3
-import urllib3.exceptions
 from kubernetes.client import ApiClient
-from kubernetes.client.exceptions import ApiException
 
-from weightlock.policy.scalars import printable
 from weightlock_operator.api.cluster import PODS, Json, Listing, Precondition, Resource
-from weightlock_operator.api.cluster_errors import (
-    ClusterTrouble,
-    Gone,
-    Throttled,
-    Unavailable,
-    trouble_of,
-)
-from weightlock_operator.api.parsing import lightened, parsed
+from weightlock_operator.api.cluster_errors import ClusterTrouble, Gone, Throttled, Unavailable
+from weightlock_operator.api.exchange import MERGE_PATCH, Request, exchanged, opened
+from weightlock_operator.api.parsing import lightened
 from weightlock_operator.pod_reader import Answer
 
-CONNECT_SECONDS: Final = 5.0
-READ_SECONDS: Final = 30.0
 PAGE_ITEMS: Final = 100
 """A page is read into memory as a whole, and a tenant's objects may be of 1.5 MiB each."""
 
@@ -43,10 +29,6 @@ ATTEMPTS: Final = 4
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 10.0
 """The longest Retry-After that is waited for here; a longer one is the work queue's business."""
-
-_MERGE_PATCH: Final = "application/merge-patch+json"
-_JSON: Final = "application/json"
-_AGENT: Final = "weightlock-operator"
 
 _log = logging.getLogger(__name__)
 
@@ -68,29 +50,6 @@ class Unfenced:
 
     def check(self) -> None:
         """Always."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """One request as it goes over the wire."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: Json | None = None
-    content_type: str = _JSON
-    read_seconds: float = READ_SECONDS
-
-    @property
-    def reads(self) -> bool:
-        """Reviews are created and yet change nothing."""
-        return self.method == "GET"
-
-    @property
-    def url(self) -> str:
-        """The path with its query."""
-        query = urllib.parse.urlencode({key: text for key, text in self.query.items() if text})
-        return f"{self.path}?{query}" if query else self.path
 
 
 class RestCluster:
@@ -116,7 +75,7 @@ class RestCluster:
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Json:
         """See Cluster.get."""
-        return await self._send(_Request("GET", resource.path(namespace, name), {}))
+        return await self._send(Request("GET", resource.path(namespace, name), {}))
 
     async def list(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
@@ -132,14 +91,14 @@ class RestCluster:
     ) -> Json:
         """See Cluster.create."""
         query = {"dryRun": "All"} if dry_run else {}
-        return await self._send(_Request("POST", resource.path(namespace), query, body))
+        return await self._send(Request("POST", resource.path(namespace), query, body))
 
     async def replace(
         self, resource: Resource, namespace: str, body: Json, *, subresource: str = ""
     ) -> Json:
         """See Cluster.replace."""
         path = resource.path(namespace, body["metadata"]["name"], subresource)
-        return await self._send(_Request("PUT", path, {}, body))
+        return await self._send(Request("PUT", path, {}, body))
 
     async def patch(
         self,
@@ -152,7 +111,7 @@ class RestCluster:
     ) -> Json:
         """See Cluster.patch."""
         path = resource.path(namespace, name, subresource)
-        return await self._send(_Request("PATCH", path, {}, change, _MERGE_PATCH))
+        return await self._send(Request("PATCH", path, {}, change, MERGE_PATCH))
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, only_if: Precondition
@@ -164,7 +123,7 @@ class RestCluster:
             "propagationPolicy": "Background",
             "preconditions": _preconditions(only_if),
         }
-        await self._send(_Request("DELETE", resource.path(namespace, name), {}, options))
+        await self._send(Request("DELETE", resource.path(namespace, name), {}, options))
 
     async def evict(self, namespace: str, pod: str, *, only_if: Precondition) -> None:
         """See Cluster.evict. policy/v1beta1 until 1.21, policy/v1 from 1.22 on.
@@ -180,7 +139,7 @@ class RestCluster:
             }
             path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
             try:
-                await self._send(_Request("POST", path, {}, body), attempts=1)
+                await self._send(Request("POST", path, {}, body), attempts=1)
             except ClusterTrouble as trouble:
                 if version == "v1" and trouble.code in _UNKNOWN_VERSION:
                     continue
@@ -193,21 +152,11 @@ class RestCluster:
         Raises:
             OSError, urllib3's HTTPError: as they come; the reader tries again.
         """
-        headers: dict[str, str] = {"Accept": _JSON, "User-Agent": _AGENT}
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
-        answer = self._client.rest_client.pool_manager.request(
-            "GET",
-            self._client.configuration.host + path,
-            headers=headers,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=silence_seconds),
-            preload_content=False,
-            retries=False,
-        )
-        return cast(Answer, answer)
+        return opened(self._client, path, silence_seconds)
 
     async def document(self, path: str) -> Json:
         """See Cluster.document."""
-        return await self._send(_Request("GET", path, {}))
+        return await self._send(Request("GET", path, {}))
 
     async def _pages(
         self, resource: Resource, namespace: str, *, labels: str, fields: str
@@ -221,7 +170,7 @@ class RestCluster:
                 "labelSelector": labels,
                 "fieldSelector": fields,
             }
-            page = await self._send(_Request("GET", resource.path(namespace), query))
+            page = await self._send(Request("GET", resource.path(namespace), query))
             found: list[Json] = page.get("items") or []
             # Whether something was injected into a pod is told by its annotations.
             items += found if resource is PODS else map(lightened, found)
@@ -230,7 +179,7 @@ class RestCluster:
             if not token:
                 return Listing(items, str(metadata.get("resourceVersion", "")))
 
-    async def _send(self, request: _Request, attempts: int = ATTEMPTS) -> Json:
+    async def _send(self, request: Request, attempts: int = ATTEMPTS) -> Json:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE_SECONDS
         for attempt in range(1, attempts + 1):
@@ -245,12 +194,12 @@ class RestCluster:
                 pause *= 2
         raise AssertionError("unreachable")
 
-    def _once(self, request: _Request) -> Json:
+    def _once(self, request: Request) -> Json:
         """One attempt, in a thread."""
         if not request.reads:
             self._fence.check()
         try:
-            answer = _exchange(self._client, request)
+            answer = exchanged(self._client, request)
         except ClusterTrouble as trouble:
             self._count(request.method, type(trouble).__name__)
             raise
@@ -275,52 +224,3 @@ def _pause_before_retry(
         wait = max(jittered, trouble.retry_after_seconds)
         return wait if wait <= LONGEST_PAUSE_SECONDS else None
     return jittered if reads or not trouble.sent else None
-
-
-def _exchange(client: ApiClient, request: _Request) -> Json:
-    """Send and read; every foreign error is translated here and nowhere else."""
-    headers: dict[str, str] = {"Accept": _JSON, "User-Agent": _AGENT}
-    if request.body is not None:
-        headers["Content-Type"] = request.content_type
-    client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
-    where = f"{request.method} {request.path}"
-    try:
-        answer = client.rest_client.request(
-            request.method,
-            client.configuration.host + request.url,
-            headers=headers,
-            body=request.body,
-            _request_timeout=(CONNECT_SECONDS, request.read_seconds),
-        )
-        content = answer.read()
-    except (
-        urllib3.exceptions.NewConnectionError,
-        urllib3.exceptions.ConnectTimeoutError,
-    ) as error:
-        raise Unavailable(f"{where}: no connection: {printable(str(error))}", sent=False) from error
-    except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
-        raise Unavailable(f"{where}: no answer: {printable(str(error))}") from error
-    return _parsed(where, answer.status, answer.headers, content)
-
-
-def _parsed(where: str, code: int, headers: Mapping[str, str], content: bytes) -> Json:
-    answer: Json = {}
-    try:
-        answer = parsed(content) if content else {}
-    except ValueError as error:
-        if code < 300:  # noqa: PLR2004 - a success that is no JSON is a cut-off one
-            raise Unavailable(f"{where}: found an answer that is no JSON") from error
-    if code < 300:  # noqa: PLR2004
-        return answer
-    message = printable(str(answer.get("message") or content[:200].decode(errors="replace")))
-    raise trouble_of(
-        code,
-        str(answer.get("reason", "")),
-        f"{where}: {code}: {message}",
-        retry_after_seconds=_seconds(headers.get("Retry-After")),
-    )
-
-
-def _seconds(text: str | None) -> float:
-    """Retry-After in seconds; dates do not occur here, and a broken one means soon."""
-    return float(text) if text and text.isascii() and text.isdigit() else 1.0

@@ -13,6 +13,7 @@ from weightlock.policy.checkpoints import CheckpointSpec
 from weightlock.policy.composition import Composition
 from weightlock.policy.fields import Fields
 from weightlock.policy.objects import Metadata
+from weightlock.policy.paths import VolumePath
 from weightlock.verdict.seal import SealKey
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.queue import Place
@@ -72,6 +73,9 @@ class Installation:
 
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
+    forbidden_host_paths: tuple[VolumePath, ...] = ()
+    """Beside weightlock.policy.host_paths."""
+
     device_amounts: Amounts = field(default_factory=Amounts)
     cpu_amounts: Amounts = field(default_factory=Amounts)
 

@@ -17,6 +17,7 @@ from weightlock.verdict.staleness import CLOCK_SKEW
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.landing import COOLDOWN
 from weightlock_operator.decision.memory import Basis, Memory, Word
+from weightlock_operator.decision.permission import not_permitted
 from weightlock_operator.decision.queue import USUAL_TOTAL, Totals
 from weightlock_operator.decision.standing import refresh_at, untried_key_could_help
 from weightlock_operator.decision.storage import StorageState
@@ -113,6 +114,9 @@ def basis_of(facts: Facts) -> Basis:
 
 def blocked(memory: Memory, facts: Facts) -> Blocked | None:
     """What keeps a wanted verification from starting, the hardest first."""
+    forbidden = not_permitted(facts)
+    if forbidden is not None:
+        return Blocked(forbidden)
     return _by_storage(facts) or _by_writers(facts) or _by_pause(memory, facts) or _by_queue(facts)
 
 

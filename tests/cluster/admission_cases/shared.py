@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.unit.webhook.objects import Object, claim_volume, container, mount, pod_spec
 
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 IMAGE = "registry.example/verifier@sha256:" + "a" * 64
 
 

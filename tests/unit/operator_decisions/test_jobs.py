@@ -125,10 +125,16 @@ SOURCES: dict[str, tuple[Any, Any]] = {
 }
 
 
+def on_node(source: Any, **more: Any) -> Cluster:
+    """Under a policy that has a rule for the folder."""
+    rules = [{"hostPath": {"paths": ["/mnt/models"]}, "action": "Verify"}]
+    policies = [policy_object(volumes={"rules": rules})]
+    return Cluster(checkpoint=checkpoint_object(source=source), policies=policies, **more)
+
+
 @pytest.mark.parametrize(("source", "volume"), SOURCES.values(), ids=SOURCES)
 def test_every_source_becomes_a_volume(source: Any, volume: Any) -> None:
-    server = ServerFeatures(image_volumes=True)
-    cluster = Cluster(checkpoint=checkpoint_object(source=source), server=server)
+    cluster = on_node(source, server=ServerFeatures(image_volumes=True))
     job = job_for(cluster)
     assert step(job, f"{POD}.volumes.0") == {"name": "checkpoint", **volume}
     assert "subPath" not in str(step(job, CONTAINER))
@@ -144,7 +150,7 @@ def test_an_image_is_not_read_where_the_server_drops_it() -> None:
 
 def test_a_folder_of_a_node_that_is_missing_is_not_made() -> None:
     path = {"hostPath": {"path": "/mnt/models", "nodeName": "node-a"}, "path": "/llama/step-1200"}
-    job = job_for(Cluster(checkpoint=checkpoint_object(source=path)))
+    job = job_for(on_node(path))
     assert step(job, f"{POD}.volumes.0.hostPath") == {
         "path": "/mnt/models/llama/step-1200",
         "type": "Directory",
@@ -153,14 +159,12 @@ def test_a_folder_of_a_node_that_is_missing_is_not_made() -> None:
 
 
 def test_a_path_of_a_node_is_read_on_that_node() -> None:
-    source = {"hostPath": {"path": "/mnt/models", "nodeName": "node-a"}}
-    job = job_for(Cluster(checkpoint=checkpoint_object(source=source)))
+    job = job_for(on_node({"hostPath": {"path": "/mnt/models", "nodeName": "node-a"}}))
     assert step(job, f"{POD}.affinity") == pinned("node-a")
 
 
 def test_a_path_of_no_node_in_particular_is_not_read() -> None:
-    source = {"hostPath": {"path": "/mnt/models"}}
-    cluster = Cluster(checkpoint=checkpoint_object(source=source))
+    cluster = on_node({"hostPath": {"path": "/mnt/models"}})
     cluster.look()
     assert (cluster.phase, cluster.reason) == ("Error", "StorageUnavailable")
     assert "nodeName" in str(cluster.status["message"])

@@ -195,6 +195,9 @@ class Neighbours:
 
     def __init__(self) -> None:
         self._places: dict[str, tuple[Place, ...]] = {}
+        self._counts: dict[str, int] = {}
+        """Of places in each storage; most disks are the only place of theirs."""
+
         self._at: dict[tuple[str, VolumePath], set[str]] = {}
         self._inside: dict[tuple[str, VolumePath], set[str]] = {}
 
@@ -202,12 +205,19 @@ class Neighbours:
         """One is new or leads somewhere else."""
         self.drop(name)
         self._places[name] = places
+        for place in places:
+            self._counts[place.storage] = self._counts.get(place.storage, 0) + 1
         for index, key in self._keys(places):
             index.setdefault(key, set()).add(name)
 
     def drop(self, name: str) -> None:
         """One is gone."""
-        for index, key in self._keys(self._places.pop(name, ())):
+        places = self._places.pop(name, ())
+        for place in places:
+            self._counts[place.storage] -= 1
+            if not self._counts[place.storage]:
+                del self._counts[place.storage]
+        for index, key in self._keys(places):
             names = index.get(key, set())
             names.discard(name)
             if not names:
@@ -222,13 +232,19 @@ class Neighbours:
             if any(place.overlaps(theirs) for theirs in self._places[name])
         )
 
-    def any_but(self, name: str, places: Iterable[Place]) -> bool:
+    def any_but(self, name: str, places: tuple[Place, ...]) -> bool:
         """Whether any but that one leads to some of the bytes that lie at these places."""
+        if self._places.get(name) == places and self._are_alone(places):
+            return False
         return any(
             other != name and any(place.overlaps(theirs) for theirs in self._places[other])
             for place in places
             for other in self._near(place)
         )
+
+    def _are_alone(self, places: tuple[Place, ...]) -> bool:
+        """Whether nothing else lies in any storage of theirs: asked for every pod, and cheap."""
+        return all(self._counts[place.storage] == 1 for place in places)
 
     def _near(self, place: Place) -> Iterator[str]:
         yield from self._inside.get((place.storage, place.path), ())

@@ -4,7 +4,6 @@ Thousands of checkpoints are known and few of them are mounted, so each stays by
 was read is remembered with the object, and so is forgotten with it.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,9 +14,13 @@ from weightlock.names import API_VERSION
 from weightlock.policy.checkpoints import KIND, Checkpoint
 from weightlock_webhook.cache.objects import CheckpointItem, CheckpointSource, Key
 from weightlock_webhook.mounts import sources
+from weightlock_webhook.recent import Recent
 
 MOST_READ: Final = 4096
 """Checkpoints that are kept in their read form, those that were asked for last."""
+
+MOST_BYTES: Final = 32 << 20
+"""What these may be as JSON, all together."""
 
 SourceKey = tuple[str, str, str]
 """A namespace, the kind of source, and what identifies a source of that kind."""
@@ -35,7 +38,9 @@ class Checkpoints:
 
     def __init__(self) -> None:
         self._by_source: dict[SourceKey, dict[Key, CheckpointItem]] = {}
-        self._read: OrderedDict[tuple[str, str], Checkpoint | None] = OrderedDict()
+        self._read: Recent[tuple[str, str], tuple[Checkpoint | None]] = Recent(
+            MOST_READ, MOST_BYTES
+        )
 
     def changed(self, before: CheckpointItem | None, after: CheckpointItem | None) -> None:
         """A checkpoint is new, different or gone."""
@@ -59,13 +64,11 @@ class Checkpoints:
 
     def _read_one(self, item: CheckpointItem) -> Checkpoint | None:
         key = (item.metadata.uid, item.metadata.resourceVersion)
-        if key in self._read:
-            self._read.move_to_end(key)
-            return self._read[key]
-        checkpoint = self._read[key] = checkpoint_of(item)
-        if len(self._read) > MOST_READ:
-            self._read.popitem(last=False)
-        return checkpoint
+        known = self._read.get(key)
+        if known is None:
+            known = (checkpoint_of(item),)
+            self._read.put(key, known, len(item.spec) + len(item.status))
+        return known[0]
 
 
 def checkpoint_of(item: CheckpointItem) -> Checkpoint | None:

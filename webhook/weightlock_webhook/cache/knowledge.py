@@ -1,7 +1,7 @@
 """Everything that the webhook knows of the cluster, in one place, with how fresh it is."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from weightlock.policy.objects import PolicyKind
 from weightlock.verdict.floors import highest_seen
 from weightlock_webhook.cache import resources
 from weightlock_webhook.cache.checkpoints import Checkpoints
-from weightlock_webhook.cache.errors import Stale
+from weightlock_webhook.cache.errors import Crowded, Stale
 from weightlock_webhook.cache.memory import Restores, SealKeys, Versions
 from weightlock_webhook.cache.objects import (
     CheckpointItem,
@@ -29,8 +29,8 @@ from weightlock_webhook.cache.volumes import Claims, Volumes
 from weightlock_webhook.cache.writers import Writers
 
 STALE_SECONDS: Final = 90.0
-"""Beyond this nothing is let in. Watches prove themselves every 50 seconds, and a silent one is
-replaced after 75."""
+"""Beyond this nothing is let in that rests on it. Watches prove themselves every 50 seconds, and a
+silent one is replaced after 75."""
 
 
 class Knowledge:
@@ -45,18 +45,22 @@ class Knowledge:
     ) -> None:
         self._steady = steady
         self._stale_seconds = stale_seconds
-        self._fresh_until = 0.0
+        self._began = steady()
         self.namespaces: Store[NamespaceItem] = Store("namespaces")
-        self.policies = Policies(self.namespaces)
+        self.policies = Policies(self.namespaces, self._has_too_many_policies)
         self.cluster_policies: Store[PolicyItem] = Store(
             resources.CLUSTER_POLICIES, self.policies.listener(PolicyKind.CLUSTER_MODEL_POLICY)
         )
         self.namespaced_policies: Store[PolicyItem] = Store(
-            resources.POLICIES, self.policies.listener(PolicyKind.MODEL_POLICY)
+            resources.POLICIES,
+            self.policies.listener(PolicyKind.MODEL_POLICY),
+            room=resources.MODEL_POLICIES.room,
         )
         self.checkpoint_index = Checkpoints()
         self.checkpoints: Store[CheckpointItem] = Store(
-            resources.CHECKPOINTS, self.checkpoint_index.changed
+            resources.CHECKPOINTS,
+            self.checkpoint_index.changed,
+            room=resources.MODEL_CHECKPOINTS.room,
         )
         self.writers = Writers(clock)
         self.claims: Store[ClaimItem] = Store(resources.CLAIMS.name, self.writers.claim_changed)
@@ -68,6 +72,9 @@ class Knowledge:
         self.seal: Store[SecretItem] = Store("seal", self.seal_keys.changed)
         self.floors: Store[ConfigMapItem] = Store("versions", self.versions.changed)
         self.state: Store[ConfigMapItem] = Store("state", self.restores.changed)
+        rules = (self.namespaces, self.cluster_policies, self.namespaced_policies)
+        self._rules = _Proof(rules, steady, stale_seconds)
+        self._all = _Proof(self.stores, steady, stale_seconds)
 
     @property
     def stores(self) -> tuple[Store[Any], ...]:
@@ -106,17 +113,64 @@ class Knowledge:
         name = found[0].spec.model_name if found else None
         return name, highest_seen(self.versions.highest, namespace, name) if name else 0
 
-    def expect_fresh(self) -> None:
-        """Raise if any of this is too old to let anybody in by it (A38).
+    def expect_rules(self) -> None:
+        """Raise if policies or namespaces are too old to say that nobody minds a pod (A38).
 
         Raises:
             Stale: naming the resource.
         """
+        self._rules.expect()
+
+    def expect_grounds(self, namespace: str) -> None:
+        """Raise if anything is too old, or too much, to judge storage there by it (A38).
+
+        Raises:
+            Stale: naming the resource.
+            Crowded: if the namespace has more checkpoints than are kept of it.
+        """
+        self._all.expect()
+        if self.checkpoints.is_crowded(namespace):
+            raise Crowded(
+                f"the namespace {namespace} has more ModelCheckpoints than are kept of one:"
+                f" {resources.MOST_CHECKPOINTS}, or {resources.MOST_SIZE >> 20} MiB of them",
+                hint="Delete those that are not needed; within a minute the rest count again.",
+            )
+
+    def expect_ready(self) -> None:
+        """Raise if this replica should not be asked yet, or no more.
+
+        Without rules nothing is let in, and while it starts all the rest is waited for. Later a
+        replica without the rest still answers for whoever needs none of it: were it not asked, what
+        a tenant does to one watch would stop everybody.
+
+        Raises:
+            Stale: naming the resource.
+        """
+        self._rules.expect()
+        if self._steady() - self._began < self._stale_seconds and not self.is_synced:
+            self._all.expect()
+
+    def _has_too_many_policies(self, namespace: str) -> bool:
+        return self.namespaced_policies.is_crowded(namespace)
+
+
+class _Proof:
+    """That some stores were heard of not long ago."""
+
+    def __init__(
+        self, stores: Sequence[Store[Any]], steady: Callable[[], float], stale_seconds: float
+    ) -> None:
+        self._stores = stores
+        self._steady = steady
+        self._stale_seconds = stale_seconds
+        self._fresh_until = float("-inf")
+
+    def expect(self) -> None:
         now = self._steady()
         # What was proven stays proven, so until the oldest proof is too old nothing can be stale.
         if now <= self._fresh_until:
             return
-        for store in self.stores:
+        for store in self._stores:
             age = store.staleness_seconds(now)
             if age > self._stale_seconds:
                 since = f"for {age:.0f} s" if store.is_synced else "since this process started"
@@ -125,7 +179,7 @@ class Knowledge:
                     f" at most {self._stale_seconds:.0f} s are acceptable",
                     hint="See whether the webhook reaches the API server, then try again.",
                 )
-        oldest = max(store.staleness_seconds(now) for store in self.stores)
+        oldest = max(store.staleness_seconds(now) for store in self._stores)
         self._fresh_until = now + self._stale_seconds - oldest
 
 

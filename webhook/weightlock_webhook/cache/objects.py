@@ -15,12 +15,9 @@ Key = tuple[str, str]
 
 
 class Owner(msgspec.Struct, gc=False):
-    """An owner reference."""
+    """An owner reference, as far as it says who may use the object."""
 
     uid: str = ""
-    kind: str = ""
-    name: str = ""
-    controller: bool | None = None
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -38,7 +35,13 @@ class Metadata(msgspec.Struct, gc=False):
         return self.namespace, self.name
 
 
-class OwnedMetadata(Metadata, gc=False):
+class GoingMetadata(Metadata, gc=False):
+    """The same with when somebody asked for the object to be deleted."""
+
+    deletionTimestamp: str | None = None  # noqa: N815
+
+
+class OwnedMetadata(GoingMetadata, gc=False):
     """The same with the owners."""
 
     ownerReferences: list[Owner] | None = None  # noqa: N815
@@ -113,13 +116,19 @@ class CheckpointItem(Item):
     status: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class Presence(msgspec.Struct, gc=False):
+    """An object of which only it counts that it is there."""
+
+    is_there: bool = msgspec.field(default=True, name="")
+
+
 class ClaimSpec(msgspec.Struct, gc=False):
     """What of a claim's spec counts."""
 
     volumeName: str | None = None  # noqa: N815
     storageClassName: str | None = None  # noqa: N815
-    dataSource: dict[str, object] | None = None  # noqa: N815
-    dataSourceRef: dict[str, object] | None = None  # noqa: N815
+    dataSource: Presence | None = None  # noqa: N815
+    dataSourceRef: Presence | None = None  # noqa: N815
 
 
 class Phase(msgspec.Struct, gc=False):
@@ -142,7 +151,7 @@ class VolumeAnnotations(msgspec.Struct, gc=False):
     mount_options: str = msgspec.field(default="", name=MOUNT_OPTIONS_ANNOTATION)
 
 
-class VolumeMetadata(Metadata, gc=False):
+class VolumeMetadata(GoingMetadata, gc=False):
     """The same with that annotation."""
 
     annotations: VolumeAnnotations | None = None

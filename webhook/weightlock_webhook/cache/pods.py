@@ -2,15 +2,22 @@
 
 A cluster has a hundred thousand pods and few of them write to a checkpoint's storage, so what a pod
 mounts for writing is worked out while it is decoded and nothing else of it stays.
+
+Names and paths are made up by whoever writes the pod, and are kept for as long as it lives. Of one
+with very long paths the roots are kept, which says more and never less.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from weightlock_webhook.cache.objects import Item, Metadata
+
+LONGEST_NAME: Final = 253
+LONGEST_PATHS: Final = 4096
+"""Characters of all paths of a pod; the system takes no path that is longer."""
 
 
 class _Claim(msgspec.Struct, gc=False):
@@ -98,12 +105,28 @@ def writer_of(pod: PodItem) -> Writer | None:
     container says; otherwise every mount without readOnly and every device counts.
     """
     mounted = frozenset(_written_names(pod.spec))
-    writes = tuple(
+    writes = _kept(
         written
         for volume in pod.spec.volumes or ()
         if volume.name in mounted and (written := _written(volume, pod.metadata)) is not None
     )
     return Writer(pod.metadata, writes) if writes else None
+
+
+def _kept(writes: Iterable[Written]) -> tuple[Written, ...]:
+    # No claim has a longer name, and no server: such a volume cannot be mounted.
+    found = [each for each in writes if len(_name_of(each)) <= LONGEST_NAME]
+    paths = [each for each in found if isinstance(each, WrittenPath)]
+    if sum(len(each.path) for each in paths) > LONGEST_PATHS:
+        found = [
+            WrittenPath(each.server, "/") if isinstance(each, WrittenPath) else each
+            for each in found
+        ]
+    return tuple(dict.fromkeys(found))
+
+
+def _name_of(written: Written) -> str:
+    return written.name if isinstance(written, WrittenClaim) else written.server
 
 
 def _written_names(spec: _Spec) -> Iterator[str]:

@@ -2,10 +2,11 @@
 
 A policy that cannot be read was stored while nobody checked, or by a newer version. What it would
 have said is unknown, so nothing that it may govern is let in until somebody mends it
-(weightlock.policy.unreadable); everything else is judged without it.
+(weightlock.policy.unreadable); everything else is judged without it. So it is with those that are
+beyond the room of a namespace: what they say is unknown, to that namespace only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,9 +14,11 @@ import msgspec
 
 from weightlock.errors import PolicyInvalid, WeightlockError
 from weightlock.names import API_VERSION
-from weightlock.policy.objects import Metadata, Policy, PolicyKind
+from weightlock.policy.objects import NAMESPACE_NAME_LABEL, Metadata, Policy, PolicyKind
 from weightlock.policy.unreadable import UnreadablePolicy
+from weightlock_webhook.cache.errors import Stale
 from weightlock_webhook.cache.objects import Item, Key, NamespaceItem, PolicyItem
+from weightlock_webhook.cache.resources import MOST_POLICIES
 from weightlock_webhook.cache.store import Store
 from weightlock_webhook.decision.governance import Governance
 
@@ -38,18 +41,26 @@ class _Known:
 class _Governed:
     version: int
     namespace: NamespaceItem | None
+    is_crowded: bool
     governance: Governance
 
 
 class Policies:
     """Reads policies as they come and remembers what they mean."""
 
-    def __init__(self, namespaces: Store[NamespaceItem]) -> None:
+    def __init__(
+        self,
+        namespaces: Store[NamespaceItem],
+        is_crowded: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """`is_crowded` says of a namespace that not all of its policies are known."""
         self._namespaces = namespaces
+        self._is_crowded = is_crowded
         self._policies: dict[tuple[PolicyKind, Key], _Known] = {}
         self._by_namespace: dict[str, _Governed] = {}
         self._by_policies: dict[tuple[object, ...], Governance] = {}
         self._identities: dict[str, frozenset[Identity]] = {}
+        self._selecting: bool | None = None
         self.version = 0
         """Changes whenever any policy does."""
 
@@ -69,19 +80,55 @@ class Policies:
             known = _Known(identity_of(after), _read(kind, after))
             self._policies[kind, after.metadata.key] = known
         self.version += 1
+        self._selecting = None
         self._by_policies.clear()
         self._identities.clear()
 
+    @property
+    def select_by_labels(self) -> bool:
+        """Whether it hangs on a namespace's labels who governs it."""
+        if self._selecting is None:
+            self._selecting = any(
+                each.key != NAMESPACE_NAME_LABEL
+                for (kind, _), known in self._policies.items()
+                if kind is PolicyKind.CLUSTER_MODEL_POLICY
+                for each in known.policy.namespace_selector.expressions
+            )
+        return self._selecting
+
+    def has_to_hear_of(self, namespace: str) -> bool:
+        """Whether the labels of a namespace count and are not known: it may be a new one."""
+        return self._namespaces.get(("", namespace)) is None and self.select_by_labels
+
+    def labels(self, namespace: str) -> dict[str, str]:
+        """The labels of a namespace, as they were last heard of."""
+        return labels_of(self._namespaces.get(("", namespace)))
+
     def governing(self, namespace: str) -> Governance:
-        """What all policies together mean for a namespace."""
+        """What all policies together mean for a namespace.
+
+        Raises:
+            Stale: if that hangs on the labels of a namespace that nobody has heard of yet.
+        """
         item = self._namespaces.get(("", namespace))
+        if item is None and self.select_by_labels:
+            raise Stale(
+                f"nothing was heard yet of the namespace {namespace}, and labels choose policies",
+                hint="Try again.",
+            )
+        is_crowded = self._is_crowded(namespace)
         known = self._by_namespace.get(namespace)
-        if known is not None and known.version == self.version and known.namespace is item:
+        if (
+            known is not None
+            and known.version == self.version
+            and known.namespace is item
+            and known.is_crowded is is_crowded
+        ):
             return known.governance
-        governance = self._governing(namespace, (item and item.metadata.labels) or {})
+        governance = self._governing(namespace, labels_of(item), is_crowded=is_crowded)
         if len(self._by_namespace) >= MOST_NAMESPACES:
             self._by_namespace.clear()
-        self._by_namespace[namespace] = _Governed(self.version, item, governance)
+        self._by_namespace[namespace] = _Governed(self.version, item, is_crowded, governance)
         return governance
 
     def identities(self, namespace: str) -> frozenset[Identity]:
@@ -100,8 +147,10 @@ class Policies:
             if kind is PolicyKind.CLUSTER_MODEL_POLICY or where == namespace:
                 yield key, known
 
-    def _governing(self, namespace: str, labels: dict[str, str]) -> Governance:
+    def _governing(self, namespace: str, labels: dict[str, str], *, is_crowded: bool) -> Governance:
         over = [known.policy for _, known in self._over(namespace)]
+        if is_crowded:
+            over.append(_unknown(namespace))
         governance = Governance.of(
             (each for each in over if isinstance(each, Policy)),
             namespace,
@@ -129,6 +178,11 @@ class PolicyListener:
         self._policies.changed(self._kind, before, after)
 
 
+def labels_of(item: NamespaceItem | None) -> dict[str, str]:
+    """The labels of a namespace; none of one that does not exist."""
+    return (item and item.metadata.labels) or {}
+
+
 def identity_of(item: Item) -> Identity:
     """What tells whether a policy says the same as before."""
     metadata = item.metadata
@@ -137,6 +191,16 @@ def identity_of(item: Item) -> Identity:
         metadata.generation,
         "" if metadata.generation else metadata.resourceVersion,
     )
+
+
+def _unknown(namespace: str) -> UnreadablePolicy:
+    """What stands for the policies of a namespace that are too many to be known."""
+    trouble = PolicyInvalid(
+        f"the namespace {namespace} has more ModelPolicies than the {MOST_POLICIES} that are read",
+        hint="Delete some of them; a ClusterModelPolicy with a namespaceSelector governs as well.",
+    )
+    name = Metadata(f"(beyond {MOST_POLICIES})", namespace)
+    return UnreadablePolicy(PolicyKind.MODEL_POLICY, name, trouble)
 
 
 def _read(kind: PolicyKind, item: PolicyItem) -> Policy | UnreadablePolicy:

@@ -10,7 +10,7 @@
    restored etcd looks like (A39)
 
 5. servers before 1.21 send no bookmarks for a kind of which nothing has changed since they started:
-   what a whole watch has not proven, a list proves
+   what a whole watch has not proven, a list proves; so it does that a namespace has room again
 
 A watch that the server ends in good order goes on from where it was.
 """
@@ -28,9 +28,10 @@ import msgspec
 
 from weightlock_webhook.cache.decoding import decoded
 from weightlock_webhook.cache.errors import Gone, TooLarge, Unreachable
-from weightlock_webhook.cache.objects import Bookmark, Event, Key, Known, Page, Status
+from weightlock_webhook.cache.objects import Bookmark, Event, Known, Page, Status
 from weightlock_webhook.cache.resources import Resource
-from weightlock_webhook.cache.store import KeptType, Store, is_same
+from weightlock_webhook.cache.rooms import Contents, KeptType
+from weightlock_webhook.cache.store import Store, is_same
 from weightlock_webhook.cache.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -117,9 +118,8 @@ class Reflector(Generic[Known, KeptType]):
         self._version = version
         self._store.replace(found, started)
 
-    async def _pages(self, *, in_pages: bool) -> tuple[dict[Key, KeptType], str]:
-        found: dict[Key, KeptType] = {}
-        token = ""
+    async def _pages(self, *, in_pages: bool) -> tuple[Contents[KeptType], str]:
+        found, token = self._store.empty(), ""
         while True:
             page = await self._page_at(token, in_pages=in_pages)
             # After a restore the same version may stand for something else.
@@ -131,16 +131,15 @@ class Reflector(Generic[Known, KeptType]):
                 return found, page.metadata.resourceVersion
             await asyncio.sleep(0)
 
-    def _add(self, found: dict[Key, KeptType], item: Known, *, may_reuse: bool) -> None:
+    def _add(self, found: Contents[KeptType], item: Known, *, may_reuse: bool) -> None:
         known = self._store.get(item.metadata.key)
         if may_reuse and known is not None and is_same(known, item):
             kept: KeptType | None = known
         else:
             kept = self._resource.keep(item)
         if kept is not None:
-            found[item.metadata.key] = kept
-        if len(found) > self._resource.most:
-            raise Unreachable(f"more than {self._resource.most} objects, which is the most kept")
+            found.put(kept)
+        self._expect_no_more(len(found))
 
     async def _page_at(self, token: str, *, in_pages: bool) -> Page[Known]:
         while True:
@@ -189,7 +188,8 @@ class Reflector(Generic[Known, KeptType]):
                 raise Unreachable("a watch went silent") from error
         # Ended in good order. A server that ends every watch at once must not be asked in a loop.
         await asyncio.sleep(self._patience.first_pause_seconds * self._jitter())
-        if self._store.staleness_seconds(_now()) > self._patience.watch_seconds / 2:
+        is_old = self._store.staleness_seconds(_now()) > self._patience.watch_seconds / 2
+        if is_old or self._store.has_crowded:
             await self._list()  # (5)
 
     async def _next(self, lines: AsyncIterator[bytes]) -> bytes | None:
@@ -220,9 +220,13 @@ class Reflector(Generic[Known, KeptType]):
             self._store.drop(item.metadata.key)
         else:
             self._store.put(kept)
-            if len(self._store) > self._resource.most:
-                raise Unreachable(f"more than {self._resource.most} objects")
+            self._expect_no_more(len(self._store))
         return item.metadata.resourceVersion
+
+    def _expect_no_more(self, count: int) -> None:
+        most = self._resource.most
+        if most is not None and count > most:
+            raise Unreachable(f"more than {most} objects, which is the most kept")
 
     def _path(self, query: dict[str, str]) -> str:
         if self._resource.field_selector:

@@ -17,7 +17,7 @@ from weightlock_webhook.cache.objects import (
     VolumeItem,
 )
 from weightlock_webhook.cache.pods import PodItem, Writer, writer_of
-from weightlock_webhook.cache.store import KeptType
+from weightlock_webhook.cache.rooms import KeptType, Room
 
 _Whole = TypeVar("_Whole")
 
@@ -26,12 +26,17 @@ CLUSTER_POLICIES: Final = "clustermodelpolicies"
 POLICIES: Final = "modelpolicies"
 CHECKPOINTS: Final = "modelcheckpoints"
 
+LONGEST_NAME: Final = 253
+LONGEST_OWNERS: Final = 4096
+"""The uids of all owners of a claim together, in characters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[Known, KeptType]):
     """A list to watch: where it is, what an item is decoded into, what of that is kept.
 
-    `most` bounds the memory; beyond it the cache gives up and says so, it never forgets quietly.
+    `room` bounds what is kept of each namespace. `most` is for what only administrators make:
+    beyond it the cache gives up and says so, it never forgets quietly.
     """
 
     name: str
@@ -39,7 +44,8 @@ class Resource(Generic[Known, KeptType]):
     item: type[Known]
     keep: Callable[[Known], KeptType | None]
     field_selector: str = ""
-    most: int = 200_000
+    most: int | None = None
+    room: Room[KeptType] | None = None
 
 
 def _as_it_is(item: _Whole) -> _Whole:
@@ -51,6 +57,20 @@ def _checkpoint(item: CheckpointItem) -> CheckpointItem:
     return CheckpointItem(item.metadata, item.spec.copy(), item.status.copy())
 
 
+def _claim(item: ClaimItem) -> ClaimItem:
+    """Whoever makes a claim makes up its owners and the name of its volume.
+
+    What no object can be called counts as missing: the claim is then bound to nothing, and is
+    nobody's ephemeral volume.
+    """
+    owners, volume = item.metadata.ownerReferences, item.spec.volumeName
+    if volume is not None and len(volume) > LONGEST_NAME:
+        item.spec.volumeName = None
+    if owners and sum(len(owner.uid) for owner in owners) > LONGEST_OWNERS:
+        item.metadata.ownerReferences = None
+    return item
+
+
 def _policy(item: PolicyItem) -> PolicyItem:
     return PolicyItem(item.metadata, item.spec.copy())
 
@@ -59,20 +79,50 @@ def _volume(item: VolumeItem) -> VolumeItem:
     return VolumeItem(item.metadata, item.spec.copy())
 
 
-NAMESPACES: Final = Resource("namespaces", "/api/v1/namespaces", NamespaceItem, _as_it_is)
+MOST_POLICIES: Final = 64
+"""ModelPolicies of one namespace; each of them judges every pod there."""
+
+MOST_CHECKPOINTS: Final = 20_000
+"""ModelCheckpoints of one namespace."""
+
+MOST_SIZE: Final = 64 << 20
+"""What the ModelCheckpoints of one namespace may come to, or its ModelPolicies, in bytes."""
+
+
+def _bytes_of_checkpoint(item: CheckpointItem) -> int:
+    return len(item.spec) + len(item.status)
+
+
+def _bytes_of_policy(item: PolicyItem) -> int:
+    return len(item.spec)
+
+
+NAMESPACES: Final = Resource(
+    "namespaces", "/api/v1/namespaces", NamespaceItem, _as_it_is, most=200_000
+)
 CLUSTER_MODEL_POLICIES: Final = Resource(
     CLUSTER_POLICIES, f"{GROUP_PATH}/{CLUSTER_POLICIES}", PolicyItem, _policy, most=10_000
 )
 MODEL_POLICIES: Final = Resource(
-    POLICIES, f"{GROUP_PATH}/{POLICIES}", PolicyItem, _policy, most=10_000
+    POLICIES,
+    f"{GROUP_PATH}/{POLICIES}",
+    PolicyItem,
+    _policy,
+    room=Room(MOST_POLICIES, MOST_SIZE, _bytes_of_policy),
 )
 MODEL_CHECKPOINTS: Final = Resource(
-    CHECKPOINTS, f"{GROUP_PATH}/{CHECKPOINTS}", CheckpointItem, _checkpoint, most=100_000
+    CHECKPOINTS,
+    f"{GROUP_PATH}/{CHECKPOINTS}",
+    CheckpointItem,
+    _checkpoint,
+    room=Room(MOST_CHECKPOINTS, MOST_SIZE, _bytes_of_checkpoint),
 )
 CLAIMS: Final = Resource(
-    "persistentvolumeclaims", "/api/v1/persistentvolumeclaims", ClaimItem, _as_it_is
+    "persistentvolumeclaims", "/api/v1/persistentvolumeclaims", ClaimItem, _claim
 )
-VOLUMES: Final = Resource("persistentvolumes", "/api/v1/persistentvolumes", VolumeItem, _volume)
+VOLUMES: Final = Resource(
+    "persistentvolumes", "/api/v1/persistentvolumes", VolumeItem, _volume, most=200_000
+)
 WRITERS: Final[Resource[PodItem, Writer]] = Resource(
     "pods",
     "/api/v1/pods",

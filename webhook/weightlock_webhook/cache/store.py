@@ -4,22 +4,11 @@ A relist replaces everything at once and tells listeners only what differs, so t
 and nothing that was deleted meanwhile stays (the way indices of other frameworks go wrong).
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeAlias
 
-from weightlock_webhook.cache.objects import Key, Metadata
-
-
-class Kept(Protocol):
-    """Whatever is kept of an object says whose it is."""
-
-    @property
-    def metadata(self) -> Metadata:
-        """The object's identity."""
-        ...
-
-
-KeptType = TypeVar("KeptType", bound=Kept)
+from weightlock_webhook.cache.objects import Key
+from weightlock_webhook.cache.rooms import Contents, Kept, KeptType, Room
 
 Listener: TypeAlias = Callable[[KeptType | None, KeptType | None], None]
 """What was, and what is; None for nothing."""
@@ -28,21 +17,37 @@ Listener: TypeAlias = Callable[[KeptType | None, KeptType | None], None]
 class Store(Generic[KeptType]):
     """Objects by namespace and name, and when they were last proven current."""
 
-    def __init__(self, name: str, *listeners: Listener[KeptType]) -> None:
+    def __init__(
+        self, name: str, *listeners: Listener[KeptType], room: Room[KeptType] | None = None
+    ) -> None:
         self.name = name
-        self._objects: dict[Key, KeptType] = {}
+        self._room = room
+        self._contents: Contents[KeptType] = self.empty()
         self._listeners = listeners
         self._proven_at: float | None = None
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return len(self._contents)
 
     def __iter__(self) -> Iterator[KeptType]:
-        return iter(self._objects.values())
+        return iter(self._contents)
 
     def get(self, key: Key) -> KeptType | None:
         """The object of that name."""
-        return self._objects.get(key)
+        return self._contents.get(key)
+
+    def empty(self) -> Contents[KeptType]:
+        """Room for a list of everything, to be filled and then put in place."""
+        return Contents(self._room)
+
+    def is_crowded(self, namespace: str) -> bool:
+        """Whether a namespace has more than its room, so that not all of it is known."""
+        return namespace in self._contents.crowded
+
+    @property
+    def has_crowded(self) -> bool:
+        """Whether any namespace has: only a list tells when that is over."""
+        return bool(self._contents.crowded)
 
     @property
     def is_synced(self) -> bool:
@@ -58,12 +63,12 @@ class Store(Generic[KeptType]):
         if self._proven_at is not None:
             self._proven_at = max(self._proven_at, at)
 
-    def replace(self, objects: Mapping[Key, KeptType], at: float) -> None:
+    def replace(self, contents: Contents[KeptType], at: float) -> None:
         """What a list found that was asked for at an instant is now all there is."""
-        before, self._objects = self._objects, dict(objects)
-        for key in before.keys() - self._objects.keys():
+        before, self._contents = self._contents.objects, contents
+        for key in before.keys() - contents.objects.keys():
             self._tell(before[key], None)
-        for key, found in self._objects.items():
+        for key, found in contents.objects.items():
             known = before.get(key)
             if known is not found and not (known and is_same(known, found)):
                 self._tell(known, found)
@@ -71,14 +76,14 @@ class Store(Generic[KeptType]):
 
     def put(self, found: KeptType) -> None:
         """An object that is new or has changed."""
-        key = found.metadata.key
-        before = self._objects.get(key)
-        self._objects[key] = found
-        self._tell(before, found)
+        before = self._contents.get(found.metadata.key)
+        after = found if self._contents.put(found) else None
+        if before is not None or after is not None:
+            self._tell(before, after)
 
     def drop(self, key: Key) -> None:
         """An object that is gone, or is none of those that are kept any more."""
-        before = self._objects.pop(key, None)
+        before = self._contents.pop(key)
         if before is not None:
             self._tell(before, None)
 

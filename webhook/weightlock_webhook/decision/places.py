@@ -1,6 +1,5 @@
 """Whether two persistent volumes lead to the same bytes (see weightlock.verdict.places)."""
 
-from collections.abc import Iterable
 from typing import Final
 
 from weightlock.verdict import places
@@ -24,6 +23,6 @@ def places_of(spec: Fields) -> tuple[Place, ...]:
 class Twins(places.Neighbours):
     """Which persistent volumes share bytes with another."""
 
-    def has_twin(self, name: str, places: Iterable[Place]) -> bool:
+    def has_twin(self, name: str, places: tuple[Place, ...]) -> bool:
         """Whether another volume leads to some of the bytes that lie at these places."""
         return self.any_but(name, places)

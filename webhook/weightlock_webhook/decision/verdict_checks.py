@@ -38,6 +38,8 @@ def verdicts(case: Case) -> Iterator[tuple[Found, tuple[Policy, ...]]]:
 
 def _is_refused(volume: GovernedVolume) -> bool:
     """Whether the source alone is refused already, so that asking for a verdict says no more."""
+    if volume.claim and volume.claim.is_going:
+        return True
     match volume.volume.source:
         case sources.UnknownSource():
             return True

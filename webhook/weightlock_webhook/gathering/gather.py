@@ -47,6 +47,7 @@ class Subject(NamedTuple):
     uid: str = ""
     known_names: Names | None = None
     device_classes: DeviceClasses = ()
+    is_running: bool = False
 
     @property
     def names(self) -> Names:
@@ -127,6 +128,7 @@ class Gathering:
             dict(ground.device_classes),
             highest_versions=ground.highest_versions or {},
             restored_at=ground.restored_at,
+            is_running=subject.is_running,
             judge=self._judge,
             recall=self._recall,
         )

@@ -1,6 +1,7 @@
 """No yes without a live look at what it hangs on (A28, A38).
 
-1. the policies are those that the API server has now
+1. the policies are those that the API server has now, and so are the namespace's labels where
+   policies select by them
 2. every claim of the pod, its volume, and each checkpoint that vouches are read, all at once
 3. the decision is made by what was read; whatever the new answer hangs on is read too, until
    nothing is new
@@ -12,18 +13,26 @@ checkpoint that was verified a moment ago may not have reached the cache of this
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, TypeVar
 
 from weightlock_webhook.cache.checkpoints import key_of, key_of_volume
 from weightlock_webhook.cache.errors import Stale
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.objects import CheckpointItem, Item, Key
+from weightlock_webhook.cache.policies import labels_of
 from weightlock_webhook.cache.store import is_same
 from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.gathering.gather import Subject, ephemeral_claim_of
 from weightlock_webhook.gathering.lookups import Cached, Live
 from weightlock_webhook.judging.deciding import Deciding
-from weightlock_webhook.live.reads import LOOK_SECONDS, LiveReads, Read, arrived
+from weightlock_webhook.live.reads import (
+    LOOK_SECONDS,
+    POLICIES_SECONDS,
+    LiveReads,
+    Read,
+    arrived,
+)
 from weightlock_webhook.mounts import sources
 
 MOST_ROUNDS: Final = 8
@@ -34,7 +43,7 @@ CATCH_UP_SECONDS: Final = 0.5
 """How long the watch of the policies may be behind; then the pod is refused, to be tried again."""
 
 MOST_LOOKED_AT: Final = 16
-"""Checkpoints that are read for one refused pod."""
+"""Claims that are read for one refused pod, and checkpoints: no pod waits for more at a time."""
 
 CONFIRMED: Final = frozenset({Outcome.ALLOW, Outcome.INJECT})
 """Outcomes that let a container run. A held pod is looked at again when it is bound to a node."""
@@ -59,10 +68,18 @@ class Wanted:
 class Confirming:
     """Holds answers against the API server."""
 
-    def __init__(self, knowledge: Knowledge, deciding: Deciding, reads: LiveReads) -> None:
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        deciding: Deciding,
+        reads: LiveReads,
+        looks: LiveReads | None = None,
+    ) -> None:
+        """`looks` reads for pods that are refused, by a share of its own."""
         self._knowledge = knowledge
         self._deciding = deciding
         self._reads = reads
+        self._looks = looks or reads
         self._cached = Cached(knowledge)
 
     async def confirm(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
@@ -91,6 +108,21 @@ class Confirming:
                 return answer
         raise Stale("what the pod mounts changes while it is looked at", hint="Try again.")
 
+    async def hear_of(self, namespace: str, deadline: float) -> None:
+        """Read a namespace that the watch has not brought yet, so that its labels count.
+
+        Raises:
+            WeightlockError: if it cannot be read by the deadline, or does not exist.
+        """
+        reading = self._reads.namespace(namespace, POLICIES_SECONDS)
+        await arrived((reading,), deadline)
+        item = reading.result()
+        if item is None:
+            raise Stale(f"there is no namespace {namespace}", hint="Try again.")
+        # Unless the watch was faster: what it brings later puts this right.
+        if self._knowledge.namespaces.get(("", namespace)) is None:
+            self._knowledge.namespaces.put(item)
+
     async def look(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
         """The answer to a pod that waits for a verdict, by a look at what it waits for.
 
@@ -98,9 +130,10 @@ class Confirming:
         """
         before = Live(self._cached)
         wanted = replace(
-            _wanted(subject, answer, before), checkpoints=frozenset(self._known(subject))
+            _wanted(subject, answer, before, most=MOST_LOOKED_AT),
+            checkpoints=frozenset(islice(self._known(subject), MOST_LOOKED_AT)),
         )
-        read = await self._read(wanted, before, deadline, max_age_seconds=LOOK_SECONDS)
+        read = await self._read(wanted, before, deadline, is_look=True)
         listed = await self._listed(subject, read, deadline)
         if not listed and not _differs(wanted, before, read):
             return answer
@@ -110,8 +143,7 @@ class Confirming:
     def _known(self, subject: Subject) -> Iterator[Key]:
         for volume in subject.pod.volumes:
             known = self._cached.checkpoints(subject.namespace, volume.source)
-            for item in tuple(known)[:MOST_LOOKED_AT]:
-                yield item.metadata.key
+            yield from (item.metadata.key for item in known)
 
     async def _listed(
         self, subject: Subject, read: Live, deadline: float
@@ -125,7 +157,7 @@ class Confirming:
         }
         if not unknown:
             return {}
-        reading = self._reads.checkpoints(subject.namespace)
+        reading = self._looks.checkpoints(subject.namespace)
         await arrived((reading,), deadline)
         found = [item for item in reading.result() if key_of(item) in unknown]
         return {item.metadata.key: item for item in found[:MOST_LOOKED_AT]}
@@ -135,24 +167,34 @@ class Confirming:
         loop = asyncio.get_running_loop()
         give_up = min(deadline, loop.time() + CATCH_UP_SECONDS)
         while True:
-            reads = self._reads.policies(namespace)
-            await arrived(reads, deadline)
-            live = reads[0].result() | reads[1].result()
-            if live == self._knowledge.policies.identities(namespace):
+            if await self._are_known(namespace, deadline):
                 return
             if loop.time() >= give_up:
-                raise Stale("the policies have just changed", hint="Try again.")
+                raise Stale(
+                    "the policies or the labels that choose them have just changed",
+                    hint="Try again.",
+                )
             await asyncio.sleep(_POLL_SECONDS)
 
+    async def _are_known(self, namespace: str, deadline: float) -> bool:
+        policies = self._knowledge.policies
+        reads: tuple[Read, ...] = self._reads.policies(namespace)
+        if policies.select_by_labels:
+            reads = (*reads, self._reads.namespace(namespace, POLICIES_SECONDS))
+        await arrived(reads, deadline)
+        found = [read.result() for read in reads]
+        if found[0] | found[1] != policies.identities(namespace):
+            return False
+        return not found[2:] or labels_of(found[2]) == policies.labels(namespace)
+
     async def _read(
-        self, wanted: Wanted, read: Live, deadline: float, *, max_age_seconds: float = 0.0
+        self, wanted: Wanted, read: Live, deadline: float, *, is_look: bool = False
     ) -> Live:
         """(2)."""
-        claims = {key: self._reads.claim(key, max_age_seconds) for key in wanted.claims}
-        volumes = {name: self._reads.volume(name, max_age_seconds) for name in wanted.volumes}
-        checkpoints = {
-            key: self._reads.checkpoint(key, max_age_seconds) for key in wanted.checkpoints
-        }
+        reads, age = (self._looks, LOOK_SECONDS) if is_look else (self._reads, 0.0)
+        claims = {key: reads.claim(key, age) for key in wanted.claims}
+        volumes = {name: reads.volume(name, age) for name in wanted.volumes}
+        checkpoints = {key: reads.checkpoint(key, age) for key in wanted.checkpoints}
         await arrived((*claims.values(), *volumes.values(), *checkpoints.values()), deadline)
         cached = self._cached
         return Live(
@@ -177,9 +219,9 @@ def _found(reading: Read, known: _Found | None) -> _Found | None:
     return found
 
 
-def _wanted(subject: Subject, answer: Answer, read: Live) -> Wanted:
-    """What the answer hangs on and has not been read."""
-    claims = frozenset(_claims(subject))
+def _wanted(subject: Subject, answer: Answer, read: Live, most: int | None = None) -> Wanted:
+    """What the answer hangs on and has not been read; of so many claims at most."""
+    claims = frozenset(islice(dict.fromkeys(_claims(subject)), most))
     items = [item for key in claims if (item := read.claim(key)) is not None]
     volumes = frozenset(item.spec.volumeName for item in items if item.spec.volumeName)
     vouching = {(subject.namespace, name) for name in answer.checkpoints}

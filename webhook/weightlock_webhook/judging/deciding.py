@@ -61,7 +61,7 @@ class Deciding:
         # comparing them would cost more than it saves.
         # A name says nothing of storage before the pod has a uid, and copies have many names.
         name = subject.name if subject.uid else ""
-        key = id(subject.pod), subject.namespace, name, subject.uid
+        key = id(subject.pod), subject.namespace, name, subject.uid, subject.is_running
         known = self._known.get(key)
         if known is not None and known.holds(subject, ground, now):
             self._known.move_to_end(key)

@@ -2,7 +2,9 @@
 
 1. exempt namespaces are not judged, whatever is known: they must work when nothing else does (A30)
 2. a pod that cannot be read is refused
-3. nothing is decided by watches that are dead
+3. nothing is decided by policies that are old, and nothing about storage that must be verified by
+   anything that is: whose pods have none goes on whatever a tenant does to the watch of writers;
+   a namespace that the watch has not brought yet is read where policies select by labels
 4. the decision, by what is known, and by the classes of devices that the pod claims, read live
 5. a pod that waits for a verdict gets one look at what the cache may have missed
 6. what would let a container run is confirmed live
@@ -13,6 +15,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from weightlock.errors import Refused
+from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.decision.answers import Answer, Outcome, Problem
@@ -36,6 +39,10 @@ class Confirmation(Protocol):
 
     async def look(self, subject: Subject, answer: Answer, deadline: float) -> Answer:
         """The answer to a pod that waits for a verdict, by a look at what it waits for."""
+        ...
+
+    async def hear_of(self, namespace: str, deadline: float) -> None:
+        """Read a namespace that the watch has not brought yet."""
         ...
 
 
@@ -74,8 +81,19 @@ class Judging:
         Raises:
             WeightlockError: if that is not known, or was heard of too long ago.
         """
-        self._knowledge.expect_fresh()
+        self._knowledge.expect_rules()
+        if self._knowledge.policies.has_to_hear_of(namespace):
+            return False
         return self._knowledge.policies.governing(namespace).leaves_plain_pods_alone
+
+    def enforcement(self, namespace: str) -> Enforcement | None:
+        """How strictly the strictest policy judges pods there; None where none does.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        self._knowledge.expect_rules()
+        return self._knowledge.policies.governing(namespace).enforcement
 
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         """The decision; a positive one rests on live reads of what identity hangs on.
@@ -91,16 +109,20 @@ class Judging:
             return unreadable(refused)
         uid = question.metadata.get("uid")
         uid = uid if isinstance(uid, str) else ""
-        subject = Subject(pod, question.namespace, question.name, uid, names)
-        self._knowledge.expect_fresh()
+        subject = Subject(
+            pod, question.namespace, question.name, uid, names, is_running=question.is_running
+        )
+        await self._expect_rules(subject.namespace, deadline)
         if pod.device_claims and pod.has_storage and self._allowances.device_classes:
             classes = await self._devices.classes(subject, deadline, is_binding=bool(question.node))
             subject = subject._replace(device_classes=classes)
         answer = self._deciding.answer(subject, self._cached)
+        self._expect_grounds(subject, answer)
         if answer.objections and _waits(answer, question):
             answer = await self._confirmation.look(subject, answer, deadline)
         if pod.has_storage and answer.outcome in CONFIRMED:
             answer = await self._confirmation.confirm(subject, answer, deadline)
+            self._expect_grounds(subject, answer)
         if answer.objections and not question.dry_run:
             self._ask(subject, answer)
         return answer
@@ -108,6 +130,17 @@ class Judging:
     def _ask(self, subject: Subject, answer: Answer) -> None:
         waits = [problem for problem in answer.refusals if problem.awaits_verdict]
         self._requests.ask(subject, waits)
+
+    async def _expect_rules(self, namespace: str, deadline: float) -> None:
+        """(3)."""
+        self._knowledge.expect_rules()
+        if self._knowledge.policies.has_to_hear_of(namespace):
+            await self._confirmation.hear_of(namespace, deadline)
+
+    def _expect_grounds(self, subject: Subject, answer: Answer) -> None:
+        """(3) Nothing that must be verified, and nothing amiss: then it hung on the rules alone."""
+        if answer.objections or answer.vouched:
+            self._knowledge.expect_grounds(subject.namespace)
 
 
 def _waits(answer: Answer, question: PodQuestion) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.requirements import SignatureRequirements
+from weightlock.policy.sources import CsiSource
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.evidence import Evidence
 from weightlock.verdict.judge import judge
@@ -22,11 +23,14 @@ from weightlock.verdict.judgement import Judgement
 from weightlock.verdict.seal import SealKey
 from weightlock_webhook.decision.facts import Recorded, recorded_of
 from weightlock_webhook.judging.turns import turns_of_requirements
+from weightlock_webhook.recent import Recent
 
 MOST_JUDGEMENTS: Final = 50_000
 """About 2,500 checkpoints under 20 policies; each takes some hundred bytes."""
 
 MOST_RECORDS: Final = 4096
+MOST_ATTRIBUTES: Final = 8 << 20
+"""Characters of the attributes of all checkpoints that are held on to by it."""
 
 # What is remembered is found by identity: policies and checkpoints are read once, and comparing
 # them would cost more than judging. Each entry holds on to what it was found by, so that nothing
@@ -90,7 +94,7 @@ class RememberingRecords:
     """Remembers whose seals are intact."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, _Recalled] = OrderedDict()
+        self._known: Recent[int, _Recalled] = Recent(MOST_RECORDS, MOST_ATTRIBUTES)
 
     def __call__(self, checkpoint: Checkpoint, keys: tuple[SealKey, ...]) -> Recorded | None:
         """What a checkpoint's status claims; None if it claims no passed verification."""
@@ -98,7 +102,14 @@ class RememberingRecords:
         if known is not None and known.checkpoint is checkpoint and known.keys is keys:
             return known.recorded
         recorded = recorded_of(checkpoint, keys)
-        self._known[id(checkpoint)] = _Recalled(checkpoint, keys, recorded)
-        if len(self._known) > MOST_RECORDS:
-            self._known.popitem(last=False)
+        recalled = _Recalled(checkpoint, keys, recorded)
+        self._known.put(id(checkpoint), recalled, _attributes_of(checkpoint))
         return recorded
+
+
+def _attributes_of(checkpoint: Checkpoint) -> int:
+    """What alone of a checkpoint may be long."""
+    source = checkpoint.spec.source
+    if not isinstance(source, CsiSource):
+        return 0
+    return sum(len(key) + len(value) for key, value in source.attributes)

@@ -17,6 +17,7 @@ from weightlock_webhook.cache.objects import (
     DeviceClaimItem,
     Item,
     Key,
+    NamespaceItem,
     Page,
     PodDevices,
     VolumeItem,
@@ -51,6 +52,7 @@ are. A server that cannot leave them out sends them all the same."""
 Read: TypeAlias = "asyncio.Future[Any]"
 """A read that is under way, or done."""
 
+_NAMESPACE: Final = msgspec.json.Decoder(NamespaceItem)
 _CLAIM: Final = msgspec.json.Decoder(ClaimItem)
 _VOLUME: Final = msgspec.json.Decoder(VolumeItem)
 _CHECKPOINT: Final = msgspec.json.Decoder(CheckpointItem)
@@ -72,6 +74,11 @@ class LiveReads:
         self._cluster = cluster
         self._observed = observed
         self._shared: SharedReads[Any] = SharedReads()
+
+    def namespace(self, name: str, max_age_seconds: float = 0.0) -> Read:
+        """A NamespaceItem; None if there is none."""
+        path = f"/api/v1/namespaces/{_segment(name)}"
+        return self._shared.begin(path, lambda: self._one(path, _NAMESPACE), max_age_seconds)
 
     def claim(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A ClaimItem; None if there is none."""

@@ -14,7 +14,7 @@ allows it at that moment (A17).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from weightlock.cluster_names import JOB_CONTROLLER_USER
@@ -115,7 +115,7 @@ class PodReviews:
             return refused(_pod_not_found(request.name))
         if is_marked(pod.metadata):
             return refused(guards.protected("given other containers"))
-        question = question_of(request, pod)
+        question = replace(question_of(request, pod), is_running=True)
         return self._running(question, await self.judge.answer(question, deadline))
 
     async def bind(self, request: Request, deadline: float) -> Response:

@@ -1,0 +1,140 @@
+"""What refused pods may ask of the API server, and what they leave to others."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.support.api_in_memory import ApiInMemory
+from tests.support.loops import run
+from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec
+from tests.unit.webhook.world import World, new_api, world
+
+from weightlock.reasons import Reason
+from weightlock_webhook.cache.errors import Unreachable
+from weightlock_webhook.decision.answers import Outcome
+from weightlock_webhook.judging.confirming import MOST_LOOKED_AT
+from weightlock_webhook.live.shares import MOST_LOOKS, Share
+from weightlock_webhook.reviews.collaborators import Reply
+
+
+def many_claims(count: int, name: str = "none") -> Any:
+    volumes = [claim_volume(f"v{number}", f"{name}-{number}") for number in range(count)]
+    mounts = [mount(f"v{number}", f"/m{number}") for number in range(count)]
+    return pod_spec(*volumes, containers=[container(*mounts)])
+
+
+def reads(found: World) -> int:
+    return sum(method == "GET" for method, _ in found.api.calls)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(MOST_LOOKED_AT - 1, 15), (100, MOST_LOOKED_AT)])
+def test_a_refused_pod_has_so_many_claims_read(count: int, expected: int) -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.calls.clear()
+            answer = await found.answer(many_claims(count))
+            assert (answer.outcome, answer.reason) == (Outcome.DENY, Reason.CLAIM_UNBOUND)
+            assert reads(found) == expected + 1, "and one list of checkpoints"
+
+    run(story())
+
+
+def test_a_refused_pod_has_so_many_checkpoints_read() -> None:
+    async def story() -> None:
+        async with world(new_api()) as found:
+            for claim in range(3):
+                found.bind(f"c-{claim}", f"vol-{claim}")
+                for number in range(MOST_LOOKED_AT):
+                    path = f"/{number}"
+                    made = found.verify(f"c-{claim}-{number}", path, of=f"c-{claim}")
+                    del made["status"]
+                    found.api.put("/apis/weightlock.dev/v1beta1/modelcheckpoints", made)
+            await found.settle()
+            found.api.calls.clear()
+            spec = many_claims(3, "c")
+            for number, each in enumerate(spec["containers"][0]["volumeMounts"]):
+                each["subPath"] = str(number)
+            assert (await found.answer(spec)).reason is Reason.NOT_VERIFIED
+            assert sum("modelcheckpoints/" in path for _, path in found.api.calls) == MOST_LOOKED_AT
+
+    run(story())
+
+
+def test_a_pod_that_is_let_in_has_all_its_claims_read() -> None:
+    async def story() -> None:
+        async with world(new_api(volumes={"default": "Ignore"})) as found:
+            for number in range(MOST_LOOKED_AT + 4):
+                found.bind(f"c-{number}", f"vol-{number}")
+            await found.settle()
+            found.api.calls.clear()
+            answer = await found.answer(many_claims(MOST_LOOKED_AT + 4, "c"))
+            assert answer.outcome is Outcome.ALLOW
+            claims = sum("persistentvolumeclaims/" in path for _, path in found.api.calls)
+            assert claims == MOST_LOOKED_AT + 4
+
+    run(story())
+
+
+class Counting(ApiInMemory):
+    """Knows how many calls ran at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running = self.most = 0
+
+    async def call(self, *arguments: Any, **more: Any) -> Reply:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            return await super().call(*arguments, **more)
+        finally:
+            self.running -= 1
+
+
+def test_looks_have_a_share_of_the_calls() -> None:
+    async def story() -> None:
+        api = Counting()
+        api.faults.delay_seconds = 1.0
+        share = Share(api)
+        deadline = asyncio.get_running_loop().time() + 100
+        await asyncio.gather(
+            *(share.call("GET", f"/{number}", deadline=deadline) for number in range(40))
+        )
+        assert api.most == MOST_LOOKS
+
+    run(story())
+
+
+def test_waiting_for_a_place_ends_at_the_deadline_and_takes_none() -> None:
+    async def story() -> None:
+        api = Counting()
+        api.faults.delay_seconds = 2.0
+        share = Share(api, 1)
+        now = asyncio.get_running_loop().time()
+        first = asyncio.create_task(share.call("GET", "/a", deadline=now + 10))
+        await asyncio.sleep(0)
+        with pytest.raises(Unreachable, match="wait already"):
+            await share.call("GET", "/b", deadline=now + 1)
+        assert (await first).status == 200
+        assert (await share.call("GET", "/c", deadline=now + 10)).status == 200
+
+    run(story())
+
+
+def test_a_crowd_of_refused_pods_does_not_delay_a_confirmation() -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.api.faults.delay_seconds = 0.2
+            crowd = [
+                asyncio.create_task(found.answer(many_claims(16, f"none-{number}")))
+                for number in range(20)
+            ]
+            await asyncio.sleep(0.1)
+            began = asyncio.get_running_loop().time()
+            assert (await found.answer()).outcome is Outcome.ALLOW
+            assert asyncio.get_running_loop().time() - began < 1
+            await asyncio.wait(crowd)
+            for task in crowd:
+                task.exception()
+
+    run(story())
