@@ -17,7 +17,7 @@ from tests.webhook_server.real import (
 )
 from tests.webhook_server.site import Site, bind, is_allowed, why_not, why_refused
 
-from e2e.cluster.api import ApiError, Json
+from e2e.cluster.api import Api, ApiError, Json
 from e2e.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.apiserver

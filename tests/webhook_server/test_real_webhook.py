@@ -96,7 +96,7 @@ def test_a04_a_configuration_that_calls_the_wrong_path_lets_nothing_in(site: Sit
                 "failurePolicy": "Fail",
                 "namespaceSelector": {"matchLabels": {"a04": "yes"}},
                 "rules": live["rules"],
-                "clientConfig": {**client, "url": f"{client['url'].rpartition('/')[0]}"},
+                "clientConfig": {**client, "url": f"{client['url']}/wrong"},
             }
         ],
     }

@@ -81,6 +81,8 @@ class Metrics:
             ("resource", "result"),
             registry=self.registry,
         )
+        self._read_counts: dict[tuple[str, str], Counter] = {}
+        """By labels, which are few: looking them up takes longer than counting."""
         build = Gauge(
             "weightlock_build_info",
             "1; the labels say what runs.",
@@ -111,7 +113,10 @@ class Metrics:
 
     def live_read(self, resource: str, result: str) -> None:
         """One read of the API server for a decision."""
-        self._live_reads.labels(resource, result).inc()
+        known = self._read_counts.get((resource, result))
+        if known is None:
+            known = self._read_counts[resource, result] = self._live_reads.labels(resource, result)
+        known.inc()
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads."""

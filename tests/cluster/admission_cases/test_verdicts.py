@@ -394,3 +394,21 @@ def test_a39_verdicts_from_before_a_restore_count_no_more(
     except ApiError:
         case.admin.patch(state, {"data": {"restoredAt": at}})
     case.becomes_refused(case.pod(pod_spec()), "RestoredFromBackup")
+
+
+def test_b14_a_claim_that_starts_with_somebodys_data_is_no_scratch_by_its_name(
+    server: ApiServer, webhook: Webhook
+) -> None:
+    scratch: Json = {
+        "persistentVolumeClaim": {"claimNames": ["scratch-*"]},
+        "action": "Ignore",
+    }
+    case = new_case(server, webhook, volumes={"rules": [scratch]})
+    bind(case.tenant, "scratch-a")
+    evil = {"kind": "PersistentVolumeClaim", "name": "evil"}
+    bind(case.tenant, "scratch-b", dataSource=evil)
+    case.becomes_stored(case.pod(pod_spec(claim_volume(claim="scratch-a"))))
+    case.refused(case.pod(pod_spec(claim_volume(claim="scratch-b"))), "NoCheckpoint")
+    # What bears the name when it is mounted may be another claim.
+    placed = pod_spec(claim_volume(claim="scratch-a"), nodeName="n1")
+    case.refused(case.pod(placed), "NodeNamed")

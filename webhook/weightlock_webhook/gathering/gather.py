@@ -179,6 +179,8 @@ def ephemeral_claim_of(subject: Subject, volume: Volume) -> str:
 
 
 def _checkpoints(namespace: str, names: Names, lookup: Lookup) -> tuple[CheckpointItem, ...]:
+    if len(names.storage) == 1:
+        return tuple(lookup.checkpoints(namespace, names.storage[0]))
     found = {
         item.metadata.key: item
         for source in names.storage

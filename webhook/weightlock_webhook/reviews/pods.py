@@ -38,7 +38,6 @@ MIRROR: Final = "MirrorPod"
 VERIFICATION: Final = "VerificationPod"
 EXEMPT: Final = "ExemptNamespace"
 UNCHANGED: Final = "Unchanged"
-PLAIN: Final = allowed()
 _JOB_CONTROLLER: Final = User(JOB_CONTROLLER_USER)
 
 
@@ -61,10 +60,10 @@ class PodReviews:
         self._rules = rules
         self._responses = Settled()
 
-    def at_once(self, body: bytes) -> tuple[str, Response] | None:
-        """The uid of a new pod that holds nothing that anybody has to verify, and the answer.
+    def at_once(self, body: bytes) -> str | None:
+        """The uid of a review of a new pod that holds nothing that anybody has to verify.
 
-        None is no answer yet.
+        It is allowed; None is no answer yet.
         """
         found = plain_review(body)
         if found is None:
@@ -73,7 +72,7 @@ class PodReviews:
         if namespace in self._rules.exempt_namespaces:
             return None
         try:
-            return (uid, PLAIN) if self.judge.leaves_alone(namespace) else None
+            return uid if self.judge.leaves_alone(namespace) else None
         except WeightlockError:
             return None  # which is why it cannot be judged in full either
 
