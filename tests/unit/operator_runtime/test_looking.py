@@ -265,7 +265,10 @@ def test_a_job_that_no_status_will_know_goes_at_once(stage: Stage, trouble: Clus
     assert (stage.all(JOBS), stage.turns.running) == ([], 0)
     assert stage.word() == ("Pending", "Queued")
     assert looked.again_after == COOLDOWN
-    stage.pass_time(COOLDOWN.total_seconds())
+    stage.pass_time(COOLDOWN.total_seconds() - 1)
+    stage.look(uid)
+    assert stage.all(JOBS) == [], "the status that was written meanwhile ends no pause"
+    stage.pass_time(1)
     stage.look(uid)
     assert stage.word()[0] == "Verifying"
 
