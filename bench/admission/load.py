@@ -109,6 +109,21 @@ async def saturated(crowd: Sequence[Caller], requests: Sequence[bytes], seconds:
     return result
 
 
+async def once(crowd: Sequence[Caller], requests: Sequence[bytes]) -> Result:
+    """Each of them."""
+    result = Result(1)
+    left = iter(requests)
+
+    async def ask(caller: Caller) -> None:
+        for request in left:
+            if not await caller.ask(request):
+                result.errors += 1
+                result.surprise = caller.surprise
+
+    await asyncio.gather(*map(ask, crowd))
+    return result
+
+
 async def paced(
     crowd: Sequence[Caller], requests: Sequence[bytes], per_second: float, seconds: float
 ) -> Result:

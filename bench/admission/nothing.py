@@ -18,6 +18,7 @@ from weightlock_webhook.certificates.authority import new_authority, server_leaf
 from weightlock_webhook.replies import ResponseDocument, encoded
 from weightlock_webhook.reviews.routes import SERVED
 from weightlock_webhook.server.door import Door
+from weightlock_webhook.server.gate import Gate, Sightings
 from weightlock_webhook.server.limits import Limits
 from weightlock_webhook.server.listening import https
 from weightlock_webhook.settings import Address
@@ -37,7 +38,10 @@ async def serve(port: int, folder: Path) -> None:
     context = tls.server_context()
     names = ("weightlock-webhook.weightlock-system.svc",)
     tls.take(context, server_leaf(authority, names, now))
-    door = Door(Nothing(), frozenset(SERVED), Limits())
+    sightings = Sightings(lambda: 0.0)
+    sightings.saw([""])
+    gate = Gate(sightings, asyncio.Event().wait, "0" * 64, lambda: 0.0)
+    door = Door(Nothing(), frozenset(SERVED), gate, Limits())
     async with https(Address("127.0.0.1", port), door, Limits(), context):
         (folder / "nothing.crt").write_text(authority.certificate)
         await asyncio.Event().wait()

@@ -12,9 +12,7 @@ from weightlock.policy.objects import Policy, PolicyKind
 from weightlock.reasons import Verdict
 from weightlock_operator.api.cluster import Json
 from weightlock_operator.api.policyreports import Outcome
-from weightlock_operator.checkpoint_index import place_of
 from weightlock_operator.decision.seen import SeenJob
-from weightlock_operator.decision.usage import uses_of
 from weightlock_operator.metrics import Snapshot
 from weightlock_operator.store import Store
 
@@ -25,7 +23,7 @@ NONE: Final = "none"
 _WEAKEST_FIRST: Final = (NONE, CLASSICAL, HYBRID, POST_QUANTUM)
 
 
-def snapshot(store: Store) -> Snapshot:
+def snapshot(store: Store, exempt: frozenset[str] = frozenset()) -> Snapshot:
     """Everything that metrics count over all objects."""
     found = Snapshot()
     weakest: dict[str, str] = {}
@@ -44,7 +42,7 @@ def snapshot(store: Store) -> Snapshot:
                 key = (str(each.get("algorithm")), str(each.get("family")))
                 _count(found.signatures, key)
         if phase is not Verdict.VERIFIED:
-            _count_users(found, store, body, phase)
+            _count_users(found, store, body, phase=phase, exempt=exempt)
     found.namespaces = dict(Counter(weakest.values()))
     found.jobs = dict(Counter(map(state_of, store.all_jobs())))
     found.sunsets = _sunsets(store)
@@ -118,13 +116,15 @@ def _changed_at(status: Json, now: datetime) -> datetime:
     return now
 
 
-def _count_users(found: Snapshot, store: Store, body: Json, phase: Verdict) -> None:
+def _count_users(
+    found: Snapshot, store: Store, body: Json, *, phase: Verdict, exempt: frozenset[str]
+) -> None:
     try:
         spec = CheckpointSpec.from_spec(body.get("spec"))
     except Malformed:
         return
-    pods = store.pods.using(place_of(body), store.now())
-    running = [use for use in uses_of(pods, spec.source, spec.path) if use.is_running]
+    namespace = body["metadata"].get("namespace", "")
+    running = [use for use in store.uses_of(namespace, spec, exempt) if use.is_running]
     if running:
         known = found.mounted_unverified.get(phase.value, 0)
         found.mounted_unverified[phase.value] = known + len(running)

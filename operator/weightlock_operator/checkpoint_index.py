@@ -1,12 +1,18 @@
 """The checkpoints, found by where they lie and by the model that was verified there."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from weightlock.errors import Malformed
+from weightlock.policy.checkpoints import CheckpointSpec
+from weightlock.verdict.places import Neighbours
+from weightlock.verdict.places import Place as StoragePlace
 from weightlock_operator.api.cluster import Json
 from weightlock_operator.api.parsing import lightened
+from weightlock_operator.decision.places import places_of_source
 from weightlock_operator.kept import discard
-from weightlock_operator.pod_index import Place, place_of_raw
+from weightlock_operator.pod_index import NOWHERE, Place
 
 NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -17,6 +23,8 @@ class CheckpointIndex:
     def __init__(self) -> None:
         self.bodies: dict[str, Json] = {}
         """By uid."""
+        self._elsewhere = Neighbours()
+        """Those that say themselves where they lie."""
         self._at: defaultdict[Place, set[str]] = defaultdict(set)
         self._in: defaultdict[str, set[str]] = defaultdict(set)
         self._of_model: defaultdict[str, set[str]] = defaultdict(set)
@@ -27,12 +35,15 @@ class CheckpointIndex:
         before = self.bodies.pop(uid, None)
         if before is not None:
             discard(self._at, place_of(before), uid)
+            self._elsewhere.drop(uid)
             discard(self._in, namespace, uid)
             discard(self._of_model, model_of(before), uid)
         if deleted:
             return frozenset({uid})
         self.bodies[uid] = lightened(body)
         self._at[place_of(body)].add(uid)
+        if place_of(body) == NOWHERE:
+            self._elsewhere.put(uid, _places(body))
         self._in[namespace].add(uid)
         self._of_model[model_of(body)].add(uid)
         # A write of our own comes back as an event; it changes nothing that we do not know.
@@ -41,6 +52,10 @@ class CheckpointIndex:
     def at(self, place: Place) -> frozenset[str]:
         """Those on a claim, or on no claim."""
         return frozenset(self._at.get(place, ()))
+
+    def at_storage(self, places: Iterable[StoragePlace]) -> frozenset[str]:
+        """Those that say themselves that they lie there."""
+        return self._elsewhere.of(places)
 
     def of_namespace(self, namespace: str) -> frozenset[str]:
         """Those of a namespace."""
@@ -53,8 +68,17 @@ class CheckpointIndex:
 
 def place_of(checkpoint: Json) -> Place:
     """Where a checkpoint lies: its namespace and claim, or elsewhere."""
-    source = (checkpoint.get("spec") or {}).get("source")
-    return place_of_raw(source, checkpoint["metadata"].get("namespace", ""))
+    source = (checkpoint.get("spec") or {}).get("source") or {}
+    claim = source.get("persistentVolumeClaim") if isinstance(source, Mapping) else None
+    name = claim.get("claimName") if isinstance(claim, Mapping) else None
+    return (checkpoint["metadata"].get("namespace", ""), str(name)) if name else NOWHERE
+
+
+def _places(checkpoint: Json) -> tuple[StoragePlace, ...]:
+    try:
+        return places_of_source(CheckpointSpec.from_spec(checkpoint.get("spec")).source)
+    except Malformed:
+        return ()
 
 
 def model_of(checkpoint: Json) -> str:

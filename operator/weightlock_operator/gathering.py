@@ -39,8 +39,7 @@ from weightlock_operator.decision.storage import (
     claimed_storage,
     described_storage,
 )
-from weightlock_operator.decision.usage import PodUse, uses_of
-from weightlock_operator.pod_index import place_of_source
+from weightlock_operator.decision.usage import PodUse
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 
@@ -226,9 +225,7 @@ class Gatherer:
         spec, namespace = registered.spec, registered.metadata.namespace
         if spec is None:
             return ()
-        place = place_of_source(spec.source, namespace)
-        pods = self._store.pods.using(place, self._store.now())
-        return uses_of(pods, spec.source, spec.path)
+        return self._store.uses_of(namespace, spec, self.surroundings.exempt)
 
     def _is_requested(self, registered: Registered) -> bool:
         spec = registered.spec

@@ -26,7 +26,7 @@ from weightlock_operator.api.cluster_errors import (
     Terminating,
     Unavailable,
 )
-from weightlock_operator.decision.actions import CreateJob, Decision, DeleteJob
+from weightlock_operator.decision.actions import CreateJob, Decision, DeleteJob, Finished
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.needs import totals_of
 from weightlock_operator.decision.queue import Running
@@ -143,6 +143,7 @@ class Looker:
         finished = decision.finished
         await self._actor.before(decision.before, body)
         made: DeleteJob | None = None
+        has_tried = decision.create is not None
         if decision.create is not None:
             decision, made = await self._started(facts, decision.create)
         try:
@@ -157,17 +158,22 @@ class Looker:
         if written is None:
             await self._take_back(made, body)
             return Looked()
+        if has_tried:  # no other status says when the next may start
+            self._turns.recorded(body["metadata"]["uid"])
         changed = _word(body) != _word(written)
         if changed:
             self._say(body, decision)
         self._store.spend(body["metadata"]["uid"], decision.spent)
         await self._actor.after(decision.after, body)
+        self._count(finished)
+        return Looked(decision.requeue_after, changed)
+
+    def _count(self, finished: Finished | None) -> None:
         if finished is not None:
             result = finished.verdict.value
             self._metrics.verification_ended(
                 result, finished.device, finished.bytes, finished.seconds
             )
-        return Looked(decision.requeue_after, changed)
 
     async def _recorded(self, body: Json, decision: Decision) -> Json | None:
         """Write the status, if it says something new; None if the checkpoint was deleted."""
@@ -177,7 +183,6 @@ class Looker:
             written = await self._actor.write_status(body, decision.status)
         except NotFound:
             return None
-        self._turns.recorded(body["metadata"]["uid"])
         self._store.apply(CHECKPOINTS, written)
         return written
 

@@ -2,16 +2,16 @@
 
 import json
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from weightlock.policy.sources import ClaimSource, HostPathSource, NfsSource, Source
+from weightlock.verdict.places import Neighbours
+from weightlock.verdict.places import Place as StoragePlace
 from weightlock_operator.api.cluster import Json
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.seen import SeenPod
-from weightlock_operator.decision.usage import storage_of
 from weightlock_operator.kept import discard
 from weightlock_operator.pod_records import PodRecord, departed
 
@@ -23,10 +23,10 @@ PARSED_PODS: Final = 4096
 """Pods that are kept as they are read: a few KiB each. A checkpoint looks at all of its own."""
 
 Place = tuple[str, str]
-"""A namespace and a claim, or where else storage is found: on a server, on a node."""
+"""A namespace and a claim."""
 
 NOWHERE: Final[Place] = ("", "")
-"""Where no other pod can be."""
+"""What is no claim."""
 
 
 class PodIndex:
@@ -36,6 +36,7 @@ class PodIndex:
         self._pods: dict[str, PodRecord] = {}
         self._of_checkpoint: defaultdict[str, set[str]] = defaultdict(set)
         self._at: defaultdict[Place, set[str]] = defaultdict(set)
+        self._inline = Neighbours()
         self._held: defaultdict[str, set[str]] = defaultdict(set)
         self._let_in: defaultdict[str, set[str]] = defaultdict(set)
         self._departed: OrderedDict[str, tuple[datetime, PodRecord]] = OrderedDict()
@@ -58,8 +59,10 @@ class PodIndex:
         self._pods[record.uid] = record
         if record.checkpoint_uid:
             self._of_checkpoint[record.checkpoint_uid].add(record.uid)
-        for place in places_of(record):
-            self._at[place].add(record.uid)
+        for claim in claims_of(record):
+            self._at[claim].add(record.uid)
+        if record.use and record.places:
+            self._inline.put(record.uid, record.places)
         if record.held is not None:
             self._held[record.namespace].add(record.uid)
         if record.is_let_in:
@@ -90,12 +93,16 @@ class PodIndex:
         """The pods of a namespace that have the label of held ones, and are not."""
         return tuple(self._pods[uid] for uid in self._let_in.get(namespace, ()))
 
-    def using(self, place: Place, now: datetime) -> Iterator[Json]:
-        """The pods that have storage of this place among their volumes, or had it until lately."""
-        for uid in self._at.get(place, ()):
+    def using(
+        self, claims: Iterable[Place], places: Iterable[StoragePlace], now: datetime
+    ) -> Iterator[Json]:
+        """The pods with one of these claims, or storage of their own there, now or until lately."""
+        wanted, there = frozenset(claims), tuple(places)
+        found = {uid for claim in wanted for uid in self._at.get(claim, ())}
+        for uid in found | self._inline.of(there):
             yield _parsed(self._pods[uid].use)
         for at, record in self._departed.values():
-            if now - at < DEPARTED_FOR and place in places_of(record):
+            if now - at < DEPARTED_FOR and _has(record, wanted, there):
                 yield _parsed(record.use)
 
     def _forget(self, uid: str) -> PodRecord | None:
@@ -103,48 +110,23 @@ class PodIndex:
         if record is None:
             return None
         discard(self._of_checkpoint, record.checkpoint_uid, uid)
-        for place in places_of(record):
-            discard(self._at, place, uid)
+        for claim in claims_of(record):
+            discard(self._at, claim, uid)
+        self._inline.drop(uid)
         discard(self._held, record.namespace, uid)
         discard(self._let_in, record.namespace, uid)
         return record
 
 
-def places_of(record: PodRecord) -> Iterable[Place]:
-    """Where the storage of a pod's volumes is."""
-    if not record.use:
-        return ()
-    places = [(record.namespace, claim) for claim in record.claims]
-    return [*places, *map(_elsewhere, record.storages)]
+def claims_of(record: PodRecord) -> Iterable[Place]:
+    """The claims among a pod's volumes."""
+    return [(record.namespace, claim) for claim in record.claims] if record.use else ()
 
 
-def place_of_source(source: Source, namespace: str) -> Place:
-    """Where a checkpoint's source is found."""
-    match source:
-        case ClaimSource(claim_name=name):
-            return (namespace, name)
-        case NfsSource(server=server):
-            return _elsewhere(storage_of({"nfs": {"server": server}}, ""))
-        case HostPathSource(node_name=node):
-            return _elsewhere(storage_of({"hostPath": {}}, node or ""))
-    return NOWHERE
-
-
-def place_of_raw(source: object, namespace: str) -> Place:
-    """The same of a source as it was written."""
-    if not isinstance(source, Mapping):
-        return NOWHERE
-    claim = source.get("persistentVolumeClaim")
-    name = claim.get("claimName") if isinstance(claim, Mapping) else None
-    if name:
-        return (namespace, str(name))
-    path = source.get("hostPath")
-    node = path.get("nodeName") if isinstance(path, Mapping) else None
-    return _elsewhere(storage_of(source, str(node) if node else ""))
-
-
-def _elsewhere(storage: str) -> Place:
-    return ("", storage)
+def _has(record: PodRecord, claims: frozenset[Place], places: tuple[StoragePlace, ...]) -> bool:
+    return not claims.isdisjoint(claims_of(record)) or any(
+        mine.overlaps(place) for mine in record.places for place in places
+    )
 
 
 @lru_cache(PARSED_PODS)

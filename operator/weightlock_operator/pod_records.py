@@ -14,14 +14,16 @@ from typing import Any, Final
 
 from weightlock.cluster_names import CHECKPOINT_UID_LABEL, HELD_LABEL
 from weightlock.errors import Malformed
+from weightlock.verdict.places import Place
 from weightlock.verdict.records import instant_text
 from weightlock_operator.api.cluster import Json, texts
 from weightlock_operator.decision.holding import HeldPod
+from weightlock_operator.decision.places import places_of_inline
 from weightlock_operator.decision.seen import SeenPod
-from weightlock_operator.decision.usage import storage_of
+from weightlock_operator.decision.usage import READ_ONLY_SOURCES
 
-_SOURCES: Final = ("persistentVolumeClaim", "ephemeral", "hostPath", "nfs")
-_READ_ONLY_SOURCES: Final = ("persistentVolumeClaim", "nfs")
+_SOURCES: Final = ("persistentVolumeClaim", "ephemeral", "hostPath", "nfs", "csi")
+_OF_CSI: Final = ("driver", "readOnly", "volumeAttributes")
 _METADATA: Final = ("name", "namespace", "uid", "creationTimestamp")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
@@ -49,8 +51,8 @@ class PodRecord:
     """What weightlock_operator.decision.usage reads of it, as JSON."""
 
     claims: tuple[str, ...] = ()
-    storages: tuple[str, ...] = ()
-    """The servers and nodes whose folders it has among its volumes."""
+    places: tuple[Place, ...] = ()
+    """Where the volumes lie that it describes itself."""
 
     def says_the_same(self, other: "PodRecord | None") -> bool:
         """Whether nothing that anybody looks at differs."""
@@ -83,7 +85,7 @@ def record_of_pod(pod: Json) -> PodRecord | None:
         is_let_in=is_let_in,
         use=_use(pod, volumes) if volumes and has_node else b"",
         claims=tuple(_claims(str(metadata.get("name", "")), volumes)),
-        storages=_storages(pod, volumes),
+        places=_places(pod, volumes) if has_node else (),
     )
 
 
@@ -102,7 +104,7 @@ def departed(record: PodRecord, at: datetime) -> PodRecord | None:
         version=record.version,
         use=json.dumps(pod, separators=(",", ":")).encode(),
         claims=record.claims,
-        storages=record.storages,
+        places=record.places,
     )
 
 
@@ -159,7 +161,7 @@ def _may_write(pod: Json, volumes: list[Json]) -> bool:
     only_read = {
         each["name"]
         for each in volumes
-        if any((each.get(kind) or {}).get("readOnly") is True for kind in _READ_ONLY_SOURCES)
+        if any((each.get(kind) or {}).get("readOnly") is True for kind in READ_ONLY_SOURCES)
     }
     unmounted = {each["name"] for each in volumes} - {mount["name"] for mount in mounts}
     written = {mount["name"] for mount in mounts if mount.get("readOnly") is not True}
@@ -168,7 +170,11 @@ def _may_write(pod: Json, volumes: list[Json]) -> bool:
 
 def _kept(kind: str, volume: Json) -> object:
     # Of an ephemeral volume only its being one counts: its claim has the names of pod and volume.
-    return {} if kind == "ephemeral" else volume[kind]
+    if kind == "ephemeral":
+        return {}
+    if kind == "csi" and isinstance(volume[kind], Mapping):
+        return {key: volume[kind][key] for key in _OF_CSI if key in volume[kind]}
+    return volume[kind]
 
 
 def _claims(pod: str, volumes: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -180,10 +186,9 @@ def _claims(pod: str, volumes: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(named | {f"{pod}-{each['name']}" for each in volumes if "ephemeral" in each})
 
 
-def _storages(pod: Json, volumes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    node = str((pod.get("spec") or {}).get("nodeName") or "")
-    found = {storage_of(each, node) for each in volumes}
-    return tuple(sorted(found - {""}))
+def _places(pod: Json, volumes: Iterable[Mapping[str, Any]]) -> tuple[Place, ...]:
+    node = str(pod["spec"]["nodeName"])
+    return tuple(place for each in volumes for place in places_of_inline(each, node))
 
 
 def _use(pod: Json, volumes: list[Json]) -> bytes:

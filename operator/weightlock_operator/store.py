@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from weightlock.policy.checkpoints import CheckpointSpec
 from weightlock.policy.objects import Policy
+from weightlock.policy.sources import ClaimSource
 from weightlock.verdict.floors import OF_NAMESPACE
+from weightlock.verdict.places import Place as StoragePlace
 from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
@@ -25,12 +28,14 @@ from weightlock_operator.api.cluster import (
     texts,
 )
 from weightlock_operator.checkpoint_index import NOBODY, CheckpointIndex
+from weightlock_operator.decision.places import places_of_source
 from weightlock_operator.decision.registration import Request, request_of_event
 from weightlock_operator.decision.seen import SeenJob
 from weightlock_operator.decision.spent import Spent
+from weightlock_operator.decision.usage import PodUse, Storages, uses_of
 from weightlock_operator.job_index import JobIndex
 from weightlock_operator.kept import is_older
-from weightlock_operator.pod_index import Place, PodIndex, places_of
+from weightlock_operator.pod_index import Place, PodIndex, claims_of
 from weightlock_operator.pod_records import PodRecord
 from weightlock_operator.policy_index import PolicyEntry, PolicyIndex
 from weightlock_operator.storage_index import StorageIndex
@@ -169,6 +174,19 @@ class Store:
         """The checkpoints on a claim, or on no claim."""
         return self._checkpoints.at(place)
 
+    def uses_of(
+        self, namespace: str, spec: CheckpointSpec, exempt: frozenset[str]
+    ) -> tuple[PodUse, ...]:
+        """The pods that reach into a checkpoint of a namespace, by whatever volume."""
+        claims, places = [], places_of_source(spec.source)
+        if isinstance(spec.source, ClaimSource):
+            claims.append((namespace, spec.source.claim_name))
+            places = self._storage.places_of(claims[0])
+        others = self._storage.claims_at(places)
+        pods = self.pods.using([*claims, *others], places, self.now())
+        storages = Storages(places, others, exempt)
+        return uses_of(pods, spec.source, spec.path, storages)
+
     def under_floor(self, name: str) -> frozenset[str]:
         """The checkpoints that a name of weightlock.verdict.floors counts for."""
         namespace, _, model = name.rpartition(OF_NAMESPACE)
@@ -240,12 +258,20 @@ class Store:
         return []  # namespaces: one that is gone has nothing in it; events: they only ever come
 
     def _on(self, place: Place | None) -> frozenset[str]:
-        return self.at(place) if place is not None else NOBODY
+        """The checkpoints on a claim, and on all that leads to the same bytes."""
+        return self._at_bytes([place], ()) if place is not None else NOBODY
+
+    def _at_bytes(self, claims: Iterable[Place], places: Iterable[StoragePlace]) -> frozenset[str]:
+        direct, inline = tuple(claims), tuple(places)
+        bytes_at = {*inline, *(each for claim in direct for each in self._storage.places_of(claim))}
+        others = {*self._storage.claims_at(bytes_at), *self._storage.claims_shown_at(inline)}
+        touched = self._checkpoints.at_storage(bytes_at)
+        return touched.union(*(self.at(claim) for claim in {*direct, *others}))
 
     def _touched_by(self, record: PodRecord) -> frozenset[str]:
         touched: set[str] = {record.checkpoint_uid} & self.checkpoints.keys()
-        for place in places_of(record):
-            touched |= self.at(place)
+        if record.use:
+            touched |= self._at_bytes(claims_of(record), record.places)
         if record.held is not None:
             touched |= self.of_namespace(record.namespace)
         return frozenset(touched)

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ from e2e.cluster.api import Api, ApiError
 from e2e.cluster.apiserver import ApiServer
 from e2e.cluster.pytest_plugin import RunApiServer
 from e2e.cluster.waiting import wait_until
+from weightlock_webhook.arming.tokens import new_token, token_of, with_token
 
 FIRST_MINOR_WITH_CEL = 25
 FIRST_MINOR_WITH_NAME_LABELS = 21
@@ -41,6 +43,7 @@ CONFIGURATIONS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurati
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 SYSTEM = f"/api/v1/namespaces/{NAMESPACE}"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+TOKEN = new_token(datetime(2026, 11, 21, tzinfo=UTC))
 AUTHORITY = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="
 
 
@@ -199,6 +202,7 @@ def test_an_upgrade_keeps_what_the_webhook_wrote_and_never_disarms(cluster: Clus
         webhooks = found["webhooks"]
         for webhook in webhooks:
             webhook["clientConfig"]["caBundle"] = AUTHORITY
+            webhook["clientConfig"] = dict(with_token(webhook["clientConfig"], TOKEN))
         kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind_of(cluster, found)}
         cluster.api.patch({**kind, **found}, {"webhooks": webhooks})
     cluster.install(
@@ -212,6 +216,8 @@ def test_an_upgrade_keeps_what_the_webhook_wrote_and_never_disarms(cluster: Clus
         for webhook in found["webhooks"]:
             assert webhook["clientConfig"]["caBundle"] == AUTHORITY
             assert webhook["failurePolicy"] in {"Fail", "Ignore"}
+            # helm takes these away; the webhook answers without, and puts them back.
+            assert token_of(webhook["clientConfig"]) == ""
     pods = next(each for each in after[0]["webhooks"] if each["name"] == "pods.weightlock.dev")
     (expression,) = pods["namespaceSelector"]["matchExpressions"]
     assert expression["values"] == ["kube-system", "cni", NAMESPACE]

@@ -23,6 +23,10 @@ from tests.support.charts import (
     run,
 )
 
+from weightlock_webhook.arming.store import DOOR_ANNOTATION
+from weightlock_webhook.arming.tokens import token_of
+from weightlock_webhook.reviews.routes import SERVED
+
 FILES = sorted(VALUES.glob("*.yaml"), key=lambda path: path.name)
 RELEASES = tuple(range(25, 38))
 FOREIGN_GROUPS = {"cert-manager.io/v1", "monitoring.coreos.com/v1"}
@@ -301,6 +305,27 @@ def test_the_webhooks_port_is_open_to_all_and_its_metrics_are_not() -> None:
     assert open_to_all["ports"] == [{"port": "https", "protocol": "TCP"}]
     assert metrics["from"]
     assert metrics["ports"] == [{"port": "http", "protocol": "TCP"}]
+
+
+def test_the_webhooks_port_is_open_to_named_api_servers_only_where_it_is_asked_for() -> None:
+    found = objects(VALUES / "everything.yaml")
+    reviews, metrics = named(found, "NetworkPolicy", "weightlock-webhook")["spec"]["ingress"]
+    assert reviews["from"] == [
+        {"ipBlock": {"cidr": "192.0.2.10/32"}},
+        {"ipBlock": {"cidr": "2001:db8::/64"}},
+    ]
+    assert reviews["ports"] == [{"port": "https", "protocol": "TCP"}]
+    assert metrics["ports"] == [{"port": "http", "protocol": "TCP"}]
+
+
+def test_replicas_say_that_they_know_of_tokens_in_paths_and_the_configuration_has_none() -> None:
+    found = objects(DEFAULTS)
+    template = named(found, "Deployment", "weightlock-webhook")["spec"]["template"]
+    assert DOOR_ANNOTATION in template["metadata"]["annotations"]
+    for each in found:
+        for webhook in each.get("webhooks", ()):
+            assert token_of(webhook["clientConfig"]) == ""
+            assert webhook["clientConfig"]["service"]["path"] in SERVED
 
 
 def test_verification_pods_are_cut_off_where_it_is_asked_for() -> None:

@@ -48,6 +48,12 @@ NO_DIGEST = "--set=images.operator.digest="
         pytest.param(
             ["--set=networkPolicy.metricsFrom[0].everyone=true"], "metricsFrom", id="no peer"
         ),
+        pytest.param(
+            ["--set=networkPolicy.apiServerCIDRs[0]=192.0.2.10"], "apiServerCIDRs", id="no range"
+        ),
+        pytest.param(
+            ["--set=networkPolicy.apiServerCIDRs[0]=api.example/32"], "apiServerCIDRs", id="a name"
+        ),
         pytest.param(["--set=monitoring.podMonitor.interval=often"], "interval", id="no interval"),
         pytest.param(["--set=flowControl.shares=0"], "shares", id="no share"),
         pytest.param(["--set=flowControl.apiVersion=v2"], "apiVersion", id="no such version"),

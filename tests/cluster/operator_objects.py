@@ -39,9 +39,10 @@ class Shelf:
     def api(self) -> Api:
         return self.tenant.admin
 
-    def volume(self, name: str, handle: str = "") -> None:
+    def volume(self, name: str, handle: str = "", source: Json | None = None) -> None:
         """A bound claim and its volume, as a provisioner would leave them."""
         namespace = self.tenant.namespace
+        csi = {"driver": "csi.example", "volumeHandle": handle or f"{namespace}-{name}"}
         claim = self.api.create(
             self.tenant.object(
                 "v1",
@@ -71,7 +72,7 @@ class Shelf:
                     "name": name,
                     "uid": claim["metadata"]["uid"],
                 },
-                "csi": {"driver": "csi.example", "volumeHandle": handle or f"{namespace}-{name}"},
+                **(source or {"csi": csi}),
             },
         }
         self.api.create(volume)

@@ -245,6 +245,21 @@ def test_a_writer_makes_a_verdict_stale(shelf: Shelf, node: NodeAgent) -> None:
     assert scheduled["reason"] == "WriterActive", "nothing is read while somebody may write"
 
 
+def test_who_writes_to_the_same_export_elsewhere_makes_a_verdict_stale(
+    apiserver_with_controllers: ApiServer, shelf: Shelf
+) -> None:
+    export = {"server": "files.example", "path": f"/export/{shelf.tenant.namespace}"}
+    shelf.volume("exported", source={"nfs": export})
+    shelf.checkpoint("exported")
+    shelf.reaches("exported", "Verified")
+    elsewhere = Shelf(apiserver_with_controllers.tenant())
+    pod = using(elsewhere, "writer", "", read_only=False)
+    pod["spec"]["volumes"] = [{"name": "model", "nfs": export}]
+    elsewhere.api.create(pod)
+    status = shelf.reaches("exported", "Stale", "WriterSeen")
+    assert "writer" not in status.get("users", [])
+
+
 def test_a_reader_does_not(shelf: Shelf) -> None:
     shelf.good("read")
     shelf.reaches("read", "Verified")

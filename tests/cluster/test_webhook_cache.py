@@ -106,8 +106,6 @@ async def story(
         finally:
             task.cancel()
             await asyncio.wait([task])
-    # The connections close one turn of the loop after their sessions; the loop ends with this.
-    await asyncio.sleep(0.1)
 
 
 def test_which_policies_there_are_is_told_without_their_keys(server: ApiServer) -> None:

@@ -16,6 +16,7 @@ from tests.webhook_server.standins import Cluster, Judge, Mutation, Records
 from weightlock_webhook.certificates import tls
 from weightlock_webhook.certificates.authority import Pair, client_leaf, new_authority, server_leaf
 from weightlock_webhook.guards.users import Accounts
+from weightlock_webhook.reviews.claims import ClaimReviews
 from weightlock_webhook.reviews.desk import Desk, Handler, Recorder
 from weightlock_webhook.reviews.pods import PodReviews, Rules
 from weightlock_webhook.reviews.protected import ProtectedReviews
@@ -25,12 +26,14 @@ from weightlock_webhook.reviews.routes import MUTATE_PODS, SERVED, VALIDATE_PODS
 from weightlock_webhook.reviews.wiring import handlers
 from weightlock_webhook.reviews.workloads import WorkloadReviews
 from weightlock_webhook.server.door import Door
+from weightlock_webhook.server.gate import Gate, Sightings
 from weightlock_webhook.server.limits import Limits
 from weightlock_webhook.server.listening import Listener, https
 from weightlock_webhook.settings import Address
 
 NAME = "weightlock-webhook.weightlock-system.svc"
 ACCOUNTS = Accounts("system:serviceaccount:weightlock-system:weightlock-operator")
+OWN_TOKEN = "0" * 64
 EXEMPT = frozenset({"kube-system", "weightlock-system"})
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -59,6 +62,7 @@ class Behind:
                 self.pods(),
                 ProtectedReviews(reading, ACCOUNTS),
                 ResourceReviews(reading, ACCOUNTS),
+                ClaimReviews(self.judge, EXEMPT),
                 WorkloadReviews(self.judge, EXEMPT),
             )
         )
@@ -85,6 +89,11 @@ class Running:
     context: ssl.SSLContext
     authority: Pair
     behind: Behind
+    looks: list[float]
+    """When somebody looked at the live configurations."""
+
+    fails: list[Exception]
+    """What comes of further looks."""
 
     @property
     def port(self) -> int:
@@ -139,13 +148,30 @@ async def running(
     behind: Behind | None = None,
     limits: Limits | None = None,
     client_authorities: tuple[str, ...] = (),
+    named: set[str] | None = None,
 ) -> AsyncIterator[Running]:
-    """One for the length of an `async with` block."""
+    """One for the length of an `async with` block.
+
+    `named` is what ends the paths of the live configurations: by default, they have no tokens.
+    """
     now = datetime.now(UTC)  # noqa: TID251 TLS looks at the clock
     authority = new_authority(now)
     context = tls.server_context(client_authorities)
     tls.take(context, server_leaf(authority, (NAME,), now))
     found, bounds = behind or Behind(), limits or Limits()
-    door = Door(found.desk(), frozenset(SERVED), bounds)
+    loop = asyncio.get_running_loop()
+    sightings = Sightings(loop.time)
+    live = {""} if named is None else named
+
+    async def look() -> None:
+        looks.append(loop.time())
+        if fails:
+            raise fails[0]
+        sightings.saw(live)
+
+    looks: list[float] = []
+    fails: list[Exception] = []
+    gate = Gate(sightings, look, OWN_TOKEN, loop.time)
+    door = Door(found.desk(), frozenset(SERVED), gate, bounds)
     async with https(Address("127.0.0.1", 0), door, bounds, context) as listener:
-        yield Running(listener, door, context, authority, found)
+        yield Running(listener, door, context, authority, found, looks, fails)

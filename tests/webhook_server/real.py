@@ -49,6 +49,7 @@ SYSTEM = "weightlock-system"
 OPERATOR = f"system:serviceaccount:{SYSTEM}:weightlock-operator"
 WEBHOOK = f"system:serviceaccount:{SYSTEM}:weightlock-webhook"
 JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
+PROTECTOR = "system:serviceaccount:kube-system:pvc-protection-controller"
 SCHEDULER = "system:kube-scheduler"
 SEAL_KEY = SealKey(b"s" * 32)
 READY_SECONDS = 40.0
@@ -318,7 +319,8 @@ class Storage:
         return self.api.get(f"/api/v1/persistentvolumes/{self.namespace}-{self.name}")
 
     def remove(self) -> None:
-        self.api.send(
+        protector = self.api.acting_as(PROTECTOR, "system:masters")
+        protector.send(
             "PATCH",
             f"/api/v1/namespaces/{self.namespace}/persistentvolumeclaims/{self.name}",
             {"metadata": {"finalizers": None}},
@@ -327,7 +329,7 @@ class Storage:
             "DELETE", f"/api/v1/namespaces/{self.namespace}/persistentvolumeclaims/{self.name}"
         )
         with suppress(ApiError):
-            self.api.send(
+            protector.send(
                 "PATCH",
                 f"/api/v1/namespaces/{self.namespace}/persistentvolumeclaims/{self.name}",
                 {"metadata": {"finalizers": None}},

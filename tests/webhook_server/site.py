@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from tests.webhook_server.real import Webhook
+from tests.webhook_server.real import SCHEDULER, Webhook
 
 from e2e.cluster.api import Api, ApiError, Json
 from e2e.cluster.apiserver import ApiServer
@@ -66,6 +66,29 @@ def is_allowed(api: Api, manifest: Json) -> bool:
 def why_refused(api: Api, manifest: Json) -> str:
     try:
         api.create(manifest, dry_run=True)
+    except ApiError as error:
+        return error.message
+    return ""
+
+
+def bind(site: Site, pod: Json, node: str = "node-1", **metadata: object) -> None:
+    name = pod["metadata"]["name"]
+    site.admin.acting_as(SCHEDULER).send(
+        "POST",
+        f"{site.admin.path(pod)}/binding",
+        {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": name, **metadata},
+            "target": {"kind": "Node", "name": node},
+        },
+    )
+
+
+def why_not(api: Api, method: str, path: str, body: Json | None = None) -> str:
+    """Why it was refused; empty if it was not."""
+    try:
+        api.send(method, path, body)
     except ApiError as error:
         return error.message
     return ""

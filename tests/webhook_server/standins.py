@@ -40,9 +40,13 @@ class Judge:
     says: Answer | Callable[[PodQuestion], Answer] | Exception = ALLOWED
     asked: list[PodQuestion] = field(default_factory=list)
     ignores_plain_pods: bool = False
+    enforces: Enforcement | None = Enforcement.ENFORCE
 
     def leaves_alone(self, namespace: str) -> bool:
         return self.ignores_plain_pods
+
+    def enforcement(self, namespace: str) -> Enforcement | None:
+        return self.enforces
 
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         self.asked.append(question)

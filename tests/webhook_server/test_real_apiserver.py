@@ -10,13 +10,12 @@ import pytest
 from tests.unit.policy.builders import PQ, policy_object
 from tests.webhook_server.real import (
     OPERATOR,
-    SCHEDULER,
     Storage,
     checkpoint,
     lines_of,
     verify,
 )
-from tests.webhook_server.site import Site, is_allowed, why_refused
+from tests.webhook_server.site import Site, bind, is_allowed, why_not, why_refused
 
 from e2e.cluster.api import ApiError, Json
 from e2e.cluster.waiting import wait_until
@@ -133,20 +132,6 @@ def test_a_pod_may_be_updated_though_its_verdict_would_not_stand_anew(site: Site
     site.refused(site.pod("too-late", "ageing"))
     site.tenant.api.patch(pod, {"metadata": {"labels": {"team": "a"}}})
     assert admin.read(pod)["metadata"]["labels"] == {"team": "a"}
-
-
-def bind(site: Site, pod: Json, node: str = "node-1", **metadata: object) -> None:
-    name = pod["metadata"]["name"]
-    site.admin.acting_as(SCHEDULER).send(
-        "POST",
-        f"{site.admin.path(pod)}/binding",
-        {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": name, **metadata},
-            "target": {"kind": "Node", "name": node},
-        },
-    )
 
 
 def test_a_claim_that_was_made_again_is_refused_at_binding_and_at_creation(site: Site) -> None:
@@ -283,6 +268,35 @@ def test_a_namespace_cannot_call_itself_exempt(site: Site) -> None:
     plain = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "unlabelled"}}
     site.stored(plain, by=editor)
     site.stored(labelled, by=site.admin)
+
+
+SUBS = ("status", "finalize")
+
+
+def test_labels_of_ours_change_by_no_subresource_either(site: Site) -> None:
+    name = f"{site.tenant.namespace}-labels"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    site.admin.create(namespace)
+    rule = {"apiGroups": [""], "resources": [f"namespaces/{sub}" for sub in SUBS], "verbs": ["*"]}
+    group = "rbac.authorization.k8s.io"
+    for made in (
+        {"kind": "ClusterRole", "rules": [rule]},
+        {
+            "kind": "ClusterRoleBinding",
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "statuses"},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": "status-writer"}],
+        },
+    ):
+        site.admin.create({"apiVersion": f"{group}/v1", "metadata": {"name": "statuses"}, **made})
+    writer, path = site.admin.acting_as("status-writer"), f"/api/v1/namespaces/{name}"
+    for sub in SUBS:
+        whole = site.admin.read(namespace)
+        kept = {k: v for k, v in whole["metadata"].get("labels", {}).items() if k != "team"}
+        whole["metadata"]["labels"] = {**kept, "weightlock.dev/tier": "low"}
+        assert "ReservedKey" in why_not(writer, "PUT", f"{path}/{sub}", whole)
+        whole["metadata"]["labels"] = {**kept, "team": sub}
+        assert why_not(writer, "PUT", f"{path}/{sub}", whole) == ""
+        assert site.admin.read(namespace)["metadata"]["labels"] == {**kept, "team": sub}
 
 
 def test_exempt_namespaces_work_by_name(site: Site) -> None:

@@ -37,6 +37,7 @@ from e2e.cluster.pytest_plugin import RunApiServer
 from e2e.cluster.tenants import Tenant
 from e2e.cluster.waiting import wait_until
 from e2e.load import STARTING_SERVER
+from weightlock_webhook.arming.tokens import new_token, token_of, with_token
 from weightlock_webhook.certificates.authority import new_authority
 from weightlock_webhook.certificates.rotation import Authorities
 
@@ -228,7 +229,7 @@ def test_a_rotation_of_the_authority_is_noticed_by_nobody(site: Site) -> None:
             lambda: all(leaf_is_new(each) for each in site.balancer.replicas),
             timeout_seconds=30,
         )
-        assert len(bundles(site.server)) == 1
+        wait_until("both trust it", lambda: len(bundles(site.server)) == 1, timeout_seconds=10)
     assert pods.stored == []
     assert (pods.refused, pods.lost) == ([], 0)
     assert api.get(SECRET)["data"]["previous.crt"]
@@ -251,6 +252,73 @@ def write(site: Site, authorities: Authorities) -> None:
         key: base64.b64encode(value.encode()).decode() for key, value in authorities.data().items()
     }
     site.server.api.send("PUT", SECRET, {**live, "data": data})
+
+
+def tokens(site: Site) -> set[str]:
+    """What ends the paths that are live; "" for nothing."""
+    return {
+        token_of(entry["clientConfig"])
+        for path in CONFIGURATIONS
+        for entry in site.server.api.get(path)["webhooks"]
+    }
+
+
+def end_paths(site: Site, token: str) -> None:
+    """Give every path this end, as an installer does that knows of none."""
+    for path in CONFIGURATIONS:
+        webhooks = site.server.api.get(path)["webhooks"]
+        for entry in webhooks:
+            entry["clientConfig"] = dict(with_token(entry["clientConfig"], token))
+        site.server.api.send("PATCH", path, {"webhooks": webhooks})
+
+
+def are_closed(site: Site, *but: str) -> bool:
+    found = tokens(site)
+    return len(found) == 1 and not found & {"", *but}
+
+
+def test_an_installer_that_opens_the_paths_is_noticed_by_nobody(site: Site) -> None:
+    """What helm's upgrade does each time, and a rolling update from a version without tokens."""
+    wait_until("paths have tokens", lambda: are_closed(site), timeout_seconds=30)
+    (before,) = tokens(site)
+    with stream(site) as pods:
+        for _ in range(2):
+            end_paths(site, "")
+            assert tokens(site) == {""}
+            wait_until("they have again", lambda: are_closed(site, before), timeout_seconds=40)
+    assert pods.stored == []
+    assert (pods.refused, pods.lost) == ([], 0)
+    assert pods.good > 50
+
+
+def test_a_new_token_is_noticed_by_nobody(site: Site) -> None:
+    wait_until("paths have tokens", lambda: are_closed(site), timeout_seconds=30)
+    old = new_token(datetime.now(UTC) - timedelta(hours=1))  # noqa: TID251 the edge
+    with stream(site) as pods:
+        for _ in range(3):
+            end_paths(site, old)
+            wait_until("it has changed", lambda: are_closed(site, old), timeout_seconds=20)
+    assert pods.stored == []
+    assert pods.refused == []
+
+
+def test_beside_a_replica_of_an_older_version_paths_have_no_tokens(site: Site) -> None:
+    wait_until("paths have tokens", lambda: are_closed(site), timeout_seconds=30)
+    labels = {"app.kubernetes.io/name": "weightlock", "app.kubernetes.io/component": "webhook"}
+    older = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "older", "namespace": SYSTEM, "labels": labels},
+        "spec": {"containers": [{"name": "webhook", "image": "older"}]},
+    }
+    with stream(site) as pods:
+        site.server.api.create(older)
+        wait_until("paths have none", lambda: tokens(site) == {""}, timeout_seconds=20)
+        path = f"/api/v1/namespaces/{SYSTEM}/pods/older"
+        site.server.api.send("DELETE", path, {"gracePeriodSeconds": 0})
+        wait_until("they have again", lambda: are_closed(site), timeout_seconds=40)
+    assert pods.stored == []
+    assert pods.refused == []
 
 
 def test_a_restart_of_the_api_server_lets_nothing_through_and_stops_nobody_for_long(

@@ -111,6 +111,7 @@ class Reason(StrEnum):
     IMAGE_BY_TAG = "ImageByTag"
     HOST_PATH_ALIAS = "HostPathAlias"
     NODE_NOT_PINNED = "NodeNotPinned"
+    NODE_NAMED = "NodeNamed"
     HOST_NAMESPACES = "HostNamespaces"
     SHARED_PROCESSES = "SharedProcesses"
     PRIVILEGED_CONTAINER = "PrivilegedContainer"

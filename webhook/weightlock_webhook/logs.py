@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -13,8 +14,8 @@ import orjson
 from weightlock.reasons import Reason
 from weightlock_webhook.documents import Request
 from weightlock_webhook.metrics import Metrics
-from weightlock_webhook.responses import Response
-from weightlock_webhook.reviews import pods, protected, resources, workloads
+from weightlock_webhook.responses import MOST_RESPONSES, Response
+from weightlock_webhook.reviews import claims, pods, protected, resources, workloads
 
 DECISIONS: Final = "weightlock_webhook.decisions"
 LONGEST_FIELD: Final = 512
@@ -26,6 +27,7 @@ _DULL: Final = frozenset(
         pods.UNCHANGED,
         protected.NOT_OURS,
         resources.VALID,
+        claims.KEPT,
         workloads.UNOBJECTED,
     }
 )
@@ -78,6 +80,7 @@ class DecisionLog:
         self._lines = lines
         self._line_of = line_of
         self._canary_uid = canary_uid
+        self._known: OrderedDict[int, tuple[Response, Decision]] = OrderedDict()
 
     def record(self, request: Request | None, response: Response, seconds: float) -> None:
         """One decision."""
@@ -85,11 +88,21 @@ class DecisionLog:
             return
         self._metrics.count(request, response, seconds)
         if not _is_dull(response):
-            self._lines.add(self._line_of(described(request, response, seconds)))
+            said = self._said(response)
+            self._lines.add(self._line_of({**said, **asked_of(request, seconds)}))
 
     def passed(self, resource: str, response: Response, seconds: float) -> None:
         """One allowance in which no policy had a say."""
         self._metrics.count_as(resource, response, seconds)
+
+    def _said(self, response: Response) -> Decision:
+        """What the line says of a response, which is often given again: by its identity."""
+        known = self._known.get(id(response))
+        if known is None:
+            known = self._known[id(response)] = response, said_of(response)
+            if len(self._known) > MOST_RESPONSES:
+                self._known.popitem(last=False)
+        return known[1]
 
 
 def json_line(decision: Decision) -> bytes:
@@ -114,31 +127,42 @@ def plain_line(decision: Decision) -> bytes:
 
 def described(request: Request | None, response: Response, seconds: float) -> Decision:
     """What the line says. Names are cut, JSON escapes the rest."""
+    return {**said_of(response), **asked_of(request, seconds)}
+
+
+def said_of(response: Response) -> Decision:
+    """What it says of the answer."""
     found: Decision = {
         "decision": response.decision,
         "allowed": response.allowed,
         "reason": response.reason,
         "mode": response.mode,
-        "seconds": round(seconds, 6),
         **{key: _cut(value) for key, value in response.audit.items() if key != "reason"},
     }
     if response.message:
         found["message"] = _cut(response.message)
     if response.warnings:
         found["warnings"] = [_cut(warning) for warning in response.warnings[:5]]
-    if request is not None:
-        asked = request.resource
-        sub = f"/{request.sub_resource}" if request.sub_resource else ""
-        found |= {
-            "uid": request.uid,
-            "operation": request.operation,
-            "resource": _cut(f"{asked.resource}{sub}.{asked.group}".rstrip(".")),
-            "namespace": _cut(request.namespace),
-            "name": _cut(request.name),
-            "user": _cut(request.user_info.username),
-            "dryRun": request.is_dry_run,
-        }
     return found
+
+
+def asked_of(request: Request | None, seconds: float) -> Decision:
+    """What it says of the question."""
+    found: Decision = {"seconds": round(seconds, 6)}
+    if request is None:
+        return found
+    asked = request.resource
+    sub = f"/{request.sub_resource}" if request.sub_resource else ""
+    return {
+        **found,
+        "uid": request.uid,
+        "operation": request.operation,
+        "resource": _cut(f"{asked.resource}{sub}.{asked.group}".rstrip(".")),
+        "namespace": _cut(request.namespace),
+        "name": _cut(request.name),
+        "user": _cut(request.user_info.username),
+        "dryRun": request.is_dry_run,
+    }
 
 
 class JsonLines(logging.Formatter):

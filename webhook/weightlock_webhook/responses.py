@@ -26,6 +26,9 @@ LONGEST_MESSAGE: Final = 4096
 MOST_RESPONSES: Final = 2048
 """Responses that are kept beside the answers that are remembered."""
 
+MOST_REASONS: Final = 32
+"""Objections and verdicts of an answer that is kept so."""
+
 LONGEST_ANNOTATION: Final = 1024
 NO_MODE: Final = "None"
 ERROR: Final = "Error"
@@ -120,6 +123,8 @@ class Settled:
         known = self._known.get(id(answer))
         if known is None:
             write = judged if answer.outcome is Outcome.ALLOW else denied
+            if len(answer.objections) + len(answer.vouched) > MOST_REASONS:
+                return write(answer)
             known = self._known[id(answer)] = answer, write(answer)
             if len(self._known) > MOST_RESPONSES:
                 self._known.popitem(last=False)

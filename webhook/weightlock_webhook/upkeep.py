@@ -22,7 +22,7 @@ from weightlock_webhook.cache.transport import Transport
 from weightlock_webhook.certificates.serving import Files, Serving, service_names
 from weightlock_webhook.election import Election
 from weightlock_webhook.requesting.events import RequestedEvents
-from weightlock_webhook.server.canary import Canary, new_uid
+from weightlock_webhook.server.canary import Canary, new_token, new_uid
 from weightlock_webhook.server.door import Door
 from weightlock_webhook.server.heartbeat import Heartbeat
 from weightlock_webhook.server.listening import drain
@@ -53,6 +53,7 @@ class State:
     was_refused: bool = False
     trouble: str = ""
     canary_uid: str = field(default_factory=new_uid)
+    canary_token: str = field(default_factory=new_token)
 
     def features(self) -> Features:
         """What the API server knows.
@@ -146,11 +147,15 @@ class Upkeep:
         name = service_names(self.settings.service, self.settings.namespace)[0]
         while True:
             try:
-                await Canary(port, name, self.canary_context(), self.state.canary_uid).sing()
+                await self._canary(port, name).sing()
                 self.state.was_refused, self.state.trouble = True, ""
             except WeightlockError as error:
                 self.state.was_refused, self.state.trouble = False, error.message
             await asyncio.sleep(CANARY_SECONDS if self.state.was_refused else RETRY_SECONDS)
+
+    def _canary(self, port: int, name: str) -> Canary:
+        state = self.state
+        return Canary(port, name, self.canary_context(), state.canary_uid, state.canary_token)
 
     async def _follow_files(self) -> None:
         files = Files(self.serving, self.settings.tls_dir)

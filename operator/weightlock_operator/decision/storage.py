@@ -116,6 +116,12 @@ def _claimed(
         raise Malformed(f"the claim {name} is a raw block device, and holds no files")
     if phase == "Lost":
         raise Malformed(f"the claim {name} has lost its persistent volume")
+    if going:
+        # A kubelet mounts no such claim, and what bears its name later is another.
+        message = f"the claim {name} is being deleted"
+        return Storage(
+            StorageState.UNBOUND, None, message, uid, access_modes=modes, is_being_deleted=True
+        )
     volume = _bound(root, persistent_volume) if phase == "Bound" else None
     if volume is not None:
         metadata = volume.section("metadata", None)
@@ -131,12 +137,11 @@ def _claimed(
             claim_uid=uid,
             capacity_bytes=_capacity(volume),
             access_modes=frozenset(volume.section("spec", None).texts("accessModes", str)),
-            is_being_deleted=going,
         )
     late = phase != "Bound" and _binds_late(storage_class)
     state = StorageState.WAITS_FOR_CONSUMER if late else StorageState.UNBOUND
     message = f"the claim {name} is not bound"
-    return Storage(state, None, message, uid, access_modes=modes, is_being_deleted=going)
+    return Storage(state, None, message, uid, access_modes=modes)
 
 
 def _editable(claim: object, persistent_volume: object) -> tuple[Reference, ...]:
@@ -165,10 +170,12 @@ def _annotations(metadata: Fields) -> Mapping[str, object]:
 
 
 def _bound(claim: Fields, persistent_volume: object | None) -> Fields | None:
-    """The persistent volume, if claim and volume point at each other."""
+    """The persistent volume, if claim and volume point at each other, and it stays."""
     if persistent_volume is None:
         return None
     volume = Fields(persistent_volume, "persistentVolume", None, Malformed)
+    if volume.section("metadata", None).has("deletionTimestamp"):
+        return None
     reference = volume.section("spec", None).section("claimRef", None).text_or("uid", str, "")
     names_claim = reference == claim.section("metadata", None).text("uid", str)
     named = claim.section("spec", None).text_or("volumeName", str, "")

@@ -5,17 +5,21 @@ later. Only `readOnly` at the volume or at every mount of it takes the means to 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from weightlock.errors import Malformed
 from weightlock.policy import scalars
 from weightlock.policy.fields import Fields
 from weightlock.policy.paths import VolumePath
 from weightlock.policy.sources import ClaimSource, HostPathSource, NfsSource, Source
+from weightlock.verdict.places import DEEPEST, ROOT, Place
+from weightlock_operator.decision.places import is_whole, places_of_inline
 
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
-_ROOT = VolumePath()
+READ_ONLY_SOURCES: Final = ("persistentVolumeClaim", "nfs", "csi")
+"""Volumes that can say of themselves that they are only read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,27 @@ class PodUse:
     namespace: str = ""
 
 
-def use_of(pod: object, source: Source, path: VolumePath) -> PodUse | None:
+@dataclass(frozen=True, slots=True)
+class Storages:
+    """What leads to the same bytes by another way than the name of the source."""
+
+    places: tuple[Place, ...] = ()
+    """Where the source lies."""
+
+    claims: Mapping[tuple[str, str], tuple[Place, ...]] = field(default_factory=dict)
+    """Other claims, by namespace and name, and where their volumes lie."""
+
+    exempt: frozenset[str] = frozenset()
+    """Namespaces whose pods belong to whoever runs the cluster. Drivers and agents of nodes have
+    all storage mounted; what they do to it is not for a tenant to be told as a writer."""
+
+
+NO_STORAGES: Final = Storages()
+
+
+def use_of(
+    pod: object, source: Source, path: VolumePath, storages: Storages = NO_STORAGES
+) -> PodUse | None:
     """How a pod uses a checkpoint at this path of this source; None if it does not.
 
     A pod that never ran by itself, being held, uses nothing yet.
@@ -46,7 +70,11 @@ def use_of(pod: object, source: Source, path: VolumePath) -> PodUse | None:
     status = root.section("status", None)
     node = spec.text_or("nodeName", str, "")
     name = metadata.text("name", str)
-    reaches = list(_reaches(spec, source, path, node=node, pod=name))
+    namespace = metadata.text_or("namespace", str, "")
+    ways = _Ways(
+        source=source, path=path, storages=storages, node=node, namespace=namespace, pod=name
+    )
+    reaches = list(_reaches(spec, ways))
     if not reaches or not node:
         return None
     is_over = status.text_or("phase", str, "") in ("Succeeded", "Failed")
@@ -57,62 +85,73 @@ def use_of(pod: object, source: Source, path: VolumePath) -> PodUse | None:
         is_running=not is_over,
         may_write=any(reaches),
         until=_ended_at(root, metadata) if is_over else None,
-        namespace=metadata.text_or("namespace", str, ""),
+        namespace=namespace,
     )
 
 
-def _reaches(
-    spec: Fields, source: Source, path: VolumePath, *, node: str, pod: str
-) -> Iterator[bool]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ways:
+    """How the volumes of a pod may lead to a checkpoint."""
+
+    source: Source
+    path: VolumePath
+    storages: Storages
+    node: str
+    namespace: str
+    pod: str
+
+    def of(
+        self, volume: Fields, raw: Mapping[str, object]
+    ) -> Iterator[tuple[VolumePath, VolumePath]]:
+        """Where a volume starts and where the checkpoint is, for each storage that has both."""
+        start = _start(volume, self.source, self.node, self.pod)
+        if start is not None:
+            yield start, _joined(_base(self.source), self.path)
+        elif self.namespace not in self.storages.exempt:
+            yield from self._elsewhere(volume, raw)
+
+    def _elsewhere(
+        self, volume: Fields, raw: Mapping[str, object]
+    ) -> Iterator[tuple[VolumePath, VolumePath]]:
+        claim = (self.namespace, _claim_of(volume, self.pod))
+        theirs = self.storages.claims.get(claim) or places_of_inline(raw, self.node)
+        for place in theirs:
+            for ours in self.storages.places:
+                if is_whole(place):
+                    yield from [(ROOT, ROOT)] if place.overlaps(ours) else []
+                elif replace(place, path=ROOT).overlaps(replace(ours, path=ROOT)):
+                    yield place.path, _joined(ours.path, self.path)
+
+
+def _reaches(spec: Fields, ways: _Ways) -> Iterator[bool]:
     """For each way to the checkpoint, whether it can be written."""
-    wanted = _joined(_base(source), path)
-    for volume in spec.sections("volumes", None):
-        start = _start(volume, source, node, pod)
-        if start is None:
-            continue
-        read_only = _is_read_only(volume)
-        mounts = list(_mounts(spec, volume.text("name", str)))
-        if not mounts and start.overlaps(wanted):
-            yield not read_only
-        for mount in mounts:
-            if _reached(mount, start).overlaps(wanted):
-                yield not (read_only or mount.boolean_or("readOnly", default=False))
+    for volume, raw in zip(spec.sections("volumes", None), spec.mappings("volumes"), strict=True):
+        for start, wanted in ways.of(volume, raw):
+            read_only = _is_read_only(volume)
+            mounts = list(_mounts(spec, volume.text("name", str)))
+            if not mounts and start.overlaps(wanted):
+                yield not read_only
+            for mount in mounts:
+                if _reached(mount, start).overlaps(wanted):
+                    yield not (read_only or mount.boolean_or("readOnly", default=False))
 
 
 def _base(source: Source) -> VolumePath:
     """The part of a checkpoint's place that its source names."""
-    return source.path if isinstance(source, HostPathSource | NfsSource) else _ROOT
+    return source.path if isinstance(source, HostPathSource | NfsSource) else ROOT
 
 
 def _start(volume: Fields, source: Source, node: str, pod: str) -> VolumePath | None:
-    """Where the volume starts on the storage that the source is on; None if it is other storage.
-
-    CSI inline volumes and images are made for each pod, so no other pod writes to them.
-    """
+    """Where the volume starts on the storage that the source names; None if it names other."""
     if isinstance(source, ClaimSource):
-        return _ROOT if _claim_of(volume, pod) == source.claim_name else None
+        return ROOT if _claim_of(volume, pod) == source.claim_name else None
     if isinstance(source, HostPathSource) and node == (source.node_name or node):
         return _path_of(volume.section("hostPath", None))
     if isinstance(source, NfsSource):
         export = volume.section("nfs", None)
-        if server_name(export.text_or("server", str, "")) == server_name(source.server):
+        if export.text_or("server", str, "") == source.server:
             return _path_of(export)
     return None
-
-
-def storage_of(volume: Mapping[str, object], node: str) -> str:
-    """What holds the storage of a volume that names it itself, on a node; "" for any other."""
-    match volume:
-        case {"nfs": {"server": str(server)}}:
-            return f"nfs {server_name(server)}"
-        case {"hostPath": Mapping()} if node:
-            return f"node {node}"
-    return ""
-
-
-def server_name(server: str) -> str:
-    """One name for each way to write that of a server."""
-    return server.lower().rstrip(".")
 
 
 def _claim_of(volume: Fields, pod: str) -> str:
@@ -129,12 +168,12 @@ def _path_of(fields: Fields) -> VolumePath | None:
     try:
         return fields.text("path", VolumePath.parse)
     except Malformed:
-        return _ROOT
+        return ROOT
 
 
 def _reached(mount: Fields, start: VolumePath) -> VolumePath:
     """The path that a mount leads to; the widest if that cannot be told."""
-    if mount.text_or("subPathExpr", str, ""):
+    if mount.text_or("subPathExpr", str, "") or len(start.components) >= DEEPEST:
         return start
     try:
         below = VolumePath.parse("/" + mount.text_or("subPath", str, "").strip("/"))
@@ -157,7 +196,7 @@ def _mounts(spec: Fields, volume: str) -> Iterator[Fields]:
 
 
 def _is_read_only(volume: Fields) -> bool:
-    kinds = ("persistentVolumeClaim", "nfs")
+    kinds = READ_ONLY_SOURCES
     return any(volume.section(kind, None).boolean_or("readOnly", default=False) for kind in kinds)
 
 
@@ -194,14 +233,20 @@ def _says(terminated: Fields) -> bool:
 
 
 def uses_of(
-    pods: Iterable[Mapping[str, object]], source: Source, path: VolumePath
+    pods: Iterable[Mapping[str, object]],
+    source: Source,
+    path: VolumePath,
+    storages: Storages = NO_STORAGES,
 ) -> tuple[PodUse, ...]:
     """How each of the pods that use a checkpoint does so; one that cannot be read may write."""
-    return tuple(use for pod in pods if (use := _use_or_writer(pod, source, path)) is not None)
+    found = (_use_or_writer(pod, source, path, storages) for pod in pods)
+    return tuple(use for use in found if use is not None)
 
 
-def _use_or_writer(pod: object, source: Source, path: VolumePath) -> PodUse | None:
+def _use_or_writer(
+    pod: object, source: Source, path: VolumePath, storages: Storages
+) -> PodUse | None:
     try:
-        return use_of(pod, source, path)
+        return use_of(pod, source, path, storages)
     except Malformed:
         return PodUse("a pod that cannot be read", "", may_write=True)

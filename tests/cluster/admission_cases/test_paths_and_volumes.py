@@ -256,3 +256,22 @@ def test_a29_what_lies_beside_it_is_stored(verified: Case, at: str) -> None:
 def test_a29_the_message_file_lies_nowhere_in_it(verified: Case) -> None:
     spec = pod_spec(containers=[container(mount(), terminationMessagePath="/models/config.json")])
     verified.refused(verified.pod(spec), "NestedMount")
+
+
+def test_b14_a_claim_that_starts_with_somebodys_data_is_no_scratch_by_its_name(
+    server: ApiServer, webhook: Webhook
+) -> None:
+    """A rule for scratch claims is about claims that start empty."""
+    scratch: Object = {
+        "persistentVolumeClaim": {"claimNames": ["scratch-*"]},
+        "action": "Ignore",
+    }
+    case = new_case(server, webhook, volumes={"rules": [scratch]})
+    bind(case.tenant, "scratch-a")
+    evil = {"kind": "PersistentVolumeClaim", "name": "evil"}
+    bind(case.tenant, "scratch-b", dataSource=evil)
+    case.becomes_stored(case.pod(pod_spec(claim_volume(claim="scratch-a"))))
+    case.refused(case.pod(pod_spec(claim_volume(claim="scratch-b"))), "NoCheckpoint")
+    # What bears the name when it is mounted may be another claim.
+    placed = pod_spec(claim_volume(claim="scratch-a"), nodeName="n1")
+    case.refused(case.pod(placed), "NodeNamed")

@@ -328,7 +328,24 @@ def test_jobs_that_ended_do_not_keep_a_claim_from_being_deleted(verified: Cluste
     claim: Any = claim_object()
     verified.claim = {**claim, "metadata": {**claim["metadata"], **going}}
     verified.look()
-    assert (verified.jobs, verified.phase) == ({}, "Verified")
+    assert verified.jobs == {}
+
+
+@pytest.mark.parametrize("what", ["claim", "volume"])
+def test_what_is_being_deleted_loses_its_verdict_and_gets_none(
+    verified: Cluster, what: str
+) -> None:
+    going: dict[str, object] = {"deletionTimestamp": "2026-11-20T12:00:00Z"}
+    found: Any = getattr(verified, what)
+    setattr(verified, what, {**found, "metadata": {**found["metadata"], **going}})
+    made = verified.jobs_made
+    verified.settle()
+    assert verified.phase in {"Stale", "Pending"}
+    assert verified.jobs_made == made
+    setattr(verified, what, found)
+    verified.pass_time(minutes=1)  # what was verified until now counts no more
+    verified.settle()
+    assert verified.phase == "Verified"
 
 
 def test_a_job_that_only_says_that_it_is_ours_is_left_alone(verified: Cluster) -> None:

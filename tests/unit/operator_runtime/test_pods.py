@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weightlock.policy.paths import VolumePath
-from weightlock.policy.sources import ClaimSource, CsiSource, HostPathSource, NfsSource, Source
+from weightlock.policy.sources import ClaimSource, HostPathSource, NfsSource
+from weightlock.verdict.places import Place
+from weightlock_operator.decision.places import places_of_source
 from weightlock_operator.decision.usage import use_of, uses_of
 from weightlock_operator.pod_index import (
     DEPARTED_FOR,
     DEPARTED_PODS,
-    NOWHERE,
     PodIndex,
-    place_of_raw,
-    place_of_source,
 )
 from weightlock_operator.pod_reader import (
     FIRST_PAUSE_SECONDS,
@@ -209,11 +208,11 @@ def test_pods_are_found_by_claim_and_gone_when_dropped() -> None:
     index.put(record("far", {"name": "m", "hostPath": {"path": "/models"}}, node="node-b"))
     index.put(record("nfs", {"name": "m", "nfs": {"server": "Files.example.", "path": "/m"}}))
     assert names(index, ("team-a", "llama")) == ["trainer"]
-    there = HostPathSource(VolumePath.parse("/models"), "node-a")
-    export = NfsSource("files.example", VolumePath.parse("/m"))
-    assert names(index, place_of_source(there, "any")) == ["host"]
-    assert names(index, place_of_source(export, "any")) == ["nfs"]
-    assert names(index, NOWHERE) == []
+    there = places_of_source(HostPathSource(VolumePath.parse("/models/llama"), "node-a"))
+    export = places_of_source(NfsSource("files.example", VolumePath.parse("/m")))
+    assert names(index, places=there) == ["host"]
+    assert names(index, places=export) == ["nfs"]
+    assert names(index) == []
     assert len(index.uids) == 5
     before = index.drop("uid-other", NOW)
     assert before is not None
@@ -221,40 +220,14 @@ def test_pods_are_found_by_claim_and_gone_when_dropped() -> None:
     assert len(index) == 4
 
 
-@pytest.mark.parametrize(
-    ("raw", "parsed"),
-    [
-        pytest.param(
-            {"persistentVolumeClaim": {"claimName": "llama"}}, ClaimSource("llama"), id="claim"
-        ),
-        pytest.param(
-            {"nfs": {"server": "Files.example.", "path": "/m"}},
-            NfsSource("files.example", VolumePath.parse("/m")),
-            id="an export, by another spelling of its server",
-        ),
-        pytest.param(
-            {"hostPath": {"path": "/m", "nodeName": "node-a"}},
-            HostPathSource(VolumePath.parse("/m"), "node-a"),
-            id="a folder of a node",
-        ),
-        pytest.param(
-            {"hostPath": {"path": "/m"}}, HostPathSource(VolumePath.parse("/m")), id="of no node"
-        ),
-        pytest.param({"csi": {"driver": "d"}}, CsiSource("d"), id="made for each pod"),
-    ],
-)
-def test_a_checkpoint_is_found_where_its_pods_are(raw: Json, parsed: Source) -> None:
-    assert place_of_raw(raw, "team-a") == place_of_source(parsed, "team-a")
-
-
-def test_what_is_no_source_is_nowhere() -> None:
-    assert place_of_raw("odd", "team-a") == NOWHERE
-    assert place_of_raw({"persistentVolumeClaim": "odd"}, "team-a") == NOWHERE
-    assert place_of_raw({"hostPath": "odd"}, "team-a") == NOWHERE
-
-
-def names(index: PodIndex, place: tuple[str, str], now: datetime = NOW) -> list[str]:
-    return sorted(body["metadata"]["name"] for body in index.using(place, now))
+def names(
+    index: PodIndex,
+    claim: tuple[str, str] | None = None,
+    now: datetime = NOW,
+    places: Iterable[Place] = (),
+) -> list[str]:
+    claims = [claim] if claim else []
+    return sorted(body["metadata"]["name"] for body in index.using(claims, places, now))
 
 
 def test_a_pod_that_moves_is_found_where_it_is() -> None:
@@ -269,9 +242,19 @@ def test_a_deleted_writer_is_remembered_as_one_that_wrote_until_then() -> None:
     index = PodIndex()
     index.put(record("trainer", MODEL))
     index.drop("uid-trainer", NOW)
-    [use] = uses_of(index.using(("team-a", "llama"), NOW), ClaimSource("llama"), VolumePath())
+    [use] = uses_of(index.using([("team-a", "llama")], (), NOW), ClaimSource("llama"), VolumePath())
     assert (use.may_write, use.is_running, use.until) == (True, False, NOW)
     assert names(index, ("team-a", "llama"), NOW + DEPARTED_FOR) == []
+
+
+def test_a_deleted_writer_is_remembered_by_its_own_storage() -> None:
+    index = PodIndex()
+    index.put(record("trainer", {"name": "m", "nfs": {"server": "files.example", "path": "/m"}}))
+    index.drop("uid-trainer", NOW)
+    export = places_of_source(NfsSource("files.example", VolumePath.parse("/m/llama")))
+    other = places_of_source(NfsSource("files.example", VolumePath.parse("/n")))
+    assert names(index, places=export) == ["trainer"]
+    assert names(index, places=other) == []
 
 
 def test_memory_of_the_deleted_is_bounded() -> None:

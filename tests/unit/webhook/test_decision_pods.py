@@ -39,6 +39,12 @@ def securely(**context: Any) -> list[Object]:
             id="a mount field of the future",
         ),
         pytest.param(
+            Reason.NODE_NAMED,
+            pod_spec(nodeName="node-1"),
+            pod_spec(nodeSelector={"kubernetes.io/hostname": "node-1"}),
+            id="a pod that passes no scheduler",
+        ),
+        pytest.param(
             Reason.WINDOWS_POD,
             pod_spec(os={"name": "windows"}),
             pod_spec(os={"name": "linux"}),
@@ -322,3 +328,59 @@ def test_names_from_users_cannot_break_a_sentence() -> None:
     message = answer(spec, facts(checkpoints=[checkpoint()])).message
     assert message.isascii()
     assert message.isprintable()
+
+
+SCRATCH_RULE: Object = {
+    "persistentVolumeClaim": {"storageClassNames": ["models"]},
+    "action": "Ignore",
+}
+
+
+@pytest.mark.parametrize(
+    ("under", "spec", "refused"),
+    [
+        pytest.param({}, pod_spec(SCRATCH), False, id="nothing that can be swapped"),
+        pytest.param({"rules": [SCRATCH_RULE]}, pod_spec(), True, id="a scratch claim"),
+        pytest.param({"default": "Ignore"}, pod_spec(), False, id="claims are nobody's business"),
+        pytest.param(
+            {"default": "Ignore", "rules": [{"nfs": {}, "action": "Forbid"}]},
+            pod_spec(),
+            True,
+            id="a claim may be over what a rule forbids",
+        ),
+        pytest.param(
+            {"rules": [{"ephemeral": {"storageClassNames": ["s"]}, "action": "Ignore"}]},
+            pod_spec(
+                volume(
+                    "model",
+                    ephemeral={"volumeClaimTemplate": {"spec": {"storageClassName": "s"}}},
+                )
+            ),
+            True,
+            id="a claim that is made for the pod",
+        ),
+    ],
+)
+def test_a_named_node_is_refused_wherever_another_claim_would_be_somebodys_business(
+    under: Object, spec: Object, refused: bool
+) -> None:
+    placed = spec | {"nodeName": "node-1"}
+    if not any("emptyDir" in each for each in spec["volumes"]):
+        spec = spec | {"nodeSelector": {"kubernetes.io/hostname": "node-1"}}
+    else:
+        spec, placed = (each | {"containers": []} for each in (spec, placed))
+    found = facts(policy(volumes=under))
+    assert answer(spec, found).message == ""
+    reasons = [each.reason for each in answer(placed, found).refusals]
+    assert reasons == ([Reason.NODE_NAMED] if refused else [])
+
+
+def test_a_pod_that_runs_may_have_its_node() -> None:
+    found = facts(is_running=True)
+    assert answer(pod_spec(nodeName="node-1"), found).outcome is Outcome.ALLOW
+
+
+def test_a_named_node_is_warned_about_where_policies_only_warn() -> None:
+    found = answer(pod_spec(nodeName="node-1"), facts(policy(enforcement="Warn")))
+    assert found.outcome is Outcome.ALLOW
+    assert "nodeSelector" in found.warnings[0]

@@ -14,10 +14,14 @@ from tests.unit.webhook.objects import (
     volume,
 )
 
-from weightlock.policy.objects import Policy
+from weightlock.errors import PolicyInvalid
+from weightlock.policy.objects import Metadata, Policy, PolicyKind
+from weightlock.policy.spec import Enforcement
+from weightlock.policy.unreadable import UnreadablePolicy
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Answer, Outcome, strictest_outcome
 from weightlock_webhook.decision.facts import Allowances
+from weightlock_webhook.decision.governance import Governance
 
 WRITABLE = pod_spec(containers=[container(mount(readOnly=False))])
 LAX = policy("lax", mounts={"readOnly": "Optional"})
@@ -114,12 +118,6 @@ WARN_DENY = policy("warn-deny", enforcement="Warn")
         pytest.param([HOLD, DENY], pod_spec(), Outcome.DENY, id="deny is stricter than both"),
         pytest.param([HOLD, WARN_DENY], pod_spec(), Outcome.HOLD, id="a warning decides nothing"),
         pytest.param([HOLD], WRITABLE, Outcome.DENY, id="a writable mount is never held"),
-        pytest.param(
-            [HOLD], pod_spec(nodeName="n"), Outcome.DENY, id="nothing can hold a pod on its node"
-        ),
-        pytest.param(
-            [INJECT], pod_spec(nodeName="n"), Outcome.INJECT, id="but it can verify there"
-        ),
     ],
 )
 def test_what_becomes_of_a_pod_whose_verdict_is_still_to_come(
@@ -128,6 +126,29 @@ def test_what_becomes_of_a_pod_whose_verdict_is_still_to_come(
     assert answer(spec, facts(*policies, checkpoints=[])).outcome is outcome
     if spec is not WRITABLE:
         assert answer(spec, facts(*policies)).outcome is Outcome.ALLOW
+
+
+def test_nothing_can_hold_a_pod_that_has_its_node() -> None:
+    found = facts(HOLD, checkpoints=[], is_running=True)
+    assert answer(pod_spec(nodeName="n"), found).outcome is Outcome.DENY
+
+
+@pytest.mark.parametrize(
+    ("policies", "modes", "expected"),
+    [
+        pytest.param([], [], None, id="none"),
+        pytest.param([DENY, WARN_DENY], [], Enforcement.ENFORCE, id="the strictest"),
+        pytest.param([WARN_DENY], [], Enforcement.WARN, id="a warning"),
+        pytest.param([WARN_DENY], ["Enforce"], Enforcement.ENFORCE, id="one that is unread"),
+    ],
+)
+def test_a_namespace_is_judged_as_strictly_as_its_strictest_policy(
+    policies: list[Policy], modes: list[str], expected: Enforcement | None
+) -> None:
+    trouble = PolicyInvalid("no sense")
+    kind, metadata = PolicyKind.CLUSTER_MODEL_POLICY, Metadata("unread")
+    unread = [UnreadablePolicy.of(kind, metadata, {"enforcement": each}, trouble) for each in modes]
+    assert Governance.of(policies, NAMESPACE, {}, unread).enforcement is expected
 
 
 @pytest.mark.parametrize(

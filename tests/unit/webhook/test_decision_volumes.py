@@ -70,7 +70,7 @@ def of(**source: Any) -> Object:
 
 
 def on(node: str, **source: Any) -> Object:
-    return of(**source) | {"nodeName": node}
+    return of(**source) | {"nodeSelector": {"kubernetes.io/hostname": node}}
 
 
 def inline_csi(**more: Any) -> Object:
@@ -472,6 +472,54 @@ def test_a_claim_that_starts_with_somebody_s_bytes_is_no_scratch(claim_spec: Obj
         assert answer(pod_spec(), found).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("rule", "spec"),
+    [
+        pytest.param({"claimNames": ["llama"]}, {}, id="by its name"),
+        pytest.param({"claimNames": ["lla*"], "storageClassNames": ["models"]}, {}, id="by both"),
+    ],
+)
+def test_the_name_of_a_claim_that_starts_with_somebody_s_bytes_says_nothing(
+    rule: Object, spec: Object
+) -> None:
+    under = rules({"persistentVolumeClaim": rule, "action": "Ignore"})
+    evil = {"dataSource": {"kind": "PersistentVolumeClaim", "name": "evil"}}
+    for claim_spec, outcome in ((spec, Outcome.ALLOW), (spec | evil, Outcome.DENY)):
+        found = facts(under, storage=storage(bound_claim(claim_spec=claim_spec)), checkpoints=[])
+        assert answer(pod_spec(), found).outcome is outcome
+
+
+def test_and_a_stricter_rule_by_name_still_finds_it() -> None:
+    under = rules(
+        {"persistentVolumeClaim": {"claimNames": ["llama"]}, "action": "Forbid"}, default="Ignore"
+    )
+    evil = {"dataSource": {"kind": "PersistentVolumeClaim", "name": "evil"}}
+    found = facts(under, storage=storage(bound_claim(claim_spec=evil)))
+    refused = answer(pod_spec(), found)
+    assert [each.reason for each in refused.refusals] == [Reason.VOLUME_FORBIDDEN]
+
+
+@pytest.mark.parametrize(
+    ("became", "reasons"),
+    [
+        pytest.param({"storageClassName": "scratch"}, [], id="as the template says"),
+        pytest.param({"storageClassName": "models"}, [Reason.NOT_VERIFIED], id="another class"),
+        pytest.param(
+            {"storageClassName": "scratch", "dataSource": {"kind": "X", "name": "evil"}},
+            [Reason.NOT_VERIFIED],
+            id="prefilled by somebody",
+        ),
+    ],
+)
+def test_a_claim_in_the_place_of_an_ephemeral_one_is_no_scratch(
+    became: Object, reasons: list[Reason]
+) -> None:
+    made = bound_claim("trainer-model", claim_spec=became)
+    found = facts(rules(EPHEMERAL_RULE), storage=storage(of_ephemeral_volumes={"model": made}))
+    refused = answer(ephemeral(storageClassName="scratch"), found)
+    assert [each.reason for each in refused.refusals] == reasons
+
+
 def test_scratch_may_be_written_and_need_not_be_bound_yet() -> None:
     pending = claim_of(claim_object("out", storageClassName="scratch"), None)
     spec = pod_spec(
@@ -563,3 +611,57 @@ def test_storage_that_a_checkpoint_describes_is_identified_by_all_that_it_says()
     assert len({described_hash(source) for source in sources}) == len(sources)
     assert described_hash(ImageSource(f"mirror@sha256:{DIGEST}")) == described_hash(sources[-1])
     assert described_hash(ClaimSource("llama")) == ""
+
+
+GOING: Object = {"deletionTimestamp": "2026-11-21T12:00:00Z"}
+
+
+def going(made: Object) -> Object:
+    return made | {"metadata": made["metadata"] | GOING}
+
+
+@pytest.mark.parametrize("what", ["the claim", "its volume"])
+@pytest.mark.parametrize(
+    ("under", "minded"),
+    [
+        pytest.param({}, True, id="governed"),
+        pytest.param({"rules": [SCRATCH_RULE]}, True, id="beside scratch"),
+        pytest.param({"default": "Ignore"}, False, id="nobody's business"),
+    ],
+)
+def test_a_claim_that_is_being_deleted_is_none(what: str, under: Object, minded: bool) -> None:
+    claim_found, volume_found = claim_object(uid="uid-llama"), volume_object(claim_uid="uid-llama")
+    here = claim_of(claim_found, volume_found)
+    gone = (
+        claim_of(going(claim_found), volume_found)
+        if what == "the claim"
+        else claim_of(claim_found, going(volume_found))
+    )
+    assert not here.is_going
+    assert answer(pod_spec(), facts(policy(volumes=under), storage=storage(here))).message == ""
+    refused = answer(pod_spec(), facts(policy(volumes=under), storage=storage(gone)))
+    expected = [Reason.CLAIM_UNBOUND] if minded else []
+    assert [each.reason for each in refused.refusals] == expected
+
+
+def test_a_scratch_claim_that_is_being_deleted_may_be_another_by_the_time_it_is_mounted() -> None:
+    scratch = claim_object("out", storageClassName="scratch")
+    spec = pod_spec(
+        claim_volume("out", "out", read_only=False),
+        containers=[container(mount("out", readOnly=False))],
+    )
+    under = rules(SCRATCH_RULE)
+    here, gone = claim_of(scratch, None), claim_of(going(scratch), None)
+    assert answer(spec, facts(under, storage=storage(here))).message == ""
+    refused = answer(spec, facts(under, storage=storage(gone)))
+    assert [each.reason for each in refused.refusals] == [Reason.CLAIM_UNBOUND]
+
+
+def test_a_volume_that_is_being_deleted_is_still_what_it_is() -> None:
+    """Or a claim over a path of the node would pass for one over nothing."""
+    volume_found = going(
+        volume_object(claim_uid="uid-llama", hostPath={"path": "/var/lib/kubelet"})
+    )
+    gone = claim_of(claim_object(uid="uid-llama"), volume_found)
+    found = facts(rules({"persistentVolumeClaim": {}, "action": "Ignore"}), storage=storage(gone))
+    assert Reason.HOST_PATH_ALIAS in [each.reason for each in answer(pod_spec(), found).refusals]

@@ -19,6 +19,7 @@ from tests.unit.webhook.world import (
 
 from weightlock.cluster_names import NAMESPACE as SYSTEM
 from weightlock.errors import WeightlockError
+from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
 from weightlock_webhook.cache import checkpoints, policies, volumes
 from weightlock_webhook.cache.errors import Stale, Unreachable
@@ -33,6 +34,31 @@ def test_a_pod_with_a_verified_checkpoint_is_let_in() -> None:
         async with world() as found:
             answer = await found.answer()
             assert (answer.outcome, answer.reason) == (Outcome.ALLOW, Reason.VERIFIED)
+
+    run(story())
+
+
+def test_what_is_remembered_of_a_new_pod_says_nothing_of_one_that_runs() -> None:
+    async def story() -> None:
+        content: Any = JsonObject(json.dumps(pod_spec(nodeName="node-1")).encode())
+        async with world() as found:
+            for is_running in (False, True, False):
+                answer = await found.answer(spec=content, is_running=is_running)
+                expected = Reason.VERIFIED if is_running else Reason.NODE_NAMED
+                assert answer.reason is expected
+
+    run(story())
+
+
+def test_how_strictly_a_namespace_is_judged_is_told_while_that_is_known() -> None:
+    async def story() -> None:
+        async with world(new_api(enforcement="Warn")) as found:
+            assert found.webhook.judge.enforcement(NAMESPACE) is Enforcement.WARN
+            found.api.faults.watches_fail = True
+            found.api.end_watches(Unreachable("reset"))
+            await asyncio.sleep(100)
+            with pytest.raises(Stale):
+                found.webhook.judge.enforcement(NAMESPACE)
 
     run(story())
 

@@ -56,6 +56,18 @@ async def deleted_claim(api: ApiInMemory) -> None:
     api.delete(CLAIMS, "llama", NAMESPACE)
 
 
+async def going_claim(api: ApiInMemory) -> None:
+    stored = api.stored(CLAIMS, NAMESPACE, "llama")
+    going = {"deletionTimestamp": "2026-11-21T12:00:00Z"}
+    api.put(CLAIMS, {**stored, "metadata": {**stored["metadata"], **going}})
+
+
+async def going_volume(api: ApiInMemory) -> None:
+    stored = api.stored(VOLUMES, "", "pv-llama")
+    going = {"deletionTimestamp": "2026-11-21T12:00:00Z"}
+    api.put(VOLUMES, {**stored, "metadata": {**stored["metadata"], **going}})
+
+
 async def recreated_volume(api: ApiInMemory) -> None:
     uid = api.stored(CLAIMS, NAMESPACE, "llama")["metadata"]["uid"]
     api.delete(VOLUMES, "pv-llama")
@@ -108,6 +120,8 @@ CHANGES = [
         (recreated_claim, Reason.CLAIM_UNBOUND),
         (recreated_claim_over_other_bytes, Reason.IDENTITY_CHANGED),
         (deleted_claim, Reason.CLAIM_UNBOUND),
+        (going_claim, Reason.CLAIM_UNBOUND),
+        (going_volume, Reason.CLAIM_UNBOUND),
         (recreated_volume, Reason.IDENTITY_CHANGED),
         (recreated_volume_with_the_same_handle, Reason.IDENTITY_CHANGED),
         (deleted_volume, Reason.CLAIM_UNBOUND),

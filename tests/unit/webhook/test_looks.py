@@ -27,7 +27,7 @@ def reads(found: World) -> int:
     return sum(method == "GET" for method, _ in found.api.calls)
 
 
-@pytest.mark.parametrize(("count", "expected"), [(MOST_LOOKED_AT - 1, 15), (100, MOST_LOOKED_AT)])
+@pytest.mark.parametrize(("count", "expected"), [(MOST_LOOKED_AT - 1, 15), (40, MOST_LOOKED_AT)])
 def test_a_refused_pod_has_so_many_claims_read(count: int, expected: int) -> None:
     async def story() -> None:
         async with world() as found:

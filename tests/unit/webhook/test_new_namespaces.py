@@ -123,6 +123,21 @@ def test_a_label_that_the_watch_has_not_brought_yet_keeps_the_pod_out() -> None:
     run(story())
 
 
+def test_what_the_watch_brought_meanwhile_is_not_put_back() -> None:
+    async def story() -> None:
+        async with world(lax()) as found:
+            found.api.faults.is_lagging = True
+            found.api.put(NAMESPACES, namespace(env="prod"))
+            found.api.faults.reply_delay_seconds = 0.1
+            asked = asyncio.create_task(found.answer(SCRATCH, namespace=NEW))
+            await asyncio.sleep(0.05)
+            found.api.faults.is_lagging = False
+            found.api.put(NAMESPACES, namespace(env="test"))
+            assert (await asked).outcome is Outcome.ALLOW
+
+    run(story())
+
+
 def test_what_the_watch_brings_puts_right_what_was_read() -> None:
     async def story() -> None:
         async with world(lax()) as found:

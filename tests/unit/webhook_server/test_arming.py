@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,16 +24,33 @@ from weightlock_webhook.arming.comparison import (
     arming_of,
 )
 from weightlock_webhook.arming.disarming import arm, disarm
-from weightlock_webhook.arming.keeper import Keeper
+from weightlock_webhook.arming.keeper import ROUND_SECONDS, Keeper
 from weightlock_webhook.arming.marker import is_disarmed, mark
-from weightlock_webhook.arming.restoring import bundle_patch, decoded_bundle, encoded_bundle
+from weightlock_webhook.arming.restoring import (
+    bundle_patch,
+    decoded_bundle,
+    encoded_bundle,
+    entries_of,
+    path_patch,
+)
 from weightlock_webhook.arming.shipped import ShippedFile, configurations_in, read
-from weightlock_webhook.arming.store import ReleaseStore
+from weightlock_webhook.arming.store import DOOR_ANNOTATION, ReleaseStore
+from weightlock_webhook.arming.tokens import (
+    BARE,
+    LIFE,
+    is_due,
+    new_token,
+    path_of,
+    token_of,
+    with_token,
+    youngest,
+)
 from weightlock_webhook.certificates import tls
 from weightlock_webhook.certificates.authority import AUTHORITY_LIFE
 from weightlock_webhook.certificates.rotation import OVERLAP, Authorities
 from weightlock_webhook.certificates.serving import OwnLeaf, Serving
 from weightlock_webhook.election import DURATION_SECONDS, LEASE, RENEW_SECONDS, Election
+from weightlock_webhook.server.gate import GRACE_SECONDS, Sightings
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "manifests" / "base" / "webhook" / "configuration.yaml"
@@ -45,6 +63,7 @@ SYSTEM = "weightlock-system"
 ROOT_PATH = "/apis/admissionregistration.k8s.io/v1"
 STATE = f"/api/v1/namespaces/{SYSTEM}/configmaps/weightlock-state"
 SECRET = f"/api/v1/namespaces/{SYSTEM}/secrets/weightlock-webhook-ca"
+PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
 LEASE_PATH = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/{LEASE}"
 
 Object = dict[str, Any]
@@ -54,7 +73,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(test)
 
 
-def path_of(kind: str) -> str:
+def path_of_kind(kind: str) -> str:
     return f"{ROOT_PATH}/{PLURALS[kind]}/weightlock"
 
 
@@ -133,6 +152,78 @@ def test_a_bundle_is_patched_and_nothing_else() -> None:
     assert decoded_bundle("!") == ""
 
 
+TOKEN = new_token(NOW)
+PATHS = [
+    pytest.param({"service": {"name": "w", "path": "/validate/pods"}}, id="a service"),
+    pytest.param({"url": "https://localhost:8443/validate/pods"}, id="an address"),
+]
+
+
+@pytest.mark.parametrize("client", PATHS)
+def test_a_token_ends_a_path_and_there_is_one_at_most(client: Object) -> None:
+    once = with_token({**client, "caBundle": "QUFB"}, TOKEN)
+    assert token_of(once) == TOKEN
+    assert path_of(once)[1].endswith(f"/validate/pods/{TOKEN}")
+    other = new_token(NOW)
+    assert with_token(once, other) == {**with_token(client, other), "caBundle": "QUFB"}
+    assert with_token(once, BARE) == {**client, "caBundle": "QUFB"}
+    assert token_of(client) == BARE
+
+
+@pytest.mark.parametrize("client", [{}, {"service": {"name": "w"}}, {"service": []}, {"url": 5}])
+def test_where_there_is_no_path_there_is_no_token(client: Object) -> None:
+    assert with_token(client, TOKEN) == client
+    assert token_of(client) == BARE
+
+
+def test_tokens_are_long_new_and_of_letters_that_the_api_takes() -> None:
+    assert new_token(NOW) != TOKEN
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", TOKEN)
+    assert len(TOKEN.partition("-")[2]) == 64
+
+
+@pytest.mark.parametrize(
+    ("token", "after", "due"),
+    [
+        pytest.param(TOKEN, timedelta(), False, id="new"),
+        pytest.param(TOKEN, LIFE - timedelta(seconds=1), False, id="almost old"),
+        pytest.param(TOKEN, LIFE, True, id="old"),
+        pytest.param(TOKEN, timedelta(minutes=-1), False, id="of a clock that is a bit ahead"),
+        pytest.param(TOKEN, -LIFE, True, id="of the future"),
+        pytest.param("x", timedelta(), True, id="of somebody else"),
+        pytest.param(BARE, timedelta(), True, id="none"),
+    ],
+)
+def test_a_token_tells_its_age(token: str, after: timedelta, due: bool) -> None:
+    assert is_due(token, NOW + after) is due
+    assert youngest([token], NOW + after) == (BARE if due else token)
+
+
+def test_paths_are_patched_and_nothing_else() -> None:
+    for shipped in SHIPPED:
+        live = Configuration(shipped.kind, "weightlock", defaulted(dict(shipped.document)))
+        operations = path_patch(live, TOKEN)
+        assert len(operations) == 3 * len(live.webhooks)
+        assert {each["op"] for each in operations} == {"test", "replace"}
+        closed = Configuration(shipped.kind, "w", {"webhooks": entries_of(shipped, "", TOKEN)})
+        assert closed.tokens == (TOKEN,) * len(live.webhooks)
+        assert path_patch(closed, TOKEN) == []
+        assert arming_of(shipped, closed) is Arming.ARMED
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(f"/validate/other/{TOKEN}", id="another path"),
+        pytest.param("/validate/pods/weak", id="a token of somebody else"),
+        pytest.param(f"/validate/pods/{TOKEN}/{TOKEN}", id="two tokens"),
+    ],
+)
+def test_any_other_end_of_a_path_is_another_configuration(path: str) -> None:
+    changed = edited(lambda webhook: webhook["clientConfig"]["service"].update(path=path))
+    assert arming_of(VALIDATING_SHIPPED, changed) is Arming.EDITED
+
+
 def test_a_mark_is_for_the_configurations_of_its_time() -> None:
     data = mark(["u1", "", "u2"])
     assert is_disarmed(data, [])
@@ -185,9 +276,19 @@ class Site:
         self.serving = Serving(tls.server_context(), self)
         leaf = OwnLeaf(self.serving, ("hook.ns.svc",)) if own else None
         self.store = ReleaseStore(self.cluster, SYSTEM)
+        self.cluster.put(PODS, {"items": []})
+        self.sightings = Sightings(self.seconds)
         self.keeper = Keeper(
-            self.store, lambda: SHIPPED, leaf, lambda: self.leads, lambda: self.now
+            self.store,
+            lambda: SHIPPED,
+            leaf,
+            self.sightings,
+            lambda: self.leads,
+            lambda: self.now,
         )
+
+    def seconds(self) -> float:
+        return (self.now - NOW).total_seconds()
 
     def certificate_taken(self, not_after: datetime) -> None:
         self.taken = not_after
@@ -196,7 +297,14 @@ class Site:
         raise AssertionError
 
     def live(self, kind: str) -> Object:
-        return self.cluster.objects[path_of(kind)]
+        return self.cluster.objects[path_of_kind(kind)]
+
+    def tokens(self) -> set[str]:
+        return {
+            token_of(webhook["clientConfig"])
+            for kind in PLURALS
+            for webhook in self.live(kind)["webhooks"]
+        }
 
     @property
     def is_armed(self) -> bool:
@@ -268,7 +376,7 @@ def test_what_is_edited_or_removed_comes_back_with_its_labels(kind: str) -> None
         await site.rounds(1)
         assert site.is_armed
         assert site.live(kind)["webhooks"][0]["failurePolicy"] == "Fail"
-        del site.cluster.objects[path_of(kind)]
+        del site.cluster.objects[path_of_kind(kind)]
         await site.rounds(2)
         assert site.is_armed
         assert site.live(kind)["metadata"]["labels"] == labels
@@ -307,8 +415,8 @@ def test_an_uninstall_is_not_worked_against() -> None:
         site.cluster.calls.clear()
         await site.rounds()
         assert {method for method, _ in site.cluster.calls} == {"GET"}
-        assert path_of(VALIDATING) not in site.cluster.objects
-        assert path_of(MUTATING) not in site.cluster.objects
+        assert path_of_kind(VALIDATING) not in site.cluster.objects
+        assert path_of_kind(MUTATING) not in site.cluster.objects
         assert not site.is_armed
         assert site.cluster.objects[STATE]["data"]["disarmed"] == "true"
 
@@ -323,12 +431,12 @@ def test_one_that_was_put_back_meanwhile_goes_too() -> None:
 
         async def sleep(_: float) -> None:
             if late:
-                site.cluster.put(path_of(VALIDATING), late.pop())
+                site.cluster.put(path_of_kind(VALIDATING), late.pop())
 
         await disarm(site.store, "weightlock", sleep)
-        assert path_of(VALIDATING) not in site.cluster.objects
+        assert path_of_kind(VALIDATING) not in site.cluster.objects
         await site.rounds()
-        assert path_of(VALIDATING) not in site.cluster.objects
+        assert path_of_kind(VALIDATING) not in site.cluster.objects
 
     run(test())
 
@@ -337,7 +445,7 @@ def test_what_a_leader_made_too_late_it_takes_back() -> None:
     async def test() -> None:
         site = Site()
         await site.rounds()
-        del site.cluster.objects[path_of(VALIDATING)]
+        del site.cluster.objects[path_of_kind(VALIDATING)]
         seen = site.store.state
 
         async def state() -> dict[str, str]:
@@ -349,7 +457,7 @@ def test_what_a_leader_made_too_late_it_takes_back() -> None:
 
         site.store.state = state  # type: ignore[method-assign]  # the mark arrives between looks
         await site.keeper.round()
-        assert path_of(VALIDATING) not in site.cluster.objects
+        assert path_of_kind(VALIDATING) not in site.cluster.objects
 
     run(test())
 
@@ -364,7 +472,7 @@ def test_a_later_installation_is_not_disarmed_and_arm_undoes_it() -> None:
 
         await disarm(site.store, "weightlock", sleep)
         for shipped in SHIPPED:
-            site.cluster.put(path_of(shipped.kind), dict(shipped.document))
+            site.cluster.put(path_of_kind(shipped.kind), dict(shipped.document))
         await site.rounds()
         assert site.is_armed
         await disarm(site.store, "weightlock", sleep)
@@ -406,6 +514,168 @@ def test_a_refusal_of_the_api_server_is_an_error() -> None:
         with pytest.raises(Unanswerable):
             await site.keeper.round()
         assert not site.is_armed
+
+    run(test())
+
+
+# --- tokens -------------------------------------------------------------------------------------
+
+
+def replica(name: str, *, knows: bool, phase: str = "Running") -> Object:
+    annotations = {DOOR_ANNOTATION: "token"} if knows else {}
+    return {
+        "metadata": {"name": name, "annotations": annotations},
+        "status": {"phase": phase},
+    }
+
+
+async def settled(site: Site) -> None:
+    """Rounds for as long as it takes."""
+    for _ in range(4):
+        await site.rounds(1)
+        site.now += timedelta(seconds=ROUND_SECONDS)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own certificates", "cert-manager's"])
+def test_paths_are_closed_once_every_replica_has_seen_them_open(own: bool) -> None:
+    async def test() -> None:
+        site = Site(own=own)
+        await site.rounds(4)
+        assert site.tokens() == {BARE}
+        assert site.sightings.know(b"")
+        await settled(site)
+        (token,) = site.tokens()
+        assert not is_due(token, site.now)
+        assert site.is_armed
+        assert site.sightings.know(token.encode())
+        assert not site.sightings.know(new_token(site.now).encode())
+        site.now += timedelta(seconds=GRACE_SECONDS)
+        await site.rounds(1)
+        assert not site.sightings.know(b"")
+        assert site.sightings.know(token.encode())
+        assert site.tokens() == {token}
+
+    run(test())
+
+
+def test_a_token_that_is_due_gives_way_and_counts_a_little_longer() -> None:
+    async def test() -> None:
+        site = Site()
+        await settled(site)
+        await settled(site)
+        (first,) = site.tokens()
+        site.now += LIFE
+        await site.rounds(2)
+        (second,) = site.tokens()
+        assert first != second
+        assert site.sightings.know(first.encode())
+        site.now += timedelta(seconds=GRACE_SECONDS)
+        await site.rounds(1)
+        assert not site.sightings.know(first.encode())
+        assert site.sightings.know(second.encode())
+
+    run(test())
+
+
+def test_what_an_installer_opens_again_is_answered_and_closed_again() -> None:
+    async def test() -> None:
+        site = Site()
+        await settled(site)
+        for shipped in SHIPPED:
+            site.live(shipped.kind)["webhooks"] = copy.deepcopy(list(shipped.webhooks))
+        await site.keeper.see()
+        assert site.sightings.know(b"")
+        await site.rounds(2)
+        assert site.tokens() == {BARE}
+        await settled(site)
+        assert BARE not in site.tokens()
+
+    run(test())
+
+
+def test_nobody_but_the_leader_writes_tokens_and_everybody_knows_them() -> None:
+    async def test() -> None:
+        site, other = Site(), Site(leads=False)
+        other.cluster.objects = site.cluster.objects
+        await settled(site)
+        (token,) = site.tokens()
+        assert not other.sightings.know(token.encode())
+        await other.keeper.see()
+        assert other.sightings.know(token.encode())
+        await settled(other)
+        assert site.tokens() == {token}
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("pods", "closed"),
+    [
+        pytest.param([replica("new", knows=True)], True, id="all know"),
+        pytest.param(
+            [replica("new", knows=True), replica("old", knows=False)], False, id="one does not"
+        ),
+        pytest.param([replica("old", knows=False, phase="Pending")], False, id="one will not"),
+        pytest.param([replica("old", knows=False, phase="Failed")], True, id="that one has ended"),
+    ],
+)
+def test_while_an_older_replica_runs_paths_have_no_tokens(pods: list[Object], closed: bool) -> None:
+    async def test() -> None:
+        site = Site()
+        site.cluster.put(PODS, {"items": pods})
+        await settled(site)
+        assert (BARE not in site.tokens()) is closed
+        site.cluster.put(PODS, {"items": [replica("new", knows=True)]})
+        await settled(site)
+        assert BARE not in site.tokens()
+        site.cluster.put(PODS, {"items": [replica("old", knows=False)]})
+        await site.rounds(1)
+        assert site.tokens() == {BARE}
+
+    run(test())
+
+
+def test_without_a_word_on_replicas_paths_stay_as_they_are_and_all_else_goes_on() -> None:
+    async def test() -> None:
+        site = Site()
+
+        async def forbidden() -> bool:
+            raise Unanswerable("403")
+
+        site.store.has_older_replicas = forbidden  # type: ignore[method-assign]  # no right to list pods
+        await settled(site)
+        assert site.tokens() == {BARE}
+        assert site.is_armed
+        assert site.serving.troubles(site.now, site.keeper.bundles) == ()
+
+    run(test())
+
+
+@pytest.mark.parametrize("kind", PLURALS)
+def test_what_comes_back_comes_back_closed(kind: str) -> None:
+    async def test() -> None:
+        site = Site()
+        await settled(site)
+        (token,) = site.tokens()
+        site.live(kind)["webhooks"][0]["failurePolicy"] = "Ignore"
+        await site.rounds(1)
+        assert site.tokens() == {token}
+        del site.cluster.objects[path_of_kind(kind)]
+        await site.rounds(1)
+        assert site.tokens() == {token}
+
+    run(test())
+
+
+def test_paths_that_are_half_open_are_closed_with_what_the_others_have() -> None:
+    async def test() -> None:
+        site = Site()
+        await settled(site)
+        (token,) = site.tokens()
+        client = site.live(VALIDATING)["webhooks"][0]["clientConfig"]
+        client["service"]["path"] = "/validate/pods"
+        await settled(site)
+        assert site.tokens() == {token}
 
     run(test())
 

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.policy.builders import policy_object
 
 from weightlock_webhook.documents import Metadata, OwnerReference, User
-from weightlock_webhook.guards import jobs, namespaces, pods, resources
+from weightlock_webhook.guards import claims, jobs, namespaces, pods, resources
 from weightlock_webhook.guards.keys import added_finalizers, changed_keys, is_marked
 from weightlock_webhook.guards.refusals import GuardReason
 from weightlock_webhook.guards.users import CLEANERS, Accounts, is_node, is_platform, listed_users
@@ -418,6 +418,31 @@ def test_a_policy_is_read_as_everywhere() -> None:
     assert (bad.code, bad.reason) == (422, "PolicyInvalid")
 
 
+@pytest.mark.parametrize(
+    ("selector", "loose"),
+    [
+        pytest.param({}, "", id="every namespace"),
+        pytest.param({"matchLabels": {"weightlock.dev/tier": "low"}}, "", id="ours"),
+        pytest.param(
+            {"matchLabels": {"kubernetes.io/metadata.name": "team-a"}}, "", id="by its name"
+        ),
+        pytest.param({"matchLabels": {"team": "a"}}, '"team"', id="anybody's"),
+        pytest.param(
+            {
+                "matchLabels": {"weightlock.dev/tier": "low"},
+                "matchExpressions": [{"key": "xweightlock.dev/off", "operator": "DoesNotExist"}],
+            },
+            '"xweightlock.dev/off"',
+            id="one of two",
+        ),
+    ],
+)
+def test_labels_that_nobody_guards_are_warned_about(selector: dict[str, Any], loose: str) -> None:
+    found = resources.selector_unguarded(policy_object(namespaceSelector=selector))
+    assert bool(found) is bool(loose)
+    assert all(loose in warning and len(warning) <= 256 for warning in found)
+
+
 def test_a_checkpoint_too_and_its_status_does_not_matter() -> None:
     found = {
         "apiVersion": "weightlock.dev/v1beta1",
@@ -427,6 +452,7 @@ def test_a_checkpoint_too_and_its_status_does_not_matter() -> None:
         "status": {"phase": "Nonsense"},
     }
     assert resources.spec_invalid(found, "team-a") is None
+    assert resources.selector_unguarded(found) == ()
     assert resources.spec_invalid({**found, "spec": {"source": {}}}, "team-a")
     assert resources.spec_invalid({**found, "metadata": None}, "team-a")
 
@@ -477,3 +503,44 @@ def test_users_are_who_they_are() -> None:
     assert not is_node(NODE_IN_NAME_ONLY)
     assert not is_node(User("eve", groups=["system:nodes"]))
     assert listed_users([" a", "", "b "]) == {"a", "b"}
+
+
+PROTECTED = Metadata(name="llama", finalizers=["team.example/mine", claims.PROTECTION])
+UNPROTECTED = Metadata(name="llama", finalizers=["team.example/mine"])
+BARE = Metadata(name="llama")
+MANAGER = User("system:kube-controller-manager")
+PROTECTOR = User("system:serviceaccount:kube-system:pvc-protection-controller")
+MASTER = User("kubernetes-admin", groups=["system:masters"])
+
+
+@pytest.mark.parametrize("user", [TENANT, MASTER, OPERATOR, REPLICA_SETS, NODE], ids=str)
+@pytest.mark.parametrize("after", [UNPROTECTED, BARE], ids=["one left", "none left"])
+def test_nobody_takes_away_what_keeps_a_claim(user: User, after: Metadata) -> None:
+    refusal = claims.protection_removed(user, PROTECTED, after)
+    assert refusal is not None
+    assert refusal.reason == GuardReason.PROTECTION_REMOVED
+    assert 'claim "llama"' in refusal.message
+    assert "delete it" in refusal.message
+
+
+@pytest.mark.parametrize("user", [MANAGER, PROTECTOR], ids=str)
+def test_but_the_controllers_that_put_it_there(user: User) -> None:
+    assert claims.protection_removed(user, PROTECTED, BARE) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(PROTECTED, PROTECTED, id="left as it is"),
+        pytest.param(UNPROTECTED, BARE, id="their own removed"),
+        pytest.param(BARE, UNPROTECTED, id="their own added"),
+        pytest.param(BARE, PROTECTED, id="protected"),
+        pytest.param(
+            PROTECTED, Metadata(name="llama", finalizers=[claims.PROTECTION]), id="only theirs"
+        ),
+    ],
+)
+def test_whatever_else_becomes_of_finalizers_is_the_tenants(
+    before: Metadata, after: Metadata
+) -> None:
+    assert claims.protection_removed(TENANT, before, after) is None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.webhook_server.listeners import NAME, Behind, answer_of, running
+from tests.webhook_server.listeners import NAME, OWN_TOKEN, Behind, answer_of, running
 from tests.webhook_server.requests import pod, review
 from tests.webhook_server.standins import ALLOWED, DENIED, Judge
 
@@ -303,7 +303,7 @@ def test_a_heart_that_stops_is_noticed() -> None:
 
 
 def canary(port: int, context: ssl.SSLContext) -> Canary:
-    return Canary(port, NAME, context, new_uid())
+    return Canary(port, NAME, context, new_uid(), OWN_TOKEN)
 
 
 def malformed() -> Behind:
@@ -344,7 +344,7 @@ def test_it_is_neither_counted_nor_logged_and_everybody_else_is() -> None:
         behind = malformed()
         behind.recorder = DecisionLog(metrics, lines, json_line, uid)
         async with running(behind) as server:
-            await Canary(server.port, NAME, server.client(), uid).sing()
+            await Canary(server.port, NAME, server.client(), uid, OWN_TOKEN).sing()
             lines.flush()
             assert not written
             assert 'decision="Deny"' not in metrics.exposition().decode()

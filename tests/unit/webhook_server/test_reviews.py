@@ -15,7 +15,7 @@ from tests.webhook_server.requests import JOB_CONTROLLER, OPERATOR, TENANT, mark
 from tests.webhook_server.standins import ALLOWED, DENIED, HELD, INJECTED, Judge, Mutation, Object
 
 from weightlock.errors import Malformed, Unanswerable
-from weightlock.policy.spec import OnUnverified
+from weightlock.policy.spec import Enforcement, OnUnverified
 from weightlock_webhook.decision.answers import Answer
 from weightlock_webhook.reviews.desk import Desk
 
@@ -27,6 +27,7 @@ PROTECTED = "/validate/protected"
 CONNECTIONS = "/validate/connections"
 POLICIES = "/validate/policies"
 NAMESPACES = "/validate/namespaces"
+CLAIMS = "/validate/claims"
 WORKLOADS = "/validate/workloads"
 
 GROUP = "weightlock.dev"
@@ -350,6 +351,14 @@ def test_a_pod_is_judged_with_the_container_that_joins() -> None:
     assert asked(EPHEMERAL, exempt, saying(DENIED))["allowed"] is True
 
 
+def test_a_container_joins_a_pod_that_has_its_node() -> None:
+    behind = Behind()
+    new = pod(nodeName="n", ephemeralContainers=[{"name": "debug"}])
+    assert asked(EPHEMERAL, joined(new), behind)["allowed"] is True
+    asked(PODS, review(new=new), behind)
+    assert [each.is_running for each in behind.judge.asked] == [True, False]
+
+
 def test_before_1_22_the_containers_come_alone_and_the_pod_is_read() -> None:
     added = {"metadata": {"name": "trainer"}, "ephemeralContainers": [{"name": "d", "image": "x"}]}
     behind = with_pod(pod("trainer"), saying(ALLOWED))
@@ -448,12 +457,20 @@ def test_a_policy_is_validated_when_its_spec_comes_or_changes() -> None:
     assert asked(POLICIES, by_operator)["allowed"] is True
 
 
+def test_a_policy_that_selects_by_labels_that_nobody_guards_is_warned_about() -> None:
+    loose = policy_object(namespaceSelector={"matchLabels": {"team": "a"}})
+    found = asked(POLICIES, ours(loose))
+    assert found["allowed"] is True
+    assert '"team"' in found["warnings"][0]
+    assert "warnings" not in asked(POLICIES, ours(policy_object()))
+
+
 def namespace(
-    labels: dict[str, str], operation: str = "CREATE", old: Object | None = None
+    labels: dict[str, str], operation: str = "CREATE", old: Object | None = None, sub: str = ""
 ) -> bytes:
     new = {"metadata": {"name": "sly", "labels": labels}}
     return review(
-        "namespaces", operation, kind="Namespace", new=new, old=old, namespace="", name="sly"
+        f"namespaces{sub}", operation, kind="Namespace", new=new, old=old, namespace="", name="sly"
     )
 
 
@@ -467,7 +484,48 @@ def test_labels_of_namespaces_are_for_who_writes_cluster_policies() -> None:
     forged = namespace({"kubernetes.io/metadata.name": "kube-system"})
     assert asked(NAMESPACES, forged, behind)["allowed"] is False
     old = {"metadata": {"name": "sly", "labels": {"weightlock.dev/tier": "low"}}}
-    assert asked(NAMESPACES, namespace({}, "UPDATE", old))["allowed"] is False
+    for sub in ("", "/status", "/finalize"):
+        assert asked(NAMESPACES, namespace({}, "UPDATE", old, sub))["allowed"] is False
+        same = namespace({"weightlock.dev/tier": "low", "a": "b"}, "UPDATE", old, sub)
+        assert asked(NAMESPACES, same)["allowed"] is True
+
+
+# --- claims -----------------------------------------------------------------------------------
+
+
+PROTECTION = "kubernetes.io/pvc-protection"
+PROTECTOR = "system:serviceaccount:kube-system:pvc-protection-controller"
+
+
+def let_go(sub: str = "", user: str = TENANT, **more: Any) -> bytes:
+    old = {"metadata": {"name": "llama", "finalizers": [PROTECTION]}}
+    return review(
+        f"persistentvolumeclaims{sub}",
+        "UPDATE",
+        kind="PersistentVolumeClaim",
+        new={"metadata": {"name": "llama"}},
+        old=old,
+        user=user,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("sub", ["", "/status"])
+def test_what_keeps_a_claim_is_taken_away_by_its_controller_alone(sub: str) -> None:
+    refused = asked(CLAIMS, let_go(sub))
+    assert refused["allowed"] is False
+    assert "ProtectionRemoved" in refused["status"]["message"]
+    assert asked(CLAIMS, let_go(sub, PROTECTOR))["allowed"] is True
+
+
+def test_and_by_anybody_where_no_policy_enforces() -> None:
+    warned = asked(CLAIMS, let_go(), Behind(judge=Judge(enforces=Enforcement.WARN)))
+    assert warned["allowed"] is True
+    assert "ProtectionRemoved" in warned["warnings"][0]
+    for mode in (Enforcement.AUDIT, None):
+        quiet = asked(CLAIMS, let_go(), Behind(judge=Judge(enforces=mode)))
+        assert (quiet["allowed"], "warnings" in quiet) == (True, False)
+    assert asked(CLAIMS, let_go(namespace="kube-system"))["allowed"] is True
 
 
 # --- workloads --------------------------------------------------------------------------------
@@ -497,7 +555,7 @@ def test_warnings_are_cut_to_what_the_api_server_shows() -> None:
 
     new = {
         "kind": "Many",
-        "spec": {f"{'deep' * 30}{index}": {"spec": pod()["spec"]} for index in range(40)},
+        "spec": {f"{'deep' * 30}{index}": {"spec": pod()["spec"]} for index in range(30)},
     }
     body = review("manys", kind="Many", group="x", new=new)
     found = asked(WORKLOADS, body, Behind(judge=Judge(say)))

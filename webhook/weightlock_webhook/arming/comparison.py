@@ -1,14 +1,17 @@
 """Shipped and live configurations, compared. Pure.
 
 Whatever is in one and not in the other counts, except what each cluster must say for itself: the
-caBundle, and what the API server fills in. A rule that is narrower, a selector or a match condition
-that somebody added, `failurePolicy: Ignore`: each is another configuration.
+caBundle, the token that ends each path, and what the API server fills in. A rule that is narrower,
+a selector or a match condition that somebody added, `failurePolicy: Ignore`: each is another
+configuration.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from weightlock_webhook.arming.tokens import BARE, token_of, with_token
 
 VALIDATING: Final = "ValidatingWebhookConfiguration"
 MUTATING: Final = "MutatingWebhookConfiguration"
@@ -68,6 +71,11 @@ class Configuration:
             str(mapping(each.get("clientConfig")).get("caBundle") or "") for each in self.webhooks
         )
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The token that ends the path of each entry."""
+        return tuple(token_of(mapping(each.get("clientConfig"))) for each in self.webhooks)
+
     @classmethod
     def of(cls, document: Mapping[str, object]) -> "Configuration":
         """Read what the API server or a file holds."""
@@ -92,7 +100,7 @@ def essence(webhooks: Iterable[Mapping[str, object]], *, mutating: bool) -> Sequ
 
 def _entry(webhook: Mapping[str, object], defaults: Mapping[str, object]) -> Mapping[str, object]:
     found = {**defaults, **{key: value for key, value in webhook.items() if value is not None}}
-    client = dict(mapping(found.get("clientConfig")))
+    client = dict(with_token(mapping(found.get("clientConfig")), BARE))
     client.pop("caBundle", None)
     if isinstance(client.get("service"), Mapping):
         client["service"] = {"port": 443, **mapping(client["service"])}

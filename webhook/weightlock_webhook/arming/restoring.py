@@ -4,12 +4,13 @@ import base64
 from collections.abc import Mapping, Sequence
 
 from weightlock_webhook.arming.comparison import Configuration, mapping
+from weightlock_webhook.arming.tokens import joined, path_of, with_token
 
 _OWN_METADATA = ("name", "labels", "annotations")
 
 
 def document_of(
-    shipped: Configuration, bundle: str, last_seen: Configuration | None
+    shipped: Configuration, bundle: str, token: str, last_seen: Configuration | None
 ) -> Mapping[str, object]:
     """The whole object to create.
 
@@ -22,17 +23,18 @@ def document_of(
         "apiVersion": shipped.document["apiVersion"],
         "kind": shipped.kind,
         "metadata": {**metadata, "name": shipped.name},
-        "webhooks": entries_of(shipped, bundle),
+        "webhooks": entries_of(shipped, bundle, token),
     }
 
 
-def entries_of(shipped: Configuration, bundle: str) -> Sequence[Mapping[str, object]]:
-    """The shipped entries, trusting this bundle; an empty one is somebody else's to fill in."""
-    if not bundle:
-        return list(shipped.webhooks)
-    encoded = encoded_bundle(bundle)
+def entries_of(shipped: Configuration, bundle: str, token: str) -> Sequence[Mapping[str, object]]:
+    """The shipped entries, calling by this token and trusting this bundle.
+
+    An empty bundle is somebody else's to fill in.
+    """
+    trust = {"caBundle": encoded_bundle(bundle)} if bundle else {}
     return [
-        {**each, "clientConfig": {**mapping(each.get("clientConfig")), "caBundle": encoded}}
+        {**each, "clientConfig": {**with_token(mapping(each.get("clientConfig")), token), **trust}}
         for each in shipped.webhooks
     ]
 
@@ -50,6 +52,25 @@ def bundle_patch(live: Configuration, bundle: str) -> Sequence[Mapping[str, obje
             operations += [
                 {"op": "test", "path": f"{at}/name", "value": entry.get("name")},
                 {"op": "add", "path": f"{at}/clientConfig/caBundle", "value": wanted},
+            ]
+    return operations
+
+
+def path_patch(live: Configuration, token: str) -> Sequence[Mapping[str, object]]:
+    """Operations of RFC 6902 that change nothing but the ends of paths; none if they are right.
+
+    Each tests what the path was, too: an installer may write at the same time.
+    """
+    operations: list[Mapping[str, object]] = []
+    for index, entry in enumerate(live.webhooks):
+        place, path = path_of(mapping(entry.get("clientConfig")))
+        if path and path != joined(path, token):
+            at = f"/webhooks/{index}"
+            field = f"{at}/clientConfig/{place}"
+            operations += [
+                {"op": "test", "path": f"{at}/name", "value": entry.get("name")},
+                {"op": "test", "path": field, "value": path},
+                {"op": "replace", "path": field, "value": joined(path, token)},
             ]
     return operations
 

@@ -6,6 +6,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -17,6 +18,11 @@ from weightlock_webhook.reviews.collaborators import Cluster, Reply
 
 AUTHORITY_SECRET: Final = "weightlock-webhook-ca"  # noqa: S105 the name of one
 CALL_SECONDS: Final = 4.0
+DOOR_ANNOTATION: Final = "weightlock.dev/door"
+"""On pods of the webhook that know of tokens in paths; versions before them have none."""
+
+_REPLICAS: Final = "app.kubernetes.io/name=weightlock,app.kubernetes.io/component=webhook"
+_FINISHED: Final = frozenset({"Succeeded", "Failed"})
 _REGISTRATION: Final = f"/apis/{API_VERSION}"
 _NOT_FOUND, _CONFLICT, _FIRST_FAILURE = 404, 409, 300
 _MERGE: Final = "application/merge-patch+json"
@@ -90,6 +96,16 @@ class ReleaseStore:
                 "POST", self._in("configmaps"), self._named("ConfigMap", STATE_CONFIG_MAP, present)
             )
 
+    async def has_older_replicas(self) -> bool:
+        """Whether a replica runs that answers no paths with tokens, or does not end yet."""
+        path = f"{self._in('pods')}?labelSelector={quote(_REPLICAS)}"
+        pods = _object(await self._call("GET", path)).get("items")
+        return any(
+            mapping(mapping(pod).get("status")).get("phase") not in _FINISHED
+            and DOOR_ANNOTATION not in mapping(_metadata(pod).get("annotations"))
+            for pod in (pods if isinstance(pods, list) else [])
+        )
+
     async def authorities(self) -> StoredSecret:
         """The authority's Secret."""
         reply = await self._call("GET", f"{self._in('secrets')}/{AUTHORITY_SECRET}")
@@ -134,6 +150,10 @@ class ReleaseStore:
         if reply.status >= _FIRST_FAILURE and reply.status not in {_NOT_FOUND, _CONFLICT}:
             raise Unanswerable(f"the API server answered {reply.status} to {method} {path}")
         return reply
+
+
+def _metadata(pod: object) -> Mapping[str, object]:
+    return mapping(mapping(pod).get("metadata"))
 
 
 def _path(found: Configuration) -> str:

@@ -16,7 +16,7 @@ from weightlock_webhook.cache.objects import CheckpointItem, CheckpointSource, K
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.recent import Recent
 
-MOST_READ: Final = 4096
+MOST_READ: Final = 2048
 """Checkpoints that are kept in their read form, those that were asked for last."""
 
 MOST_BYTES: Final = 32 << 20

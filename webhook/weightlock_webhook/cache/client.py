@@ -1,7 +1,8 @@
 """The webhook's only connection to the API server.
 
-Watches and calls use separate connections, so that a burst of live reads never waits for a place
-that a watch holds; and only so many calls run at once, however many pods are being created (A06).
+Watches, reads and writes use separate connections, so that a burst of live reads never waits for a
+place that a watch holds; and only so many calls run at once, however many pods are being created
+(A06).
 
 What a tenant stores may be longer on the wire than in etcd, which takes 1.5 MiB: Go escapes `<`
 and its like with six bytes, and names of fields that take a byte in protobuf are spelled out. The
@@ -19,9 +20,11 @@ import msgspec
 
 from weightlock_webhook.cache.access import Access
 from weightlock_webhook.cache.errors import Gone, TooLarge, Unreachable
+from weightlock_webhook.cache.gets import Gets
 from weightlock_webhook.reviews.collaborators import Reply
 
 CONNECT_SECONDS: Final = 5.0
+JSON: Final = "application/json"
 _GONE: Final = 410
 _OK: Final = 200
 
@@ -46,12 +49,14 @@ class Client:
     def __init__(
         self,
         access: Access,
+        gets: Gets,
         calls: aiohttp.ClientSession,
         streams: aiohttp.ClientSession,
         bounds: Bounds,
     ) -> None:
         self._bounds = bounds
         self._access = access
+        self._gets = gets
         self._calls = calls
         self._streams = streams
         self._places = asyncio.Semaphore(bounds.calls)
@@ -63,33 +68,32 @@ class Client:
         body: object = None,
         *,
         deadline: float,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Reply:
         """One request; `path` with its query, `body` to be written as JSON.
 
         Raises:
             Unreachable: if there was no answer by the deadline; TooLarge for one that is too long.
         """
-        headers = self._headers(content_type) | {"Accept": accept}
-        content = None if body is None else msgspec.json.encode(body)
         try:
-            async with (
-                asyncio.timeout_at(deadline),
-                self._places,
-                self._calls.request(
-                    method,
-                    self._access.url + path,
-                    data=content,
-                    headers=headers,
-                    allow_redirects=False,
-                ) as response,
-            ):
-                return Reply(
-                    response.status, await _body(response.content, self._bounds.reply_bytes)
-                )
+            async with asyncio.timeout_at(deadline), self._places:
+                if method == "GET" and accept == JSON:
+                    return await self._gets.get(path)
+                headers = self._headers(content_type) | {"Accept": accept}
+                return await self._called(method, path, body, headers)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"the API server did not answer: {type(error).__name__}") from error
+
+    async def _called(self, method: str, path: str, body: object, headers: dict[str, str]) -> Reply:
+        async with self._calls.request(
+            method,
+            self._access.url + path,
+            data=None if body is None else msgspec.json.encode(body),
+            headers=headers,
+            allow_redirects=False,
+        ) as response:
+            return Reply(response.status, await _body(response.content, self._bounds.reply_bytes))
 
     @asynccontextmanager
     async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -110,10 +114,10 @@ class Client:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"a watch broke: {type(error).__name__}") from error
 
-    def _headers(self, content_type: str = "application/json") -> dict[str, str]:
+    def _headers(self, content_type: str = JSON) -> dict[str, str]:
         # Compressing costs both sides more time than a local network saves.
         headers = {
-            "Accept": "application/json",
+            "Accept": JSON,
             "Accept-Encoding": "identity",
             "Content-Type": content_type,
             "User-Agent": "weightlock-webhook",
@@ -136,7 +140,11 @@ async def connected(access: Access, bounds: Bounds | None = None) -> AsyncIterat
             connector=aiohttp.TCPConnector(ssl=access.tls, limit=0), timeout=timeout
         ) as streams,
     ):
-        yield Client(access, calls, streams, bounds)
+        gets = Gets(access, bounds.reply_bytes)
+        try:
+            yield Client(access, gets, calls, streams, bounds)
+        finally:
+            await gets.close()
 
 
 async def _body(content: aiohttp.StreamReader, most: int) -> bytes:

@@ -35,7 +35,13 @@ class Metadata(msgspec.Struct, gc=False):
         return self.namespace, self.name
 
 
-class OwnedMetadata(Metadata, gc=False):
+class GoingMetadata(Metadata, gc=False):
+    """The same with when somebody asked for the object to be deleted."""
+
+    deletionTimestamp: str | None = None  # noqa: N815
+
+
+class OwnedMetadata(GoingMetadata, gc=False):
     """The same with the owners."""
 
     ownerReferences: list[Owner] | None = None  # noqa: N815
@@ -145,7 +151,7 @@ class VolumeAnnotations(msgspec.Struct, gc=False):
     mount_options: str = msgspec.field(default="", name=MOUNT_OPTIONS_ANNOTATION)
 
 
-class VolumeMetadata(Metadata, gc=False):
+class VolumeMetadata(GoingMetadata, gc=False):
     """The same with that annotation."""
 
     annotations: VolumeAnnotations | None = None

@@ -11,7 +11,7 @@ from weightlock_webhook.decision.places import Place, Twins, places_of
 from weightlock_webhook.decision.storage import Backing, Claim, claim_of
 from weightlock_webhook.mounts.fields import Fields
 
-MOST_READ: Final = 4096
+MOST_READ: Final = 2048
 """Claims that are kept in their read form, those that were asked for last."""
 
 

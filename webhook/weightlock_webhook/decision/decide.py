@@ -5,13 +5,16 @@
 3. each governing policy judges by itself, so one can only ever add objections; those that look at
    volumes alike share the looking
 4. equal problems under several policies are one objection, answered as the strictest wants
-5. what a policy that cannot be read may mind is answered as strictly as that policy can be
+5. of each policy so many problems are listed; if there are more, that is one more problem, and one
+   that no verification cures
+6. what a policy that cannot be read may mind is answered as strictly as that policy can be
 
 Laws: more policies never allow more; their order never matters; another volume, mount or container
 never turns a denial into an allowance.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from weightlock.errors import Refused
 from weightlock.policy.composition import enforcement_of, on_unverified_of
@@ -27,6 +30,9 @@ from weightlock_webhook.decision.pod_checks import POD_CHECKS
 from weightlock_webhook.decision.verdict_checks import verdicts
 from weightlock_webhook.decision.volume_checks import VOLUME_CHECKS
 from weightlock_webhook.mounts.pods import Pod, pod_of
+
+MOST_PROBLEMS: Final = 50
+"""Of one policy: a person reads fewer, and a pod that is wrong everywhere costs no more (A06)."""
 
 CHECKS = (*POD_CHECKS, *VOLUME_CHECKS, *MOUNT_CHECKS)
 
@@ -51,14 +57,16 @@ def decide(pod: Pod, facts: Facts) -> Answer:
     if facts.namespace in facts.allowances.exempt_namespaces:
         return Answer(Reason.NOT_GOVERNED)
     vouched: list[Vouched] = []
-    minded: dict[Problem, list[Policy]] = {problem: [] for problem in _without_floor(pod, facts)}
+    minded = _Minded()
     for view in facts.governance.views:
         for found, policies in _found(Case.of(pod, facts, view)):
             if isinstance(found, Vouched):
                 vouched.append(found)
-            else:
-                minded.setdefault(found, []).extend(policies)
-    objections = tuple(_objection(problem, minds, pod) for problem, minds in minded.items())
+            elif minded.add(found, policies) and minded.are_full(view.policies):
+                break
+    problems = {problem: list[Policy]() for problem in _without_floor(pod, facts)}
+    problems |= minded.all_of_them()
+    objections = tuple(_objection(problem, minds, pod) for problem, minds in problems.items())
     objections += tuple(_unread(pod, facts))
     return Answer(
         _reason(objections, vouched),
@@ -67,6 +75,50 @@ def decide(pod: Pod, facts: Facts) -> Answer:
         facts.governance.origins,
         frozenset(each.checkpoint for each in vouched),
     )
+
+
+class _Minded:
+    """Problems, and who minds each of them; (4) and (5)."""
+
+    def __init__(self) -> None:
+        self._problems: dict[Problem, list[Policy]] = {}
+        self._listed: dict[int, int] = {}
+        self._beyond: dict[int, Policy] = {}
+
+    def add(self, problem: Problem, policies: tuple[Policy, ...]) -> bool:
+        """Whether any of the policies has more problems now than are listed of one."""
+        minds = self._problems.get(problem, [])
+        is_beyond = False
+        for policy in policies:
+            if any(policy is each for each in minds):
+                continue
+            listed = self._listed.get(id(policy), 0)
+            if listed >= MOST_PROBLEMS:
+                self._beyond[id(policy)] = policy
+                is_beyond = True
+                continue
+            self._listed[id(policy)] = listed + 1
+            minds.append(policy)
+        if minds:
+            self._problems[problem] = minds
+        return is_beyond
+
+    def are_full(self, policies: tuple[Policy, ...]) -> bool:
+        """Whether nothing more can be said of any of them."""
+        return all(id(policy) in self._beyond for policy in policies)
+
+    def all_of_them(self) -> dict[Problem, list[Policy]]:
+        """The problems, and that there are more."""
+        beyond = list(self._beyond.values())
+        return self._problems | ({_TOO_MANY: beyond} if beyond else {})
+
+
+_TOO_MANY: Final = Problem(
+    Reason.LIMIT_EXCEEDED,
+    f"more than {MOST_PROBLEMS} things that are wrong with the pod",
+    f"none; the first {MOST_PROBLEMS} are told",
+    "Correct those first, or mount less.",
+)
 
 
 def _found(case: Case) -> Iterator[tuple[Problem | Vouched, tuple[Policy, ...]]]:
@@ -88,7 +140,7 @@ def _without_floor(pod: Pod, facts: Facts) -> Iterator[Problem]:
 
 
 def _unread(pod: Pod, facts: Facts) -> Iterator[Objection]:
-    """(5) Nobody can say what it demands, so it demands what nothing satisfies."""
+    """(6) Nobody can say what it demands, so it demands what nothing satisfies."""
     for each in facts.governance.unread:
         if not _may_be_minded(pod, facts, each):
             continue

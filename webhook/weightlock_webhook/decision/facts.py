@@ -89,5 +89,8 @@ class Facts:
     device_classes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     highest_versions: Mapping[str, int] = field(default_factory=dict)
     restored_at: datetime | None = None
+    is_running: bool = False
+    """Whether the pod has been placed on a node already, and only a container joins it."""
+
     judge: Judge = judge
     recall: Recall = recorded_of

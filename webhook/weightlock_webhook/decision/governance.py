@@ -86,6 +86,13 @@ class Governance:
     unread: tuple[Unread, ...] = ()
     """Those that may govern it and cannot be read."""
 
+    @property
+    def enforcement(self) -> Enforcement | None:
+        """How strictly the strictest of them answers a violation; None for none."""
+        found = {policy.spec.enforcement for policy in self.policies}
+        found |= {each.policy.enforcement for each in self.unread}
+        return next((each for each in Enforcement if each in found), None)
+
     @classmethod
     def of(
         cls,

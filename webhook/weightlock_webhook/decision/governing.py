@@ -64,19 +64,32 @@ def _governed(volume: Volume, view: View, storage: Storage) -> GovernedVolume:
     return GovernedVolume(volume, action, facts, claim)
 
 
+def may_be_swapped(volume: Volume, view: View) -> bool:
+    """Whether another claim under the same name, or in its place, could be the view's business.
+
+    Some rule may be about what a claim really is, so any that does not let all pass counts.
+    """
+    if not isinstance(volume.source, sources.ClaimSource | sources.ClaimTemplateSource):
+        return False
+    actions = {view.volumes.default, *(rule.action for rule in view.volumes.rules)}
+    return actions != {VolumeAction.IGNORE}
+
+
 def facts_of(volume: Volume, claim: Claim | None) -> VolumeFacts:
     """What rules look at.
 
-    The class of a claim that starts with somebody's bytes is withheld: a rule that lets scratch
-    classes pass is about claims that start empty (B14).
+    Class and name of a claim that starts with somebody's bytes are withheld: a rule that lets
+    scratch pass is about claims that start empty (B14), and whoever makes a claim chooses both. So
+    is the class of a claim that took the place of the one that was made for the pod.
     """
     source = volume.source
     match source:
-        case sources.ClaimSource(claim=name):
-            storage_class = claim.storage_class if claim and not claim.is_prefilled else None
+        case sources.ClaimSource(claim=name) if not (claim and claim.is_prefilled):
+            storage_class = claim.storage_class if claim else None
             return VolumeFacts(source.kind, storage_class=storage_class, claim_name=name)
         case sources.ClaimTemplateSource(storage_class=name, prefilled_by=prefilled_by):
-            known = name if name and not prefilled_by else None
+            is_other = claim is not None and (claim.is_prefilled or claim.storage_class != name)
+            known = name if name and not prefilled_by and not is_other else None
             return VolumeFacts(source.kind, storage_class=known)
         case sources.HostPathSource(path=path):
             return VolumeFacts(source.kind, path=path)

@@ -10,6 +10,7 @@ from typing import Final
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Problem
 from weightlock_webhook.decision.case import Case, Check
+from weightlock_webhook.decision.governing import may_be_swapped
 from weightlock_webhook.wording import listed, quoted
 
 _ASK_ADMINISTRATOR: Final = "Remove it, or ask whoever runs the webhook to allow it."
@@ -28,6 +29,25 @@ def field_unknown(case: Case) -> Iterator[Problem]:
             f"the fields {listed(unknown)}, which this version does not know",
             "only fields that are known to reach no storage",
             _ASK_ADMINISTRATOR,
+        )
+
+
+def node_named(case: Case) -> Iterator[Problem]:
+    """No scheduler, so no second look: the node may be one that starts it much later (A28).
+
+    By then a claim may be another under the same name, and a verdict may have been revoked. A pod
+    that runs already was given its node by a scheduler.
+    """
+    pod = case.pod
+    if not pod.node_name or case.facts.is_running:
+        return
+    if case.is_governed or any(may_be_swapped(each, case.view) for each in pod.volumes):
+        yield Problem(
+            Reason.NODE_NAMED,
+            f"nodeName: {quoted(pod.node_name)}",
+            "a pod that a scheduler places, since what it mounts is looked at again then",
+            "Leave nodeName out. Use nodeSelector, or nodeAffinity as DaemonSets do, to choose"
+            " nodes.",
         )
 
 
@@ -137,6 +157,7 @@ def runtime_class_not_allowed(case: Case) -> Iterator[Problem]:
 
 POD_CHECKS: Final[tuple[Check, ...]] = (
     field_unknown,
+    node_named,
     on_windows,
     host_processes_visible,
     processes_shared,

@@ -44,6 +44,9 @@ class Claim:
     is_prefilled: bool = False
     backing: Backing | None = None
     writer_seen_at: datetime | None = None
+    is_going: bool = False
+    """Whether it, or the volume behind it, is being deleted: kubelets wait until such a claim has
+    gone, and then mount whatever bears its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def claim_of(
         bool(spec.child("dataSource").members or spec.child("dataSourceRef").members),
         _bound(root, persistent_volume),
         writer_seen_at,
+        _is_going(root) or _is_going(Fields.of(persistent_volume or {}, "persistentVolume")),
     )
 
 
@@ -119,6 +123,10 @@ def _facts(kind: str, source: Fields) -> VolumeFacts:
     if kind == "csi":
         return VolumeFacts(kind, driver=source.name("driver"))
     return VolumeFacts(kind)
+
+
+def _is_going(value: Fields) -> bool:
+    return bool(value.child("metadata").text("deletionTimestamp"))
 
 
 def _bound(claim: Fields, persistent_volume: object | None) -> Backing | None:

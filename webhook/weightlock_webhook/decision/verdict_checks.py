@@ -11,9 +11,11 @@ For each path to a volume that must be verified, in this order:
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.objects import Policy
+from weightlock.policy.paths import VolumePath
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Problem, Vouched
 from weightlock_webhook.decision.case import Case
@@ -24,20 +26,36 @@ from weightlock_webhook.decision.standing import Found, grounds_of, standing
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.wording import listed, quoted
 
+MOST_PATHS: Final = 128
+"""Paths of one pod that must be verified; each is judged under every policy (A06)."""
+
 
 def verdicts(case: Case) -> Iterator[tuple[Found, tuple[Policy, ...]]]:
     """For each path to each governed volume: who vouches for it, or what is wrong; for whom."""
-    seen = set()
+    seen = set[tuple[str, VolumePath]]()
     for mount in case.governed_mounts:
         volume = case.volumes[mount.volume]
         if mount.path is None or (mount.volume, mount.path) in seen or _is_refused(volume):
             continue
+        if len(seen) == MOST_PATHS:
+            yield _TOO_MANY, case.view.policies
+            return
         seen.add((mount.volume, mount.path))
         yield from _verdict(Reach(case, volume, mount))
 
 
+_TOO_MANY: Final = Problem(
+    Reason.LIMIT_EXCEEDED,
+    f"more than {MOST_PATHS} paths that must be verified",
+    f"a pod with at most {MOST_PATHS} of them",
+    "Mount the folder that holds them, once.",
+)
+
+
 def _is_refused(volume: GovernedVolume) -> bool:
     """Whether the source alone is refused already, so that asking for a verdict says no more."""
+    if volume.claim and volume.claim.is_going:
+        return True
     match volume.volume.source:
         case sources.UnknownSource():
             return True

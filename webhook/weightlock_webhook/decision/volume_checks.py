@@ -17,7 +17,7 @@ from weightlock.verdict.tenant_objects import (
 )
 from weightlock_webhook.decision.answers import Problem
 from weightlock_webhook.decision.case import Case, Check
-from weightlock_webhook.decision.governing import GovernedVolume
+from weightlock_webhook.decision.governing import GovernedVolume, may_be_swapped
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.wording import listed, quoted
 
@@ -60,6 +60,19 @@ def host_path_alias(case: Case) -> Iterator[Problem]:
             yield _host_problem(each, path, "a path that leads to no other pod's volumes")
         elif each.action is VolumeAction.VERIFY and not _is_listed(each, case):
             yield _host_problem(each, path, "a host path that a rule of the policy names")
+
+
+def claim_going(case: Case) -> Iterator[Problem]:
+    """A claim that will be gone before a kubelet mounts it, and may be another by then (A28)."""
+    for each in case.volumes.values():
+        if each.claim and each.claim.is_going and may_be_swapped(each.volume, case.view):
+            yield Problem(
+                Reason.CLAIM_UNBOUND,
+                f"that the claim {quoted(each.claim.name)} or its volume is being deleted",
+                "a claim that stays: kubelets mount none that is going",
+                "Wait until it is gone, then make it anew and have it verified.",
+                volume=each.volume.name,
+            )
 
 
 def prefilled_template(case: Case) -> Iterator[Problem]:
@@ -139,6 +152,7 @@ VOLUME_CHECKS: Final[tuple[Check, ...]] = (
     source_unknown,
     forbidden,
     host_path_alias,
+    claim_going,
     prefilled_template,
     image_by_tag,
     backing_shared,

@@ -47,6 +47,7 @@ class Subject(NamedTuple):
     uid: str = ""
     known_names: Names | None = None
     device_classes: DeviceClasses = ()
+    is_running: bool = False
 
     @property
     def names(self) -> Names:
@@ -127,6 +128,7 @@ class Gathering:
             dict(ground.device_classes),
             highest_versions=ground.highest_versions or {},
             restored_at=ground.restored_at,
+            is_running=subject.is_running,
             judge=self._judge,
             recall=self._recall,
         )
@@ -177,6 +179,8 @@ def ephemeral_claim_of(subject: Subject, volume: Volume) -> str:
 
 
 def _checkpoints(namespace: str, names: Names, lookup: Lookup) -> tuple[CheckpointItem, ...]:
+    if len(names.storage) == 1:
+        return tuple(lookup.checkpoints(namespace, names.storage[0]))
     found = {
         item.metadata.key: item
         for source in names.storage

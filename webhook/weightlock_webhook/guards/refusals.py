@@ -14,6 +14,7 @@ class GuardReason(StrEnum):
     FOREIGN_OWNER = "ForeignOwner"
     HOLD_BROKEN = "HoldBroken"
     NAMESPACE_NAME = "NamespaceName"
+    PROTECTION_REMOVED = "ProtectionRemoved"
     UNSERVED = "Unserved"
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from weightlock.cluster_names import PREFIX
 from weightlock.errors import WeightlockError
 from weightlock.policy import checkpoints
 from weightlock.policy.checkpoints import Checkpoint
-from weightlock.policy.objects import Policy
+from weightlock.policy.objects import NAMESPACE_NAME_LABEL, Policy
 from weightlock_webhook.documents import Metadata, User
 from weightlock_webhook.guards.keys import OPERATOR_PREFIXES, added_finalizers, changed_keys
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
@@ -33,6 +34,21 @@ def spec_invalid(value: Mapping[str, object], namespace: str) -> Refusal | None:
 def spec_changed(before: Mapping[str, object] | None, after: Mapping[str, object]) -> bool:
     """Whether there is something to validate: a finalizer must go even from an invalid object."""
     return before is None or before.get("spec") != after.get("spec")
+
+
+def selector_unguarded(value: Mapping[str, object]) -> tuple[str, ...]:
+    """A valid policy selects namespaces by labels that nobody guards, as a warning."""
+    if value.get("kind") == checkpoints.KIND:
+        return ()
+    policy = Policy.from_object(_readable(value))
+    keys = {each.key for each in policy.namespace_selector.expressions}
+    loose = {key for key in keys if key != NAMESPACE_NAME_LABEL and not key.startswith(PREFIX)}
+    if not loose:
+        return ()
+    return (
+        f"namespaceSelector: found {listed(tuple(sorted(loose)))}; whoever may label a namespace"
+        f" decides whether this governs it. Guarded: {PREFIX}*, {NAMESPACE_NAME_LABEL}.",
+    )
 
 
 def status_written(user: User, accounts: Accounts) -> Refusal | None:

@@ -7,7 +7,6 @@ which a key, a tolerance or a verdict begins or ends; never longer (A23).
 Law: what is remembered is what would be decided.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +18,17 @@ from weightlock_webhook.gathering.gather import Gathering, Ground, Subject
 from weightlock_webhook.gathering.lookups import Lookup
 from weightlock_webhook.judging.turns import turns_of
 from weightlock_webhook.mounts.pods import Pod
+from weightlock_webhook.recent import Recent
 
 MOST_ANSWERS: Final = 4096
 """Answers that are remembered, those that were asked for last; each takes some kilobytes."""
+
+HEAVIEST: Final = 256
+"""Parts of a pod and of its answer together, of about a kilobyte each; beyond, it is not kept:
+a pod with so many is nobody's copy, or stands to be changed."""
+
+ALL_TOGETHER: Final = 100_000
+"""The parts of all that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Deciding:
     def __init__(self, gathering: Gathering, clock: Callable[[], datetime]) -> None:
         self._gathering = gathering
         self._clock = clock
-        self._known: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
+        self._known: Recent[tuple[object, ...], _Remembered] = Recent(MOST_ANSWERS, ALL_TOGETHER)
 
     def answer(self, subject: Subject, lookup: Lookup) -> Answer:
         """The decision.
@@ -61,15 +68,21 @@ class Deciding:
         # comparing them would cost more than it saves.
         # A name says nothing of storage before the pod has a uid, and copies have many names.
         name = subject.name if subject.uid else ""
-        key = id(subject.pod), subject.namespace, name, subject.uid
+        key = id(subject.pod), subject.namespace, name, subject.uid, subject.is_running
         known = self._known.get(key)
         if known is not None and known.holds(subject, ground, now):
-            self._known.move_to_end(key)
             return known.answer
         facts = self._gathering.facts(subject, ground, now)
         answer = decide(subject.pod, facts)
         until = min((turn for turn in turns_of(facts) if turn > now), default=None)
-        self._known[key] = _Remembered(subject.pod, ground, answer, now, until)
-        if len(self._known) > MOST_ANSWERS:
-            self._known.popitem(last=False)
+        weight = weight_of(subject.pod, answer)
+        if weight <= HEAVIEST:
+            remembered = _Remembered(subject.pod, ground, answer, now, until)
+            self._known.put(key, remembered, weight)
         return answer
+
+
+def weight_of(pod: Pod, answer: Answer) -> int:
+    """How many parts are held on to by remembering an answer."""
+    parts = len(pod.volumes) + len(pod.mounts) + len(pod.containers)
+    return 1 + parts + len(answer.objections) + len(answer.vouched)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from weightlock.errors import Refused
+from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.decision.answers import Answer, Outcome, Problem
@@ -85,6 +86,15 @@ class Judging:
             return False
         return self._knowledge.policies.governing(namespace).leaves_plain_pods_alone
 
+    def enforcement(self, namespace: str) -> Enforcement | None:
+        """How strictly the strictest policy judges pods there; None where none does.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        self._knowledge.expect_rules()
+        return self._knowledge.policies.governing(namespace).enforcement
+
     async def answer(self, question: PodQuestion, deadline: float) -> Answer:
         """The decision; a positive one rests on live reads of what identity hangs on.
 
@@ -99,7 +109,9 @@ class Judging:
             return unreadable(refused)
         uid = question.metadata.get("uid")
         uid = uid if isinstance(uid, str) else ""
-        subject = Subject(pod, question.namespace, question.name, uid, names)
+        subject = Subject(
+            pod, question.namespace, question.name, uid, names, is_running=question.is_running
+        )
         await self._expect_rules(subject.namespace, deadline)
         if pod.device_claims and pod.has_storage and self._allowances.device_classes:
             classes = await self._devices.classes(subject, deadline, is_binding=bool(question.node))

@@ -9,8 +9,9 @@ from weightlock_webhook.mounts.pods import Pod, pod_of
 from weightlock_webhook.reviews.collaborators import PodQuestion
 
 MOST_PODS: Final = 4096
-MOST_BYTES: Final = 32 << 20
-"""Of the bytes that pods are remembered by; what did not fit is read again."""
+MOST_BYTES: Final = 8 << 20
+"""Of the bytes that pods are remembered by; what did not fit is read again. As objects
+they take up to twenty times as much."""
 
 LARGEST: Final = 64 << 10
 """A larger pod is nobody's copy."""

@@ -25,10 +25,11 @@ from weightlock_webhook.decision.facts import Recorded, recorded_of
 from weightlock_webhook.judging.turns import turns_of_requirements
 from weightlock_webhook.recent import Recent
 
-MOST_JUDGEMENTS: Final = 50_000
-"""About 2,500 checkpoints under 20 policies; each takes some hundred bytes."""
+MOST_JUDGEMENTS: Final = 20_000
+"""About 1,000 checkpoints under 20 policies. Each takes a kilobyte and more, and what a changed
+checkpoint leaves behind is among them, so that many are there after some minutes of changes."""
 
-MOST_RECORDS: Final = 4096
+MOST_RECORDS: Final = 2048
 MOST_ATTRIBUTES: Final = 8 << 20
 """Characters of the attributes of all checkpoints that are held on to by it."""
 

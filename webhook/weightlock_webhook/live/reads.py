@@ -1,6 +1,7 @@
 """What is read live, typed as the cache types it."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
@@ -52,6 +53,15 @@ are. A server that cannot leave them out sends them all the same."""
 Read: TypeAlias = "asyncio.Future[Any]"
 """A read that is under way, or done."""
 
+NAMESPACES: Final = "namespaces"
+CLAIMS: Final = "persistentvolumeclaims"
+VOLUMES: Final = "persistentvolumes"
+PODS: Final = "pods"
+CHECKPOINTS: Final = resources.CHECKPOINTS
+"""Plurals in paths, and words of a metric."""
+
+_IS_SIMPLE: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9.]*").fullmatch
+
 _NAMESPACE: Final = msgspec.json.Decoder(NamespaceItem)
 _CLAIM: Final = msgspec.json.Decoder(ClaimItem)
 _VOLUME: Final = msgspec.json.Decoder(VolumeItem)
@@ -78,72 +88,77 @@ class LiveReads:
     def namespace(self, name: str, max_age_seconds: float = 0.0) -> Read:
         """A NamespaceItem; None if there is none."""
         path = f"/api/v1/namespaces/{_segment(name)}"
-        return self._shared.begin(path, lambda: self._one(path, _NAMESPACE), max_age_seconds)
+        return self._shared.begin(
+            path, lambda: self._one(path, NAMESPACES, _NAMESPACE), max_age_seconds
+        )
 
     def claim(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A ClaimItem; None if there is none."""
-        path = f"{_in(key)}/persistentvolumeclaims/{_segment(key[1])}"
-        return self._shared.begin(path, lambda: self._one(path, _CLAIM), max_age_seconds)
+        path = f"/api/v1/{_in(key[0])}/{CLAIMS}/{_segment(key[1])}"
+        return self._shared.begin(path, lambda: self._one(path, CLAIMS, _CLAIM), max_age_seconds)
 
     def volume(self, name: str, max_age_seconds: float = 0.0) -> Read:
         """A VolumeItem; None if there is none."""
-        path = f"/api/v1/persistentvolumes/{_segment(name)}"
-        return self._shared.begin(path, lambda: self._one(path, _VOLUME), max_age_seconds)
+        path = f"/api/v1/{VOLUMES}/{_segment(name)}"
+        return self._shared.begin(path, lambda: self._one(path, VOLUMES, _VOLUME), max_age_seconds)
 
     def checkpoint(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A CheckpointItem; None if there is none."""
-        path = f"{_in(key, resources.GROUP_PATH)}/{resources.CHECKPOINTS}/{_segment(key[1])}"
-        return self._shared.begin(path, lambda: self._one(path, _CHECKPOINT), max_age_seconds)
+        where = f"{resources.GROUP_PATH}/{_in(key[0])}"
+        path = f"{where}/{CHECKPOINTS}/{_segment(key[1])}"
+        return self._shared.begin(
+            path, lambda: self._one(path, CHECKPOINTS, _CHECKPOINT), max_age_seconds
+        )
 
     def checkpoints(self, namespace: str) -> Read:
         """A list of CheckpointItem, as they were a moment ago; so many of them at most."""
-        path = (
-            f"{_in((namespace, ''), resources.GROUP_PATH)}/{resources.CHECKPOINTS}"
-            f"?limit={MOST_LISTED}"
-        )
+        path = f"{resources.GROUP_PATH}/{_in(namespace)}/{CHECKPOINTS}?limit={MOST_LISTED}"
         return self._shared.begin(path, lambda: self._listed(path), LOOK_SECONDS)
 
     def policies(self, namespace: str) -> tuple[Read, Read]:
         """Which cluster policies there are, and which of the namespace: sets of identities."""
         of_cluster = f"{resources.GROUP_PATH}/{resources.CLUSTER_POLICIES}"
-        own = f"{_in((namespace, ''), resources.GROUP_PATH)}/{resources.POLICIES}"
+        own = f"{resources.GROUP_PATH}/{_in(namespace)}/{resources.POLICIES}"
         begin = self._shared.begin
         return (
-            begin(of_cluster, lambda: self._identities(of_cluster), POLICIES_SECONDS),
-            begin(own, lambda: self._identities(own), POLICIES_SECONDS),
+            begin(
+                of_cluster,
+                lambda: self._identities(of_cluster, resources.CLUSTER_POLICIES),
+                POLICIES_SECONDS,
+            ),
+            begin(own, lambda: self._identities(own, resources.POLICIES), POLICIES_SECONDS),
         )
 
     def device_claim(self, api: str, plural: str, key: Key) -> Read:
         """The spec of a ResourceClaim or ResourceClaimTemplate; None if there is none."""
-        path = f"{_in(key, f'/apis/resource.k8s.io/{api}')}/{plural}/{_segment(key[1])}"
-        return self._shared.begin(path, lambda: self._one(path, _DEVICE_CLAIM))
+        path = f"/apis/resource.k8s.io/{api}/{_in(key[0])}/{plural}/{_segment(key[1])}"
+        return self._shared.begin(path, lambda: self._one(path, plural, _DEVICE_CLAIM))
 
     def claimed_devices(self, key: Key) -> Read:
         """A PodDevices; None if there is no such pod."""
-        path = f"{_in(key)}/pods/{_segment(key[1])}"
-        return self._shared.begin(path, lambda: self._one(path, _POD_DEVICES))
+        path = f"/api/v1/{_in(key[0])}/{PODS}/{_segment(key[1])}"
+        return self._shared.begin(path, lambda: self._one(path, PODS, _POD_DEVICES))
 
-    async def _one(self, path: str, decoder: Any) -> Any:
-        body = await self._body(path)
+    async def _one(self, path: str, resource: str, decoder: Any) -> Any:
+        body = await self._body(path, resource)
         return None if body is None else _decoded(body, decoder)
 
     async def _listed(self, path: str) -> list[CheckpointItem]:
-        return list((await self._page(path, _CHECKPOINTS)).items or ())
+        return list((await self._page(path, CHECKPOINTS, _CHECKPOINTS)).items or ())
 
-    async def _identities(self, path: str) -> frozenset[Identity]:
-        found = await self._page(path, _POLICIES, ONLY_METADATA)
+    async def _identities(self, path: str, resource: str) -> frozenset[Identity]:
+        found = await self._page(path, resource, _POLICIES, ONLY_METADATA)
         return frozenset(map(identity_of, found.items or ()))
 
-    async def _page(self, path: str, decoder: Any, accept: str = JSON) -> Any:
-        body = await self._body(path, accept)
+    async def _page(self, path: str, resource: str, decoder: Any, accept: str = JSON) -> Any:
+        body = await self._body(path, resource, accept)
         if body is None:
             raise Unreachable("the API server has no such list")
         return _decoded(body, decoder)
 
-    async def _body(self, path: str, accept: str = JSON) -> bytes | None:
+    async def _body(self, path: str, resource: str, accept: str = JSON) -> bytes | None:
         """One GET. Without a resource version it is answered from etcd, not from a watch cache."""
         deadline = asyncio.get_running_loop().time() + READ_SECONDS
-        resource = _resource_of(path)
         try:
             reply = await self._cluster.call("GET", path, deadline=deadline, accept=accept)
         except BaseException:
@@ -172,14 +187,16 @@ async def arrived(reads: Iterable[Read], deadline: float) -> None:
         raise Unreachable("the API server did not answer in time")
 
 
-def _in(key: Key, root: str = "/api/v1") -> str:
-    return f"{root}/namespaces/{_segment(key[0])}"
+def _in(namespace: str) -> str:
+    return f"namespaces/{_segment(namespace)}"
 
 
 def _segment(name: str) -> str:
-    """One segment of a path, whatever a pod that no API server has looked at calls things (A40)."""
-    if name in _NO_NAMES:
-        raise Unreachable("the pod names what no API server has")
+    """One segment of a path, whatever a pod calls its claim; that names no object then."""
+    if _IS_SIMPLE(name):
+        return name
+    if name in {"", ".", ".."}:
+        raise Unreachable("this can be no object's name")
     return quote(name, safe="")
 
 
@@ -190,16 +207,8 @@ def _decoded(body: bytes, decoder: Any) -> Any:
         raise Unreachable("the API server's answer cannot be read") from error
 
 
-def _resource_of(path: str) -> str:
-    """The plural in a path, which bounds the labels of a metric."""
-    known = ("persistentvolumeclaims", "persistentvolumes", *_OURS, *_DEVICES)
-    return next((each for each in known if f"/{each}" in path), "other")
-
-
 def _result(status: int) -> str:
-    return {200: "found", 404: "missing"}.get(status, "error")
+    return _RESULTS.get(status, "error")
 
 
-_NO_NAMES: Final = frozenset({"", ".", ".."})
-_OURS: Final = (resources.CHECKPOINTS, resources.CLUSTER_POLICIES, resources.POLICIES)
-_DEVICES: Final = (DEVICE_CLAIMS, DEVICE_CLAIM_TEMPLATES, "pods")
+_RESULTS: Final = {200: "found", 404: "missing"}

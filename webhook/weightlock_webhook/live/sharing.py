@@ -3,6 +3,8 @@
 A thousand pods of one job ask for the same claim. Whoever asks while such a read is under way joins
 the next one, since the one under way may have seen what was true before the pod was made. So each
 object is read at most once at a time, and an answer never predates the question.
+
+Law: the read that begin(path, fetch, age) gives began no earlier than `age` before that call.
 """
 
 import asyncio

@@ -57,6 +57,10 @@ KNOWN_CONTAINER_FIELDS: Final = frozenset(
     }
 )
 
+CONTAINER_LISTS: Final = ("initContainers", "containers", "ephemeralContainers")
+DEEPEST_POINT: Final = 64
+"""Folders above a mount; what is deeper counts as a place that cannot be told."""
+
 DEFAULT_TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 
 POWERFUL_CAPABILITIES: Final = frozenset(
@@ -174,11 +178,7 @@ def containers_of(spec: Fields) -> tuple[Container, ...]:
     """
     return tuple(
         _container(entry, role)
-        for key, role in (
-            ("initContainers", Role.INIT),
-            ("containers", Role.MAIN),
-            ("ephemeralContainers", Role.EPHEMERAL),
-        )
+        for key, role in zip(CONTAINER_LISTS, (Role.INIT, Role.MAIN, Role.EPHEMERAL), strict=True)
         for entry in spec.children(key)
     )
 
@@ -241,11 +241,15 @@ def _device(entry: Fields, container: ContainerName) -> Mount:
 
 
 def _point(text: str) -> VolumePath | None:
-    """Where in the container; None for `..`, which the runtime resolves through the image."""
+    """Where in the container; None for `..`, which the runtime resolves through the image.
+
+    Also for what is deeper than anybody's folders: each place above it would have to be looked at.
+    """
     try:
-        return path_of(text)
+        point = path_of(text)
     except Malformed:
         return None
+    return point if len(point.components) <= DEEPEST_POINT else None
 
 
 def _recursive_read_only(entry: Fields) -> RecursiveReadOnly:

@@ -62,6 +62,10 @@ class Fields:
             for index, value in enumerate(self._items(key))
         )
 
+    def count(self, key: str) -> int:
+        """How long a list is, 0 if absent; nothing of it is read."""
+        return len(self._items(key))
+
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of strings, empty if absent."""
         values = self._items(key)

@@ -8,6 +8,9 @@ from typing import Final
 
 from weightlock_webhook.mounts.fields import Fields
 
+MOST_REQUIREMENTS: Final = 1024
+"""Of all terms together; of a longer selector it is left open where the pod can land."""
+
 _HOST_NAME: Final = "kubernetes.io/hostname"
 _NODE_NAME: Final = "metadata.name"
 
@@ -28,7 +31,13 @@ def pinned_nodes(spec: Fields) -> Nodes:
 
 def nodes_of_selector(selector: Fields) -> Nodes:
     """The nodes of a node selector: any of its terms may hold, so one open term opens all."""
-    terms = [_nodes_of_term(term) for term in selector.children("nodeSelectorTerms")]
+    if selector.count("nodeSelectorTerms") > MOST_REQUIREMENTS:
+        return None
+    parts = selector.children("nodeSelectorTerms")
+    requirements = sum(each.count("matchExpressions") + each.count("matchFields") for each in parts)
+    if requirements > MOST_REQUIREMENTS:
+        return None
+    terms = [_nodes_of_term(term) for term in parts]
     pinned = [nodes for nodes in terms if nodes is not None]
     if not terms or len(pinned) < len(terms):
         return None

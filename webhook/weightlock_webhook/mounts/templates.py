@@ -12,7 +12,7 @@ from typing import Final
 from weightlock.errors import LimitExceeded, Malformed
 
 DEEPEST: Final = 32
-MOST_TEMPLATES: Final = 256
+MOST_TEMPLATES: Final = 32
 """Limits on one workload, so that a hostile document costs no more than a real one (A06)."""
 
 

@@ -7,6 +7,7 @@ release, and for what.
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 from weightlock.cluster_names import HELD_LABEL, SCHEDULING_GATE, WAITS_FOR_ANNOTATION
@@ -73,18 +74,20 @@ def waited_for(spec: Mapping[str, object], answer: Answer) -> list[dict[str, str
         volume.get("name"): part_of(volume, "persistentVolumeClaim").get("claimName", "")
         for volume in objects_of(spec, "volumes")
     }
-    found = [
-        {
-            "volume": problem.volume,
-            "claim": str(claims.get(problem.volume, "")),
-            "path": problem.path or "/",
-            "checkpoint": problem.checkpoint,
-        }
+    unique = dict.fromkeys(
+        (problem.volume, problem.path or "/", problem.checkpoint)
         for problem in answer.refusals
         if problem.awaits_verdict
+    )
+    return [
+        {
+            "volume": volume,
+            "claim": str(claims.get(volume, "")),
+            "path": path,
+            "checkpoint": checkpoint,
+        }
+        for volume, path, checkpoint in islice(unique, MOST_WAITED_FOR)
     ]
-    unique = [item for index, item in enumerate(found) if item not in found[:index]]
-    return unique[:MOST_WAITED_FOR]
 
 
 def _with_text(metadata: Mapping[str, object], field: str, key: str, value: str) -> PatchOperation:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from weightlock.digests import HashAlgorithm
+from weightlock.errors import LimitExceeded
 from weightlock.policy.composition import Composition
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.policy.spec import Enforcement
@@ -77,8 +78,14 @@ def containers_for(wanted: Sequence[Wanted], image: str) -> tuple[Mapping[str, o
     """The containers to inject.
 
     Raises:
+        LimitExceeded: before any of them is made, if they would be too many.
         WeightlockError: if any of it cannot be asked of a container.
     """
+    if len(wanted) > MOST_INJECTED:
+        raise LimitExceeded(
+            f"the pod mounts {len(wanted)} unverified paths, at most {MOST_INJECTED} can be"
+            " verified inside a pod"
+        )
     return tuple(_container(index, each, image) for index, each in enumerate(wanted))
 
 
@@ -104,11 +111,8 @@ def injecting_patch(
 
 def not_injected(spec: Mapping[str, object], containers: Sequence[Mapping[str, object]]) -> str:
     """What a pod lacks that must be injected, as a sentence; empty if nothing."""
-    if not 0 < len(containers) <= MOST_INJECTED:
-        return (
-            f"The pod mounts {len(containers)} unverified paths, from 1 to {MOST_INJECTED} can be"
-            " verified inside a pod."
-        )
+    if not containers:
+        return "The pod mounts no unverified path that a container could verify."
     present = objects_of(spec, "initContainers")[: len(containers)]
     if len(present) < len(containers):
         return "The containers that must verify the pod's volumes are missing."

@@ -43,8 +43,6 @@ class PodMutation:
             containers = self._containers(question, answer)
         except WeightlockError:
             return ()  # `missing` says why
-        if len(containers) > injecting.MOST_INJECTED:
-            return ()
         return injecting.injecting_patch(question.spec, containers)
 
     def missing(self, question: PodQuestion, answer: Answer) -> str:

@@ -31,6 +31,12 @@ class Subject:
         """Whether this is a pod itself and not the template of one."""
         return self.kind == "Pod"
 
+    @property
+    def exists(self) -> bool:
+        """Whether an API server has stored it: then a scheduler has named its node."""
+        metadata = self.template.metadata
+        return self.is_pod and isinstance(metadata, Mapping) and bool(metadata.get("uid"))
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:

@@ -77,8 +77,10 @@ def _with_seals(scenario: Scenario, assumptions: list[str]) -> tuple[Scenario, S
 
 
 def _answer(subject: Subject, facts: Mapping[str, Facts]) -> Answer:
-    template = subject.template
-    return answer_for(template.metadata, template.spec, facts[subject.namespace])
+    template, known = subject.template, facts[subject.namespace]
+    if subject.exists:
+        known = replace(known, is_running=True)
+    return answer_for(template.metadata, template.spec, known)
 
 
 def _facts(

@@ -2,7 +2,8 @@
 
 The operator watches for these events and registers or verifies the claims that they name where a
 policy says so. Whoever may write events in a namespace can forge one, which costs that namespace a
-verification and nobody else anything.
+verification and nobody else anything. The webhook itself writes one for a review only, and takes
+reviews from those whom its configuration told where to call (server.gate).
 
 A namespace that asks for much waits behind itself: requests are posted by turns of namespaces, one
 pod adds a few at a time, and when there are too many, the namespace with the most loses its last.

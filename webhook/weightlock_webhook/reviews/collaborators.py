@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from weightlock.policy.spec import Enforcement
 from weightlock_webhook.decision.answers import Answer
 from weightlock_webhook.documents import JsonObject
 
@@ -25,7 +26,7 @@ class PodQuestion:
 
     `metadata.namespace` may be empty while a pod is made, so `namespace` is the request's (B06).
     `name` is empty while the API server has still to generate it (B05). `node` is where a binding
-    wants the pod; else empty.
+    wants the pod; else empty. `is_running` says that it has a node and only a container joins.
     """
 
     namespace: str
@@ -34,6 +35,7 @@ class PodQuestion:
     name: str = ""
     node: str = ""
     dry_run: bool = False
+    is_running: bool = False
 
     @property
     def content(self) -> bytes:
@@ -46,6 +48,14 @@ class PodJudge(Protocol):
 
     def leaves_alone(self, namespace: str) -> bool:
         """Whether nobody there minds pods that hold only scratch space and configuration.
+
+        Raises:
+            WeightlockError: if that is not known, or was heard of too long ago.
+        """
+        ...
+
+    def enforcement(self, namespace: str) -> Enforcement | None:
+        """How strictly the strictest policy judges pods there; None where none does.
 
         Raises:
             WeightlockError: if that is not known, or was heard of too long ago.

@@ -18,14 +18,15 @@ from weightlock.reasons import Reason
 from weightlock_webhook import documents, replies
 from weightlock_webhook.documents import Request
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
-from weightlock_webhook.responses import Response, document_of, refused, unanswerable
+from weightlock_webhook.responses import Response, allowed, document_of, refused, unanswerable
 from weightlock_webhook.reviews.deadlines import by
 from weightlock_webhook.reviews.routes import SERVED, is_served
 
-AtOnce: TypeAlias = Callable[[bytes], tuple[str, Response] | None]
+AtOnce: TypeAlias = Callable[[bytes], str | None]
 Handler: TypeAlias = Callable[[Request, float], Coroutine[Any, Any, Response]]
 
 PODS: Final = "pods"
+PLAIN: Final = allowed()
 
 log: Final = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ class Desk:
     handlers: Mapping[str, Handler]
     recorder: Recorder
     at_once: Mapping[str, AtOnce] = field(default_factory=dict)
-    """Who may know an answer from the look of a review: most pods hold nothing to be verified."""
+    """Who may know from the look of a review that it is allowed: most pods hold nothing to verify.
+    What they give is its uid."""
 
     def __post_init__(self) -> None:
         if self.handlers.keys() != SERVED.keys():
@@ -63,11 +65,10 @@ class Desk:
         """
         # (0) at once
         at_once = self.at_once.get(path)
-        known = at_once(body) if at_once else None
-        if known is not None:
-            uid, response = known
-            self.recorder.passed(PODS, response, monotonic() - arrived)
-            return replies.encoded(document_of(uid, response))
+        allowed_uid = at_once(body) if at_once else None
+        if allowed_uid is not None:
+            self.recorder.passed(PODS, PLAIN, monotonic() - arrived)
+            return replies.allowance(allowed_uid)
         request, response = await self._answered(path, body, deadline)
         # (4) recorded
         self.recorder.record(request, response, monotonic() - arrived)

@@ -14,7 +14,7 @@ allows it at that moment (A17).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from weightlock.cluster_names import JOB_CONTROLLER_USER
@@ -38,7 +38,6 @@ MIRROR: Final = "MirrorPod"
 VERIFICATION: Final = "VerificationPod"
 EXEMPT: Final = "ExemptNamespace"
 UNCHANGED: Final = "Unchanged"
-PLAIN: Final = allowed()
 _JOB_CONTROLLER: Final = User(JOB_CONTROLLER_USER)
 
 
@@ -61,10 +60,10 @@ class PodReviews:
         self._rules = rules
         self._responses = Settled()
 
-    def at_once(self, body: bytes) -> tuple[str, Response] | None:
-        """The uid of a new pod that holds nothing that anybody has to verify, and the answer.
+    def at_once(self, body: bytes) -> str | None:
+        """The uid of a review of a new pod that holds nothing that anybody has to verify.
 
-        None is no answer yet.
+        It is allowed; None is no answer yet.
         """
         found = plain_review(body)
         if found is None:
@@ -73,7 +72,7 @@ class PodReviews:
         if namespace in self._rules.exempt_namespaces:
             return None
         try:
-            return (uid, PLAIN) if self.judge.leaves_alone(namespace) else None
+            return uid if self.judge.leaves_alone(namespace) else None
         except WeightlockError:
             return None  # which is why it cannot be judged in full either
 
@@ -115,7 +114,7 @@ class PodReviews:
             return refused(_pod_not_found(request.name))
         if is_marked(pod.metadata):
             return refused(guards.protected("given other containers"))
-        question = question_of(request, pod)
+        question = replace(question_of(request, pod), is_running=True)
         return self._running(question, await self.judge.answer(question, deadline))
 
     async def bind(self, request: Request, deadline: float) -> Response:

@@ -26,6 +26,7 @@ class ResourceReviews:
             wrong = resources.status_written(user, self._accounts)
             return refused(wrong) if wrong else allowed(VALID)
         before, after = _before(request), _metadata(request)
+        warnings: tuple[str, ...] = ()
         wrong = resources.keys_set(user, before, after, self._accounts) or resources.owner_added(
             user, before, after, self._accounts
         )
@@ -36,10 +37,14 @@ class ResourceReviews:
                 old = documents.decoded(request.old_object, documents.ANY_OBJECT, "old object")
             if resources.spec_changed(old, whole):
                 wrong = resources.spec_invalid(whole, request.namespace)
-        return refused(wrong) if wrong else allowed(VALID)
+                warnings = () if wrong else resources.selector_unguarded(whole)
+        return refused(wrong) if wrong else allowed(VALID, warnings=warnings)
 
     async def namespaces(self, request: Request, deadline: float) -> Response:
-        """A namespace is made or changed; policies may select by its labels."""
+        """A namespace is made or changed; policies may select by its labels.
+
+        Its subresources carry labels as well, for whoever may write no more than those.
+        """
         before, after = _before(request), _metadata(request)
         forged = namespaces.name_label_forged(request.name or after.name or "", after)
         if forged:

@@ -66,6 +66,7 @@ VALIDATE_PROTECTED: Final = "/validate/protected"
 VALIDATE_CONNECTIONS: Final = "/validate/connections"
 VALIDATE_POLICIES: Final = "/validate/policies"
 VALIDATE_NAMESPACES: Final = "/validate/namespaces"
+VALIDATE_CLAIMS: Final = "/validate/claims"
 VALIDATE_WORKLOADS: Final = "/validate/workloads"
 
 SERVED: Final[dict[str, tuple[Served, ...]]] = {
@@ -95,7 +96,15 @@ SERVED: Final[dict[str, tuple[Served, ...]]] = {
         for resource, kind in OUR_KINDS.items()
         for sub, operations in (("", CREATE | UPDATE), ("status", UPDATE))
     ),
-    VALIDATE_NAMESPACES: (_core("namespaces", "", CREATE | UPDATE, "Namespace"),),
+    VALIDATE_NAMESPACES: (
+        _core("namespaces", "", CREATE | UPDATE, "Namespace"),
+        _core("namespaces", "status", UPDATE, "Namespace"),
+        _core("namespaces", "finalize", UPDATE, "Namespace"),
+    ),
+    VALIDATE_CLAIMS: (
+        _core("persistentvolumeclaims", "", UPDATE, "PersistentVolumeClaim"),
+        _core("persistentvolumeclaims", "status", UPDATE, "PersistentVolumeClaim"),
+    ),
     # Templates are found by their shape, so any kind may come.
     VALIDATE_WORKLOADS: (Served(ANY, frozenset(), ANY, "", CREATE | UPDATE, frozenset()),),
 }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from weightlock_webhook.reviews import routes
+from weightlock_webhook.reviews.claims import ClaimReviews
 from weightlock_webhook.reviews.desk import Handler
 from weightlock_webhook.reviews.pods import PodReviews
 from weightlock_webhook.reviews.protected import ProtectedReviews
@@ -14,6 +15,7 @@ def handlers(
     pods: PodReviews,
     protected: ProtectedReviews,
     resources: ResourceReviews,
+    claims: ClaimReviews,
     workloads: WorkloadReviews,
 ) -> Mapping[str, Handler]:
     """One for each path; the desk refuses to be made with any missing."""
@@ -26,5 +28,6 @@ def handlers(
         routes.VALIDATE_CONNECTIONS: protected.connect,
         routes.VALIDATE_POLICIES: resources.validate,
         routes.VALIDATE_NAMESPACES: resources.namespaces,
+        routes.VALIDATE_CLAIMS: claims.validate,
         routes.VALIDATE_WORKLOADS: workloads.warn,
     }

@@ -6,7 +6,7 @@ from weightlock.errors import WeightlockError
 from weightlock_webhook import documents
 from weightlock_webhook.documents import Request
 from weightlock_webhook.mounts.templates import PodTemplate, templates_of
-from weightlock_webhook.responses import Response, allowed
+from weightlock_webhook.responses import MOST_WARNINGS, Response, allowed
 from weightlock_webhook.reviews.collaborators import PodJudge, PodQuestion
 
 WARNED: str = "TemplateWarned"
@@ -35,14 +35,18 @@ class WorkloadReviews:
         workload = documents.decoded(request.object, documents.ANY_OBJECT, "workload")
         found: list[str] = []
         for template in templates_of(workload):
+            await asyncio.sleep(0)  # others' pods do not wait for a workload of many templates
             answer = await self._judge.answer(_question(request, template), deadline)
             found += [
                 f"{template.where}: {sentence}"
                 for sentence in (
-                    *(problem.sentence for problem in answer.refusals),
+                    *(problem.sentence for problem in answer.refusals[:MOST_WARNINGS]),
                     *answer.warnings,
                 )
             ]
+            if len(found) > MOST_WARNINGS:
+                found.append("the pod templates behind it were not looked at")
+                break
         return tuple(dict.fromkeys(found))
 
 

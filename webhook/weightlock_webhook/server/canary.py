@@ -49,6 +49,11 @@ _REQUEST: Final = {
 }
 
 
+def new_token() -> str:
+    """What ends the path by which a process's canary comes; nobody else can say it either."""
+    return secrets.token_hex(32)
+
+
 def new_uid() -> str:
     """The uid of a process's canary; nobody else can say it."""
     return f"weightlock-canary-{secrets.token_hex(16)}"
@@ -75,6 +80,7 @@ class Canary:
     server_name: str
     context: ssl.SSLContext
     uid: str
+    token: str
 
     async def sing(self) -> None:
         """Send it, and expect to be refused for the right reason.
@@ -99,7 +105,7 @@ class Canary:
         async with (
             aiohttp.ClientSession(connector=connector) as session,
             session.post(
-                f"https://127.0.0.1:{self.port}{VALIDATE_PODS}",
+                f"https://127.0.0.1:{self.port}{VALIDATE_PODS}/{self.token}",
                 data=msgspec.json.encode({**_REVIEW, "request": {"uid": self.uid, **_REQUEST}}),
                 headers={"Content-Type": "application/json"},
                 server_hostname=self.server_name,

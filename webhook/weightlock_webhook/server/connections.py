@@ -3,7 +3,8 @@
 aiohttp bounds the size of a request's head but not the time that it may take, nor how many
 connections there are. Here a request must be whole some seconds after its first byte, and a
 connection's first request after it was opened. When there are too many connections, or too much of
-bodies is on its way, one makes room (see `crowd`), so that a crowd cannot shut out the API server.
+bodies is on its way, one makes room (see `crowd`), so that a crowd cannot shut out the API server;
+connections by which it has called before go last.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from weightlock_webhook.server.limits import (
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-_ADDITIONAL: Final = ("_timer", "_server", "client")
+_ADDITIONAL: Final = ("_timer", "_server", "client", "is_known")
 
 
 class Connection(RequestHandler):
@@ -35,6 +36,8 @@ class Connection(RequestHandler):
         self._server = server
         self._timer: asyncio.TimerHandle | None = None
         self.client = ""
+        self.is_known = False
+        """Whether a request came by it that only the API server sends."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A handshake is through: expect a request."""
@@ -88,7 +91,7 @@ class Server(web.Server):
         super().__init__(self._counted(handler), **self._options)  # type: ignore[arg-type]  # as RequestHandler takes them
         self.read_seconds = limits.read_seconds
         self._most = limits.most_connections
-        self._idle: Crowd[Connection] = Crowd()
+        self._idle: dict[bool, Crowd[Connection]] = {False: Crowd(), True: Crowd()}
         self._open: set[Connection] = set()
 
     def __call__(self) -> RequestHandler:
@@ -96,18 +99,21 @@ class Server(web.Server):
         return Connection(self, loop=self._loop, **self._options)
 
     def opened(self, connection: Connection) -> None:
-        """One more; if that is one too many, one that is idle goes."""
+        """One more; if that is one too many, one that is idle goes, strangers first."""
         self._open.add(connection)
-        self._idle.add(connection.client, connection)
+        strangers, known = self._idle[False], self._idle[True]
+        strangers.add(connection.client, connection)
         if len(self._open) > self._most:
-            leaving = self._idle.next_to_go()
-            self._idle.discard(leaving.client, leaving)  # the next newcomer's is another
+            # The newcomer is a stranger too, and goes only if there is nobody else.
+            crowd = known if known.weight and strangers.weight == 1 else strangers
+            leaving = crowd.next_to_go()
+            crowd.discard(leaving.client, leaving)  # the next newcomer's is another
             leaving.drop()
 
     def closed(self, connection: Connection) -> None:
         """One less."""
         self._open.discard(connection)
-        self._idle.discard(connection.client, connection)
+        self._idle[connection.is_known].discard(connection.client, connection)
 
     @property
     def count(self) -> int:
@@ -117,12 +123,12 @@ class Server(web.Server):
     def _counted(self, handler: Handler) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             connection = cast(Connection, request.protocol)
-            self._idle.discard(connection.client, connection)
+            self._idle[connection.is_known].discard(connection.client, connection)
             try:
                 return await handler(request)
             finally:
                 connection.request_is_whole()
                 if connection in self._open:
-                    self._idle.add(connection.client, connection)
+                    self._idle[connection.is_known].add(connection.client, connection)
 
         return handle

@@ -12,6 +12,9 @@ MOST_ARRIVING_BYTES: Final = 64 << 20
 LEAST_ARRIVING_BYTES: Final = 256 << 10
 """What a shorter body counts as, so that there are 256 at most."""
 
+MOST_DOUBTFUL: Final = 64
+"""Requests that wait for a look whether they come from the API server."""
+
 HANDSHAKE_SECONDS: Final = 5.0
 KEEP_ALIVE_SECONDS: Final = 180.0
 """Longer than the 90 s that the API server keeps idle connections: it closes first, never we."""
