@@ -97,9 +97,9 @@ def test_a06_so_is_one_with_many_volumes_and_there_is_an_end(verified: Case) -> 
         empty = [volume(f"v{number}", emptyDir={}) for number in range(count)]
         return pod_spec(claim_volume(), *empty, *more)
 
-    verified.stored(verified.pod(many(500)))
-    verified.refused(verified.pod(many(500, claim_volume("other", "fresh"))), "NoCheckpoint")
-    verified.refused(verified.pod(many(600)), "LimitExceeded")
+    verified.stored(verified.pod(many(120)))
+    verified.refused(verified.pod(many(120, claim_volume("other", "fresh"))), "NoCheckpoint")
+    verified.refused(verified.pod(many(130)), "LimitExceeded")
 
 
 TEMPLATE = {

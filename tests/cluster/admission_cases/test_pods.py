@@ -68,7 +68,8 @@ def test_a15_a_pod_that_pretends_to_be_ours_is_refused(
     spec = pod_spec(claim_volume(claim="fresh"), nodeName="n1")
     verified.refused(verified.pod(spec, **metadata), reason)
     if reason == "NoCheckpoint":
-        verified.stored(verified.pod(pod_spec(nodeName="n1"), **metadata))
+        empty = pod_spec(volumes=[], containers=[container()], nodeName="n1")
+        verified.stored(verified.pod(empty, **metadata))
 
 
 @pytest.fixture(scope="module")
