@@ -97,8 +97,8 @@ class Actor:
         match action:
             case DeleteJob(namespace=namespace, name=name, uid=uid):
                 await self._delete(namespace, name, uid)
-            case RaiseFloor(model=model, version=version):
-                await self._versions.raise_to(model, version)
+            case RaiseFloor(vouched=vouched, version=version):
+                await self._versions.raise_to(vouched, version)
             case ReleasePod(namespace=namespace, name=name, uid=uid):
                 await self._release(namespace, name, uid)
             case NudgePod(namespace=namespace, name=name, uid=uid):

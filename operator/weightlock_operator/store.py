@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from weightlock.policy.objects import Policy
-from weightlock.verdict.floors import OF_NAMESPACE
+from weightlock.verdict.floors import VouchedModel
 from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
@@ -169,10 +169,9 @@ class Store:
         """The checkpoints on a claim, or on no claim."""
         return self._checkpoints.at(place)
 
-    def under_floor(self, name: str) -> frozenset[str]:
-        """The checkpoints that a name of weightlock.verdict.floors counts for."""
-        namespace, _, model = name.rpartition(OF_NAMESPACE)
-        found = self._checkpoints.of_model(model)
+    def under_floor(self, vouched: VouchedModel) -> frozenset[str]:
+        """The checkpoints that a remembered version may count for."""
+        found, namespace = self._checkpoints.of_model(vouched.model), vouched.namespace
         return found & self.of_namespace(namespace) if namespace else found
 
     def governing(self, namespace: str) -> tuple[tuple[Policy, ...], tuple[str, ...]]:

@@ -33,7 +33,7 @@ from weightlock_operator.decision.announcing import EVICT_EVERY, announced, evic
 from weightlock_operator.decision.backoff import delay_after
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.flights import DeviceKind, Flight
-from weightlock_operator.decision.floors import remembered_as
+from weightlock_operator.decision.floors import news_of
 from weightlock_operator.decision.landing import ORPHAN_AGE, Step, orphans
 from weightlock_operator.decision.looks import Look, look_at, order_of, word_of
 from weightlock_operator.decision.memory import Memory, Word
@@ -182,10 +182,7 @@ def _raised_floor(memory: Memory, word: Word, facts: Facts) -> tuple[RaiseFloor,
     record, model = memory.record, memory.record.model if memory.record else None
     if record is None or model is None or word.verdict is not Verdict.VERIFIED:
         return ()
-    name = remembered_as(record, model, facts)
-    if not name or model.version <= facts.floors.get(name, 0):
-        return ()
-    return (RaiseFloor(name, model.version),)
+    return tuple(RaiseFloor(each, model.version) for each in news_of(record, model, facts))
 
 
 def _again_at(look: Look, memory: Memory) -> datetime | None:

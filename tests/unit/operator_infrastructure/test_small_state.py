@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 from tests.support.memory_cluster import Call, MemoryCluster, failing
 
 from weightlock.errors import KeyUnusable, Malformed
+from weightlock.verdict.floors import VouchedModel, entry_of
 from weightlock_operator.api import restores, seal_keys
 from weightlock_operator.api.cluster import CONFIG_MAPS, SECRETS, Json
 from weightlock_operator.api.cluster_errors import AlreadyExists, Conflict, Unavailable
 from weightlock_operator.api.restores import Epoch
-from weightlock_operator.api.versions import Versions, entry_key, floors_of
+from weightlock_operator.api.versions import Versions, floors_of
 
 NAMESPACE = "weightlock-system"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,55 +95,59 @@ def versions(cluster: MemoryCluster) -> Versions:
     return found
 
 
+LLAMA = VouchedModel("ClusterModelPolicy prod", "llama")
+MISTRAL = VouchedModel("ClusterModelPolicy prod", "mistral")
+
+
 def test_the_floor_survives_the_process() -> None:
     cluster = MemoryCluster()
-    asyncio.run(versions(cluster).raise_to("llama", 7))
-    assert versions(cluster).floor("llama") == 7
-    assert versions(cluster).floor("other") == 0
+    asyncio.run(versions(cluster).raise_to(LLAMA, 7))
+    assert versions(cluster).floor(LLAMA) == 7
+    assert versions(cluster).floor(LLAMA._replace(policy="ClusterModelPolicy dev")) == 0
 
 
 def test_the_floor_never_sinks() -> None:
     cluster = MemoryCluster()
     found = versions(cluster)
-    asyncio.run(found.raise_to("llama", 7))
+    asyncio.run(found.raise_to(LLAMA, 7))
     before = len(cluster.calls)
-    asyncio.run(found.raise_to("llama", 6))
+    asyncio.run(found.raise_to(LLAMA, 6))
     assert len(cluster.calls) == before
-    assert versions(cluster).floor("llama") == 7
+    assert versions(cluster).floor(LLAMA) == 7
 
 
 def test_whose_floor_rises_is_told_once() -> None:
     cluster = MemoryCluster()
     found = versions(cluster)
-    told: list[str] = []
+    told: list[VouchedModel] = []
     found.risen = told.append
-    asyncio.run(found.raise_to("llama", 7))
-    asyncio.run(found.raise_to("llama", 6))
-    asyncio.run(found.raise_to("llama", 8))
-    assert told == ["llama", "llama"]
-    asyncio.run(versions(cluster).raise_to("mistral", 2))
+    asyncio.run(found.raise_to(LLAMA, 7))
+    asyncio.run(found.raise_to(LLAMA, 6))
+    asyncio.run(found.raise_to(LLAMA, 8))
+    assert told == [LLAMA, LLAMA]
+    asyncio.run(versions(cluster).raise_to(MISTRAL, 2))
     asyncio.run(found.load())
-    assert told == ["llama", "llama", "mistral"]
+    assert told == [LLAMA, LLAMA, MISTRAL]
 
 
 def test_a_floor_that_somebody_raised_in_between_is_kept() -> None:
     cluster = MemoryCluster()
     one, two = versions(cluster), versions(cluster)
-    asyncio.run(one.raise_to("llama", 7))
-    asyncio.run(two.raise_to("mistral", 3))
-    asyncio.run(two.raise_to("llama", 5))
+    asyncio.run(one.raise_to(LLAMA, 7))
+    asyncio.run(two.raise_to(MISTRAL, 3))
+    asyncio.run(two.raise_to(LLAMA, 5))
     found = versions(cluster)
-    assert (found.floor("llama"), found.floor("mistral")) == (7, 3)
-    assert two.floor("llama") == 7
+    assert (found.floor(LLAMA), found.floor(MISTRAL)) == (7, 3)
+    assert two.floor(LLAMA) == 7
 
 
 @pytest.mark.parametrize("trouble", [Conflict("changed"), AlreadyExists("made")])
 def test_a_conflict_is_read_again(trouble: Conflict | AlreadyExists) -> None:
     cluster = MemoryCluster()
-    asyncio.run(versions(cluster).raise_to("llama", 1))
+    asyncio.run(versions(cluster).raise_to(LLAMA, 1))
     cluster.before = failing(trouble, ["replace", "create"], times=2)
-    asyncio.run(versions(cluster).raise_to("llama", 2))
-    assert versions(cluster).floor("llama") == 2
+    asyncio.run(versions(cluster).raise_to(LLAMA, 2))
+    assert versions(cluster).floor(LLAMA) == 2
 
 
 def test_what_could_not_be_recorded_is_not_believed() -> None:
@@ -149,35 +155,39 @@ def test_what_could_not_be_recorded_is_not_believed() -> None:
     found = versions(cluster)
     cluster.before = failing(Unavailable("away"), ["create"])
     with pytest.raises(Unavailable):
-        asyncio.run(found.raise_to("llama", 2))
-    assert found.floor("llama") == 0
+        asyncio.run(found.raise_to(LLAMA, 2))
+    assert found.floor(LLAMA) == 0
 
 
 def test_conflicts_without_end_are_trouble() -> None:
     cluster = MemoryCluster()
-    asyncio.run(versions(cluster).raise_to("llama", 1))
+    asyncio.run(versions(cluster).raise_to(LLAMA, 1))
     cluster.before = failing(Conflict("changed"), ["replace"], times=100)
     with pytest.raises(Conflict):
-        asyncio.run(versions(cluster).raise_to("llama", 2))
+        asyncio.run(versions(cluster).raise_to(LLAMA, 2))
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{}", '{"model": "llama", "version": true}', '{"model": "other", "version": 1}'],
+    "change",
+    [
+        pytest.param(lambda _: "", id="nothing"),
+        pytest.param(lambda _: "[]", id="a list"),
+        pytest.param(lambda text: text.replace("7", "true"), id="no version"),
+        pytest.param(lambda text: text.replace("llama", "mistral"), id="under another's key"),
+    ],
 )
-def test_a_damaged_entry_hides_no_other(text: str) -> None:
-    good = '{"model": "mistral", "version": 3}'
-    data = {entry_key("llama"): text, entry_key("mistral"): good}
-    assert floors_of({"data": data}) == {"mistral": 3}
+def test_a_damaged_entry_hides_no_other(change: Callable[[str], str]) -> None:
+    (key, text), good = entry_of(LLAMA, 7), entry_of(MISTRAL, 3)
+    assert floors_of({"data": dict([(key, change(text)), good])}) == {MISTRAL: 3}
 
 
 def test_a_backup_does_not_take_the_floor_from_who_remembers_it() -> None:
     cluster = MemoryCluster()
     found = versions(cluster)
-    asyncio.run(found.raise_to("llama", 7))
+    asyncio.run(found.raise_to(LLAMA, 7))
     cluster.objects.clear()
     asyncio.run(found.restore())
-    assert versions(cluster).floor("llama") == 7
+    assert versions(cluster).floor(LLAMA) == 7
 
 
 def test_versions_that_go_back_are_noticed_once() -> None:
