@@ -126,6 +126,9 @@ class Facts:
     floors: Floors = field(default_factory=dict)
     """The highest versions that were verified (A22)."""
 
+    unkept: str = ""
+    """Why the API server has just refused to remember a version; "" if it has not."""
+
     restored_at: datetime | None = None
     spent: Spent | None = None
     """Which records count no more, as far as whoever decides remembers (A10)."""

@@ -22,7 +22,7 @@ from weightlock.reasons import Reason
 from weightlock.verdict.floors import VouchedModel
 from weightlock_operator.decision import reconcile
 from weightlock_operator.decision.facts import ServerFeatures
-from weightlock_operator.decision.floors import MOST_OF_A_TENANT, MOST_OF_TENANTS
+from weightlock_operator.decision.floors import MOST_OF_A_TENANT
 from weightlock_operator.decision.queue import Running
 
 
@@ -323,21 +323,8 @@ def test_a_policy_that_watches_remembers_what_it_would_vouch_for(cluster: Cluste
     assert (cluster.phase, cluster.reason) == ("Failed", "Rollback")
 
 
-@pytest.mark.parametrize(
-    ("others", "most"),
-    [
-        pytest.param(
-            lambda n: VouchedModel("ModelPolicy team-a/own", f"m{n}"), MOST_OF_A_TENANT, id="own"
-        ),
-        pytest.param(
-            lambda n: VouchedModel(f"ModelPolicy team-{n}/own", "m"), MOST_OF_TENANTS, id="others'"
-        ),
-    ],
-)
-def test_tenants_do_not_fill_the_memory_that_all_share(
-    cluster: Cluster, others: Callable[[int], VouchedModel], most: int
-) -> None:
-    full = {others(number): 1 for number in range(most)}
+def test_a_tenant_does_not_fill_the_memory_that_all_share(cluster: Cluster) -> None:
+    full = {OWN._replace(model=f"m{number}"): 1 for number in range(MOST_OF_A_TENANT)}
     cluster.policies, cluster.floors = [own_policy()], dict(full)
     cluster.settle()
     assert (cluster.phase, cluster.floors) == ("Verified", full)
