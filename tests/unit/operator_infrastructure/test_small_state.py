@@ -14,7 +14,7 @@ from weightlock.verdict.floors import VouchedModel, entry_of
 from weightlock_operator.api import restores, seal_keys
 from weightlock_operator.api.cluster import CONFIG_MAPS, SECRETS, Json
 from weightlock_operator.api.cluster_errors import AlreadyExists, Conflict, Unavailable
-from weightlock_operator.api.restores import Epoch
+from weightlock_operator.api.restores import Epoch, Moment, number
 from weightlock_operator.api.versions import Versions, floors_of
 
 NAMESPACE = "weightlock-system"
@@ -190,54 +190,84 @@ def test_a_backup_does_not_take_the_floor_from_who_remembers_it() -> None:
     assert versions(cluster).floor(LLAMA) == 7
 
 
+def at(version: int, renewals: int = 1) -> Moment:
+    return Moment(version, renewals)
+
+
 def test_versions_that_go_back_are_noticed_once() -> None:
     epoch = Epoch()
-    for version in ("5", "9", "9", "12"):
-        epoch.hear(version, "c")
+    for version in (5, 9, 9, 12):
+        epoch.hear(at(version), "c")
     assert not epoch.take()
-    epoch.hear("not a number", "c")
-    epoch.hear("11", "c")
+    epoch.hear(Moment(0, 0), "c")
+    epoch.hear(at(11), "c")
     assert epoch.take()
-    epoch.hear("11", "c")
-    epoch.hear("12", "c")
+    epoch.hear(at(11), "c")
+    epoch.hear(at(12), "c")
     assert not epoch.take(), "the cluster's time goes on from there"
 
 
 def test_what_was_seen_outlives_the_process(tmp_path: Path) -> None:
     file = tmp_path / "seen.json"
-    Epoch(file).hear("500", "c")
+    Epoch(file).hear(at(500), "c")
     after = Epoch(file)
-    after.hear("300", "c")
+    after.hear(at(300), "c")
     assert after.take()
     later = Epoch(file)
-    later.hear("301", "c")
+    later.hear(at(301), "c")
     assert not later.take(), "noticed once"
 
 
 def test_another_cluster_is_no_earlier_state_of_this_one(tmp_path: Path) -> None:
     file = tmp_path / "seen.json"
-    Epoch(file).hear("500", "c")
+    Epoch(file).hear(at(500), "c")
     after = Epoch(file)
-    after.hear("3", "another")
+    after.hear(at(3), "another")
     assert not after.take()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"c": "many"}', '{"c": true}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"c": "many"}', '{"c": 9}', '{"c": [9]}', '{"c": [9, true]}', "\x00"],
+)
 def test_a_damaged_memory_is_none(tmp_path: Path, text: str) -> None:
     file = tmp_path / "seen.json"
     file.write_text(text)
     epoch = Epoch(file)
-    epoch.hear("3", "c")
+    epoch.hear(at(3), "c")
     assert not epoch.take()
 
 
 def test_a_folder_that_cannot_be_written_costs_only_the_memory(tmp_path: Path) -> None:
     epoch = Epoch(tmp_path / "missing" / "seen.json")
-    epoch.hear("500", "c")
-    epoch.hear("400", "c")
+    epoch.hear(at(500), "c")
+    epoch.hear(at(400), "c")
     assert epoch.take()
     epoch.again()
     assert epoch.take()
+
+
+def test_a_restore_that_raises_versions_is_told_by_what_the_lease_counts(tmp_path: Path) -> None:
+    """`etcdutl snapshot restore --bump-revision`, which is made for Kubernetes."""
+    file = tmp_path / "seen.json"
+    epoch = Epoch(file)
+    epoch.hear(at(500, 40), "c")
+    epoch.hear(at(520, 41), "c")
+    assert not epoch.take()
+    epoch.hear(at(1_000_000_500, 40), "c")
+    assert epoch.take()
+    epoch.hear(at(1_000_000_501, 41), "c")
+    assert not epoch.take(), "noticed once"
+    after = Epoch(file)
+    after.hear(at(2_000_000_000, 39), "c")
+    assert after.take(), "also by the next process"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("12", 12), ("", 0), ("x", 0), ("-1", 0), ("\u0663", 0), ("9" * 5000, 0)]
+)
+def test_numbers_are_as_the_api_server_writes_them(text: str, found: int) -> None:
+    assert number(text) == found
 
 
 def test_a_restore_is_written_down_and_never_moved_back() -> None:
