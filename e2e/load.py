@@ -22,8 +22,8 @@ ANSWER_SECONDS = 20.0
 CREATED, FORBIDDEN = 201, 403
 
 STARTING_SERVER = re.compile(
-    r'403 pods(?: "[\w-]+")? is forbidden: User "[^"]+" cannot create resource "pods" in API group ""'
-    r" in the namespace "
+    r'403 pods(?: "[\w-]+")? is forbidden: User "[^"]+" cannot create resource "pods"'
+    r' in API group "" in the namespace '
     r'|403 forbidden: User "[^"]+" cannot get path "/api/v1"$'
     r'|503 admission webhook "[\w.-]+" denied the request: ClusterUnreachable: '
 )

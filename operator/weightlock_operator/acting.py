@@ -10,16 +10,21 @@ from datetime import datetime
 from typing import Any, Final
 
 from weightlock.cluster_names import HELD_LABEL, NUDGED_AT_ANNOTATION, SCHEDULING_GATE
+from weightlock.errors import Unanswerable
 from weightlock.names import API_VERSION
 from weightlock.policy.checkpoints import KIND
+from weightlock.reasons import Reason
+from weightlock.verdict.floors import VouchedModel
 from weightlock.verdict.records import instant_text
 from weightlock_operator.api.cluster import CHECKPOINTS, JOBS, PODS, Cluster, Json, Precondition
 from weightlock_operator.api.cluster_errors import (
     AlreadyExists,
     ClusterTrouble,
     Conflict,
+    Forbidden,
     NotFound,
     NotLeader,
+    Rejected,
 )
 from weightlock_operator.api.events import EventType, Involved, Notice, Recorder
 from weightlock_operator.api.versions import Versions
@@ -38,6 +43,12 @@ _log = logging.getLogger(__name__)
 
 _GONE: Final = (NotFound, Conflict)
 """What was meant is no longer there, or is something else by now: done, as far as we go."""
+
+
+class FloorRefused(Unanswerable):
+    """The version of a model may not be recorded; another try is refused too."""
+
+    reason = Reason.VERSION_NOT_KEPT
 
 
 class Actor:
@@ -59,6 +70,7 @@ class Actor:
         """What has to be so first.
 
         Raises:
+            FloorRefused: a version may not be recorded.
             ClusterTrouble: it is not; nothing after it may happen.
         """
         for action in actions:
@@ -97,8 +109,8 @@ class Actor:
         match action:
             case DeleteJob(namespace=namespace, name=name, uid=uid):
                 await self._delete(namespace, name, uid)
-            case RaiseFloor(model=model, version=version):
-                await self._versions.raise_to(model, version)
+            case RaiseFloor(vouched=vouched, version=version):
+                await self._raise(vouched, version)
             case ReleasePod(namespace=namespace, name=name, uid=uid):
                 await self._release(namespace, name, uid)
             case NudgePod(namespace=namespace, name=name, uid=uid):
@@ -109,6 +121,12 @@ class Actor:
                 await self._register(manifest)
             case Event():
                 self._tell(action, about)
+
+    async def _raise(self, vouched: VouchedModel, version: int) -> None:
+        try:
+            await self._versions.raise_to(vouched, version)
+        except (Forbidden, Rejected) as refusal:
+            raise FloorRefused(refusal.message) from refusal
 
     async def _delete(self, namespace: str, name: str, uid: str) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from weightlock.errors import Malformed, WeightlockError
+from weightlock.verdict.floors import VouchedModel
 from weightlock_operator.api.cluster import CHECKPOINTS, EVENTS, Json, Listing, Resource
 from weightlock_operator.api.cluster_errors import Conflict, NotLeader
 from weightlock_operator.lobby import Lobby
@@ -81,9 +82,9 @@ class Controller:
         """Have checkpoints looked at."""
         self._enqueue(uids, priority)
 
-    def floor_risen(self, name: str) -> None:
+    def floor_risen(self, vouched: VouchedModel) -> None:
         """Have those looked at that may be rolled back now."""
-        self._enqueue(self._store.under_floor(name), Priority.LIVE)
+        self._enqueue(self._store.under_floor(vouched), Priority.LIVE)
 
     async def order_turns(self) -> None:
         """Call up whose turn it is, until cancelled."""

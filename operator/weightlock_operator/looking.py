@@ -16,7 +16,7 @@ from typing import Final
 
 from weightlock.reasons import Verdict
 from weightlock_operator import logs
-from weightlock_operator.acting import Actor
+from weightlock_operator.acting import Actor, FloorRefused
 from weightlock_operator.api.cluster import CHECKPOINTS, JOBS, Json
 from weightlock_operator.api.cluster_errors import (
     ClusterTrouble,
@@ -140,8 +140,8 @@ class Looker:
         return self._settled(facts, decision)
 
     async def _act(self, body: Json, facts: Facts, decision: Decision) -> Looked:
+        facts, decision = await self._prepared(body, facts, decision)
         finished = decision.finished
-        await self._actor.before(decision.before, body)
         made: DeleteJob | None = None
         has_tried = decision.create is not None
         if decision.create is not None:
@@ -174,6 +174,19 @@ class Looker:
             self._metrics.verification_ended(
                 result, finished.device, finished.bytes, finished.seconds
             )
+
+    async def _prepared(
+        self, body: Json, facts: Facts, decision: Decision
+    ) -> tuple[Facts, Decision]:
+        """Do what has to be so first; what is decided if a version cannot be recorded."""
+        try:
+            await self._actor.before(decision.before, body)
+        except FloorRefused as refusal:
+            _log.error("the version of a model cannot be recorded: %s", refusal.message)
+            facts = replace(facts, unkept=refusal.message)
+            decision = self._decide(facts)
+            await self._actor.before(decision.before, body)
+        return facts, decision
 
     async def _recorded(self, body: Json, decision: Decision) -> Json | None:
         """Write the status, if it says something new; None if the checkpoint was deleted."""

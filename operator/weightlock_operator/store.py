@@ -12,7 +12,7 @@ from datetime import datetime
 from weightlock.policy.checkpoints import CheckpointSpec
 from weightlock.policy.objects import Policy
 from weightlock.policy.sources import ClaimSource
-from weightlock.verdict.floors import OF_NAMESPACE
+from weightlock.verdict.floors import VouchedModel
 from weightlock.verdict.places import Place as StoragePlace
 from weightlock_operator.api.cluster import (
     CHECKPOINTS,
@@ -187,10 +187,9 @@ class Store:
         storages = Storages(places, others, exempt)
         return uses_of(pods, spec.source, spec.path, storages)
 
-    def under_floor(self, name: str) -> frozenset[str]:
-        """The checkpoints that a name of weightlock.verdict.floors counts for."""
-        namespace, _, model = name.rpartition(OF_NAMESPACE)
-        found = self._checkpoints.of_model(model)
+    def under_floor(self, vouched: VouchedModel) -> frozenset[str]:
+        """The checkpoints that a remembered version may count for."""
+        found, namespace = self._checkpoints.of_model(vouched.model), vouched.namespace
         return found & self.of_namespace(namespace) if namespace else found
 
     def governing(self, namespace: str) -> tuple[tuple[Policy, ...], tuple[str, ...]]:

@@ -37,5 +37,8 @@ VERSIONS_CONFIG_MAP: Final = "weightlock-versions"
 STATE_CONFIG_MAP: Final = "weightlock-state"
 RESTORED_AT_KEY: Final = "restoredAt"
 
+RENEWALS_ANNOTATION: Final = "weightlock.dev/renewals"
+"""On the operator's Lease: how often it was written. It only rises, but for a restored backup."""
+
 REQUESTED_EVENT: Final = "VerificationRequested"
 """The reason of the event by which the webhook says that a refused pod wanted a verdict."""

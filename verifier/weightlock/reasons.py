@@ -89,6 +89,9 @@ class Reason(StrEnum):
     JOB_REFUSED = "JobRefused"
     STORAGE_UNAVAILABLE = "StorageUnavailable"
 
+    # The content is as signed, and its version could not be remembered against rollback: Error.
+    VERSION_NOT_KEPT = "VersionNotKept"
+
     # What admission adds: why a pod may not have a volume. They are about the pod and the way it
     # reaches storage, never about a checkpoint's content.
     NOT_GOVERNED = "NotGoverned"

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from weightlock.cluster_names import RENEWALS_ANNOTATION
 from weightlock_operator.api.cluster import LEASES, Cluster, Json
 from weightlock_operator.api.cluster_errors import (
     AlreadyExists,
@@ -26,6 +27,7 @@ from weightlock_operator.api.cluster_errors import (
     NotFound,
     NotLeader,
 )
+from weightlock_operator.api.restores import Moment, number
 
 LEASE_SECONDS: Final = 15
 RENEW_SECONDS: Final = 10.0
@@ -113,8 +115,8 @@ class Election:
         self.answered_at: float | None = None
         """When the API server last answered about the Lease, by the steady clock."""
 
-        self.heard: Callable[[str, str], None] = lambda _version, _uid: None
-        """Told version and uid of the Lease in every answer (weightlock_operator.api.restores)."""
+        self.heard: Callable[[Moment, str], None] = lambda _moment, _uid: None
+        """Told moment and uid of the Lease in every answer (weightlock_operator.api.restores)."""
 
     async def acquire(self) -> None:
         """Return when this replica leads."""
@@ -191,7 +193,8 @@ class Election:
 
     def _hear(self, lease: Json) -> None:
         metadata = lease["metadata"]
-        self.heard(str(metadata["resourceVersion"]), str(metadata.get("uid", "")))
+        moment = Moment(number(metadata["resourceVersion"]), renewals_of(lease))
+        self.heard(moment, str(metadata.get("uid", "")))
 
     def _may_take(self, live: Json) -> bool:
         """Ours, nobody's, or unchanged for longer than it lasts."""
@@ -216,8 +219,12 @@ class Election:
         before = lease.get("spec") or {}
         now = micro_time(self._wall())
         changed = before.get("holderIdentity") != holder
+        metadata = lease["metadata"]
+        renewals = {RENEWALS_ANNOTATION: str(renewals_of(lease) + 1)}
+        annotations = {**(metadata.get("annotations") or {}), **renewals}
         return {
             **lease,
+            "metadata": {**metadata, "annotations": annotations},
             "spec": {
                 "holderIdentity": holder,
                 "leaseDurationSeconds": seconds,
@@ -226,6 +233,12 @@ class Election:
                 "leaseTransitions": int(before.get("leaseTransitions") or 0) + int(changed),
             },
         }
+
+
+def renewals_of(lease: Json) -> int:
+    """How often a Lease was written; 0 for one of which nobody has counted it."""
+    annotations = lease["metadata"].get("annotations") or {}
+    return number(str(annotations.get(RENEWALS_ANNOTATION, "")))
 
 
 def micro_time(instant: datetime) -> str:

@@ -1,9 +1,11 @@
 """Notices when the cluster's state came back from a backup (A39).
 
-Resource versions only ever rise, and every replica reads the Lease every few seconds. One that is
-lower than another seen before means that etcd was restored: verdicts, floors and policies have gone
-back in time, storage has not. The time goes into ConfigMap `weightlock-state`, and every verdict
-from before it counts no more.
+Every replica reads the Lease every few seconds. Its resource version only ever rises, and so does
+the number of its writes, which it carries itself: a restore made for Kubernetes raises resource
+versions (`etcdutl snapshot restore --bump-revision`), and brings that number back. If either is
+lower than one seen before, etcd was restored: verdicts, floors and policies have gone back in time,
+storage has not. The time goes into ConfigMap `weightlock-state`, and every verdict from before it
+counts no more.
 
 A restore that no replica remembers the time before of (all pods were deleted) cannot be seen from
 inside; the runbook has a person set the time.
@@ -13,7 +15,7 @@ import json
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from weightlock.cluster_names import RESTORED_AT_KEY, STATE_CONFIG_MAP
 from weightlock.errors import Malformed
@@ -22,6 +24,7 @@ from weightlock_operator.api.cluster import CONFIG_MAPS, Cluster, Json, texts
 from weightlock_operator.api.cluster_errors import AlreadyExists, Conflict, NotFound
 
 ATTEMPTS: Final = 5
+MOST_DIGITS: Final = 20
 SAVE_EVERY: Final = 20
 """Versions; a cluster makes that many each few seconds, if only by its Leases."""
 
@@ -29,23 +32,33 @@ SAVE_EVERY: Final = 20
 _log = logging.getLogger(__name__)
 
 
+class Moment(NamedTuple):
+    """A moment of a cluster, by two numbers that only rise; 0 where one is not known."""
+
+    version: int
+    """The resource version of the Lease; etcd may be told to raise it when it is restored."""
+
+    renewals: int
+    """How often the Lease was written. It is data like any other, and comes back as it was."""
+
+
 class Epoch:
-    """The highest resource version that was seen, also by this replica's last process.
+    """The latest moment that was seen, also by this replica's last process.
 
     A restore takes minutes without an API server, and a leader that cannot renew its Lease ends. So
-    the version is kept in a file that outlives the process: the pod's scratch volume does.
+    the moment is kept in a file that outlives the process: the pod's scratch volume does.
     """
 
     def __init__(self, file: Path | None = None) -> None:
         """Without a file nothing outlives the process."""
         self._file = file
         self._cluster = ""
-        self._highest = 0
+        self._latest = _NEVER
         self._saved = 0
         self._went_back = False
 
     def take(self) -> bool:
-        """Whether a lower one was seen since the last time this was asked."""
+        """Whether an earlier one was seen since the last time this was asked."""
         went_back, self._went_back = self._went_back, False
         return went_back
 
@@ -53,48 +66,56 @@ class Epoch:
         """What was taken could not be recorded: it is to be taken again."""
         self._went_back = True
 
-    def hear(self, version: str, cluster: str) -> None:
-        """A resource version of an object that was just read live or written.
+    def hear(self, moment: Moment, cluster: str) -> None:
+        """The moment at which the Lease was just read live or written.
 
         `cluster` is the uid of something that is restored with the cluster, so that another cluster
         is not taken for an earlier state of this one.
         """
-        # Opaque by contract, an integer in every etcd there is; anything else says nothing.
-        if not (version.isascii() and version.isdigit()):
-            return
+        if moment.version == 0:
+            return  # opaque by contract, an integer in every etcd there is; else it says nothing
         if cluster != self._cluster:
-            self._cluster, self._highest = cluster, self._load(cluster)
-        found = int(version)
-        if found < self._highest:
-            _log.error("resource versions went back from %d to %d", self._highest, found)
+            self._cluster, self._latest = cluster, self._load(cluster)
+        latest = self._latest
+        self._latest = moment
+        if moment.version < latest.version or moment.renewals < latest.renewals:
+            _log.error("the cluster went back in time from %s to %s", latest, moment)
             self._went_back = True
-            self._highest = found
             self._save()
-        self._highest = max(self._highest, found)
-        if self._highest >= self._saved + SAVE_EVERY:
+        elif moment.version >= self._saved + SAVE_EVERY:
             self._save()
 
-    def _load(self, cluster: str) -> int:
+    def _load(self, cluster: str) -> Moment:
         try:
             document = json.loads(self._file.read_text()) if self._file else {}
         except FileNotFoundError:
-            return 0
+            return _NEVER
         except (OSError, ValueError) as error:
             _log.warning("what was seen before cannot be read: %s", printable(str(error)))
-            return 0
+            return _NEVER
         known = document.get(cluster) if isinstance(document, dict) else None
-        return known if type(known) is int and known > 0 else 0
+        numbers = known if isinstance(known, list) else []
+        is_moment = len(numbers) == len(_NEVER) and all(type(each) is int for each in numbers)
+        return Moment(*numbers) if is_moment else _NEVER
 
     def _save(self) -> None:
         if self._file is None:
             return
-        self._saved = self._highest
+        self._saved = self._latest.version
         fresh = self._file.with_suffix(".new")
         try:
-            fresh.write_text(json.dumps({self._cluster: self._highest}))
+            fresh.write_text(json.dumps({self._cluster: self._latest}))
             fresh.replace(self._file)
         except OSError as error:
             _log.warning("what was seen cannot be kept: %s", printable(str(error)))
+
+
+_NEVER: Final = Moment(0, 0)
+
+
+def number(text: str) -> int:
+    """A number as the API server writes it; 0 for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else 0
 
 
 async def restored_at(cluster: Cluster, namespace: str) -> datetime | None:

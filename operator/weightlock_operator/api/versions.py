@@ -1,19 +1,17 @@
-"""The rollback floor: the highest version that was ever verified of each model (A22).
+"""The rollback floor: the highest version of each model that a policy ever vouched for (A22).
 
 It lies in ConfigMap `weightlock-versions` of the operator's namespace, out of tenants' reach, and
 is raised before a status says Verified: a crash in between costs a verification, never the floor.
 It only ever rises; every write carries the resource version that it was computed from.
 """
 
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
 from weightlock.cluster_names import VERSIONS_CONFIG_MAP
-from weightlock.policy.bounds import MAX_VERSION
+from weightlock.verdict.floors import Floors, VouchedModel, entry_of, read_entry
 from weightlock_operator.api.cluster import CONFIG_MAPS, Cluster, Json, texts
 from weightlock_operator.api.cluster_errors import AlreadyExists, Conflict, NotFound
 
@@ -28,16 +26,16 @@ class Versions:
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
-        self._floors: dict[str, int] = {}
-        self.risen: Callable[[str], None] = lambda _model: None
-        """Told of every name whose floor has risen: what was verified may be rolled back now."""
+        self._floors: dict[VouchedModel, int] = {}
+        self.risen: Callable[[VouchedModel], None] = lambda _vouched: None
+        """Told of everything whose floor has risen: what was verified may be rolled back now."""
 
-    def floor(self, model: str) -> int:
-        """The highest version seen of a model; 0 for none."""
-        return self._floors.get(model, 0)
+    def floor(self, vouched: VouchedModel) -> int:
+        """The highest version seen of a model under a policy; 0 for none."""
+        return self._floors.get(vouched, 0)
 
     @property
-    def floors(self) -> Mapping[str, int]:
+    def floors(self) -> Floors:
         """All of them; a view, not a copy."""
         return MappingProxyType(self._floors)
 
@@ -53,20 +51,20 @@ class Versions:
             return
         self._learn(floors_of(live))
 
-    async def raise_to(self, model: str, version: int) -> None:
+    async def raise_to(self, vouched: VouchedModel, version: int) -> None:
         """Record a version, before anybody is told of it. Does nothing if it is no news.
 
         Raises:
             ClusterTrouble: it could not be recorded; the version must not be called verified.
         """
-        if version > self.floor(model):
-            await self._write({model: version})
+        if version > self.floor(vouched):
+            await self._write({vouched: version})
 
     async def restore(self) -> None:
         """Write back everything that is known here, after a backup has taken some of it (A39)."""
         await self._write(dict(self._floors))
 
-    async def _write(self, wanted: dict[str, int]) -> None:
+    async def _write(self, wanted: Floors) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 live = await self._cluster.get(CONFIG_MAPS, self._namespace, VERSIONS_CONFIG_MAP)
@@ -88,18 +86,18 @@ class Versions:
             self._learn(known | news)
             return
 
-    def _learn(self, floors: dict[str, int]) -> None:
-        for model, version in floors.items():
-            if version > self.floor(model):
-                self._floors[model] = version
-                self.risen(model)
+    def _learn(self, floors: Floors) -> None:
+        for vouched, version in floors.items():
+            if version > self.floor(vouched):
+                self._floors[vouched] = version
+                self.risen(vouched)
 
 
-def floors_of(config_map: Json) -> dict[str, int]:
+def floors_of(config_map: Json) -> dict[VouchedModel, int]:
     """The floors that a ConfigMap holds; an entry that cannot be read is left out, loudly."""
-    floors: dict[str, int] = {}
+    floors: dict[VouchedModel, int] = {}
     for key, text in texts(config_map.get("data")).items():
-        entry = _entry(key, text)
+        entry = read_entry(key, text)
         if entry is None:
             _log.error("%s: entry %s is damaged and protects nothing", VERSIONS_CONFIG_MAP, key)
         else:
@@ -107,36 +105,15 @@ def floors_of(config_map: Json) -> dict[str, int]:
     return floors
 
 
-def entry_key(model: str) -> str:
-    """The key of a model's entry: model names have characters that keys may not have."""
-    return hashlib.sha256(model.encode()).hexdigest()
+def _above(known: Floors, wanted: Floors) -> dict[VouchedModel, int]:
+    return {each: version for each, version in wanted.items() if version > known.get(each, 0)}
 
 
-def _entry(key: str, text: str) -> tuple[str, int] | None:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(found, dict):
-        return None
-    model, version = found.get("model"), found.get("version")
-    if not isinstance(model, str) or type(version) is not int or not 0 < version <= MAX_VERSION:
-        return None
-    return (model, version) if entry_key(model) == key else None
+def _entries(floors: Floors) -> dict[str, str]:
+    return dict(entry_of(vouched, version) for vouched, version in floors.items())
 
 
-def _above(known: dict[str, int], wanted: dict[str, int]) -> dict[str, int]:
-    return {model: version for model, version in wanted.items() if version > known.get(model, 0)}
-
-
-def _entries(floors: dict[str, int]) -> dict[str, str]:
-    return {
-        entry_key(model): json.dumps({"model": model, "version": version}, sort_keys=True)
-        for model, version in floors.items()
-    }
-
-
-def _config_map(namespace: str, floors: dict[str, int]) -> Json:
+def _config_map(namespace: str, floors: Floors) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

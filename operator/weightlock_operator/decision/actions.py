@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from weightlock.reasons import Reason, Verdict
+from weightlock.verdict.floors import VouchedModel
 from weightlock_operator.decision.flights import DeviceKind
 from weightlock_operator.decision.spent import Spent
 
@@ -34,12 +35,9 @@ class DeleteJob:
 
 @dataclass(frozen=True, slots=True)
 class RaiseFloor:
-    """Remember that a model was verified in this version, unless a higher one is remembered.
+    """Remember that a policy vouched for this version, unless a higher one is remembered."""
 
-    `model` is its name, or that of weightlock_operator.decision.floors for one of a namespace.
-    """
-
-    model: str
+    vouched: VouchedModel
     version: int
 
 

@@ -14,6 +14,7 @@ from weightlock.policy.composition import Composition
 from weightlock.policy.fields import Fields
 from weightlock.policy.objects import Metadata
 from weightlock.policy.paths import VolumePath
+from weightlock.verdict.floors import Floors
 from weightlock.verdict.seal import SealKey
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.queue import Place
@@ -122,8 +123,11 @@ class Facts:
     invalid_policies: tuple[str, ...] = ()
     """Policies that might govern the namespace and say nothing that can be decided upon."""
 
-    floors: Mapping[str, int] = field(default_factory=dict)
-    """The highest version seen, by the names of weightlock_operator.decision.floors (A22)."""
+    floors: Floors = field(default_factory=dict)
+    """The highest versions that were verified (A22)."""
+
+    unkept: str = ""
+    """Why the API server has just refused to remember a version; "" if it has not."""
 
     restored_at: datetime | None = None
     spent: Spent | None = None

@@ -33,7 +33,7 @@ from weightlock_operator.decision.announcing import EVICT_EVERY, announced, evic
 from weightlock_operator.decision.backoff import delay_after
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.flights import DeviceKind, Flight
-from weightlock_operator.decision.floors import remembered_as
+from weightlock_operator.decision.floors import news_of
 from weightlock_operator.decision.landing import ORPHAN_AGE, Step, orphans
 from weightlock_operator.decision.looks import Look, look_at, order_of, word_of
 from weightlock_operator.decision.memory import Memory, Word
@@ -43,6 +43,8 @@ from weightlock_operator.decision.seen import SeenJob, template_spec
 from weightlock_operator.decision.spent import Spent, spent
 
 NO_KEY_RETRY: Final = timedelta(seconds=10)
+NOT_KEPT_RETRY: Final = timedelta(minutes=5)
+"""Nobody says when a version that was refused can be remembered; asking reads nothing again."""
 
 
 def actions_for(facts: Facts) -> Decision:
@@ -116,8 +118,14 @@ def _started(look: Look, order: jobs.Order) -> Decision:
         return job_refused(facts, create, f"{error.message}. {error.hint}")
     word = word_of(look)
     return Decision(
-        # Whatever the next Job comes after, it must not run beside it.
-        before=(*look.step.before, *look.step.after, *_orphans(look, look.memory)),
+        # Whatever the next Job comes after, it must not run beside it. A floor that is refused must
+        # be known before there is a Job, or it would be taken back and made again and again.
+        before=(
+            *look.step.before,
+            *look.step.after,
+            *_orphans(look, look.memory),
+            *_raised_floor(look.memory, word, facts),
+        ),
         create=CreateJob(manifest, look.memory, order.device),
         is_flying=True,
         verdict=word.verdict,
@@ -133,6 +141,8 @@ def _decision(look: Look, memory: Memory, word: Word) -> Decision:
     waiting = look.blocked.word if look.blocked else None
     evictions = evicted(word, facts)
     again_at = _again_at(look, memory)
+    if word.reason is Reason.VERSION_NOT_KEPT:
+        again_at = earliest(again_at, facts.now + NOT_KEPT_RETRY)
     if evictions:
         again_at = earliest(again_at, facts.now + EVICT_EVERY)
     before: tuple[Action, ...] = (
@@ -179,13 +189,11 @@ def _orphans(look: Look, memory: Memory) -> tuple[DeleteJob, ...]:
 
 def _raised_floor(memory: Memory, word: Word, facts: Facts) -> tuple[RaiseFloor, ...]:
     """The version is remembered before anybody may load it, or a crash would forget it (A22)."""
-    record, model = memory.record, memory.record.model if memory.record else None
-    if record is None or model is None or word.verdict is not Verdict.VERIFIED:
+    record = memory.record
+    if record is None or record.model is None or word.verdict is not Verdict.VERIFIED:
         return ()
-    name = remembered_as(record, model, facts)
-    if not name or model.version <= facts.floors.get(name, 0):
-        return ()
-    return (RaiseFloor(name, model.version),)
+    version = record.model.version
+    return tuple(RaiseFloor(each, version) for each in news_of(record, facts))
 
 
 def _again_at(look: Look, memory: Memory) -> datetime | None:

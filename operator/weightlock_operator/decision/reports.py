@@ -218,10 +218,12 @@ def _silence(job: SeenJob, pods: Sequence[SeenPod]) -> Trouble:
     """What a Job has come to that ended, and of which nothing is left to be read."""
     if job.failure:
         return Trouble(Reason.VERIFIER_CRASHED, f"{job.failure}: {job.message}")
-    if not pods:  # a node that was removed takes its pods along, and so may whoever deletes pods
-        said = f"the pods of the Job {job.name} were deleted before their report was read"
-        return Trouble(Reason.VERIFIER_EVICTED, said)
-    return Trouble(Reason.VERIFIER_TAMPERED, f"the Job {job.name} ended without any report")
+    if any(pod.phase != "Succeeded" for pod in pods):
+        said = f"the Job {job.name} ended, and not all of its pods"
+        return Trouble(Reason.VERIFIER_TAMPERED, said)
+    # A node that was removed takes its pods along, and so may whoever deletes pods.
+    said = f"pods of the Job {job.name} were deleted before their report was read"
+    return Trouble(Reason.VERIFIER_EVICTED, said)
 
 
 def _podless(job: SeenJob, pods: Sequence[SeenPod], now: datetime) -> Trouble | None:

@@ -18,7 +18,7 @@ from weightlock.verdict.seal import seal, seal_intact
 from weightlock.verdict.staleness import Current, stale
 from weightlock_operator.decision.backoff import spread
 from weightlock_operator.decision.facts import Facts
-from weightlock_operator.decision.floors import floor_of
+from weightlock_operator.decision.floors import floor_of, not_kept
 from weightlock_operator.decision.landing import KEY_DIGITS
 from weightlock_operator.decision.memory import Memory, Word
 
@@ -91,6 +91,9 @@ def judged(record: VerdictRecord, facts: Facts) -> Word:
     expected = Expected(spec.model_name if spec else None, floor)
     requirements = facts.composition.binding.requirements
     judgement = judge(record.evidence, requirements, facts.now, expected)
+    unkept = not_kept(record, facts) if judgement.reason is Reason.VERIFIED else None
+    if unkept is not None:
+        return unkept
     hint = f". {judgement.hint}" if judgement.hint else ""
     return Word(judgement.reason, judgement.message + hint, judgement.admits)
 

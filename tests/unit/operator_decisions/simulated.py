@@ -22,6 +22,7 @@ from weightlock.policy.objects import Policy, policies_governing
 from weightlock.policy.sources import ClaimSource
 from weightlock.reasons import Reason
 from weightlock.reporting import Report, ReportedSignature, Request, parse_request, report_json
+from weightlock.verdict.floors import VouchedModel
 from weightlock.verdict.records import instant_text
 from weightlock.verdict.seal import SealKey
 from weightlock_operator.decision import reconcile
@@ -51,6 +52,9 @@ INSTALLATION = Installation(DEVICE_IMAGE, CPU_IMAGE)
 KEY = SealKey(b"k" * 32)
 OTHER_KEY = SealKey(b"o" * 32)
 MODEL = ModelIdentity("llama-70b", 7)
+RELEASED = VouchedModel("ClusterModelPolicy post-quantum", "llama-70b")
+"""The model as the policy that governs by default vouches for it."""
+
 ROOT = Digest(HashAlgorithm.SHA256, b"\xab" * 32)
 
 
@@ -123,7 +127,7 @@ class Cluster:
     jobs: dict[str, Json] = field(default_factory=dict)
     pods: dict[str, Json] = field(default_factory=dict)
     others: list[Json] = field(default_factory=list)
-    floors: dict[str, int] = field(default_factory=dict)
+    floors: dict[VouchedModel, int] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     evictions: list[str] = field(default_factory=list)
     keys: tuple[SealKey, ...] = (KEY,)
@@ -250,9 +254,9 @@ class Cluster:
                     self.write()
                     if name in self.jobs and step(self.jobs[name], "metadata.uid") == uid:
                         self.delete_job(name)
-                case RaiseFloor(model=model, version=version):
+                case RaiseFloor(vouched=vouched, version=version):
                     self.write()
-                    self.floors[model] = max(version, self.floors.get(model, 0))
+                    self.floors[vouched] = max(version, self.floors.get(vouched, 0))
                 case Event():
                     self.events.append(action)
                 case EvictPod(name=name):

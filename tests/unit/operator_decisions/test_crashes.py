@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.operator_decisions.simulated import (
     NAMESPACE,
+    RELEASED,
     Cluster,
     Content,
     Crash,
@@ -189,9 +190,9 @@ def test_the_floor_is_raised_before_the_status_says_verified() -> None:
     cluster.look()
     cluster.run_jobs()
     look(cluster, 1)  # the floor is raised, the status is not written
-    assert (cluster.floors, cluster.phase) == ({"llama-70b": 7}, "Verifying")
+    assert (cluster.floors, cluster.phase) == ({RELEASED: 7}, "Verifying")
     cluster.look()
-    assert (cluster.floors, cluster.phase) == ({"llama-70b": 7}, "Verified")
+    assert (cluster.floors, cluster.phase) == ({RELEASED: 7}, "Verified")
 
 
 def bad_content_while_the_job_runs(cluster: Cluster) -> None:

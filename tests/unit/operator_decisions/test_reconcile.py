@@ -7,6 +7,7 @@ import pytest
 from tests.unit.operator_decisions.simulated import (
     NAMESPACE,
     OTHER_KEY,
+    RELEASED,
     Cluster,
     Content,
     checkpoint_object,
@@ -14,13 +15,14 @@ from tests.unit.operator_decisions.simulated import (
     pod_object,
     volume_object,
 )
-from tests.unit.policy.builders import EC, PQ, PQ_TOO, authority, policy_object, signatures
+from tests.unit.policy.builders import EC, PQ, PQ_TOO, authority, policy_object, rule, signatures
 
 from weightlock.formats.manifest import ModelIdentity
 from weightlock.reasons import Reason
+from weightlock.verdict.floors import VouchedModel
 from weightlock_operator.decision import reconcile
 from weightlock_operator.decision.facts import ServerFeatures
-from weightlock_operator.decision.floors import MOST_OF_A_TENANT, MOST_OF_TENANTS
+from weightlock_operator.decision.floors import MOST_OF_A_TENANT
 from weightlock_operator.decision.queue import Running
 
 
@@ -39,7 +41,7 @@ def verified(cluster: Cluster) -> Cluster:
 def test_a_good_model_is_verified_by_one_job(verified: Cluster) -> None:
     assert verified.jobs_made == 1
     assert verified.status["seal"]
-    assert verified.floors == {"llama-70b": 7}
+    assert verified.floors == {RELEASED: 7}
     assert "verification" not in verified.status
 
 
@@ -127,7 +129,7 @@ def test_an_older_version_is_a_rollback(verified: Cluster) -> None:
     verified.volume = volume_object(handle="h-2")
     verified.settle()
     assert (verified.phase, verified.reason) == ("Failed", "Rollback")
-    assert verified.floors == {"llama-70b": 7}
+    assert verified.floors == {RELEASED: 7}
 
 
 def test_the_old_verdict_stands_while_it_is_refreshed(verified: Cluster) -> None:
@@ -250,7 +252,7 @@ def test_a_floor_is_raised_once(verified: Cluster) -> None:
     assert reconcile.actions_for(facts).before == ()
     verified.floors.clear()
     verified.look()
-    assert verified.floors == {"llama-70b": 7}
+    assert verified.floors == {RELEASED: 7}
 
 
 MANY_TURNS = {"limits": {"perNamespace": 900, "total": 1000}}
@@ -261,57 +263,77 @@ def own_policy(**more: object) -> dict[str, object]:
     return policy_object("own", NAMESPACE, **more)
 
 
+OWN = VouchedModel("ModelPolicy team-a/own", "llama-70b")
+HIGHEST = ModelIdentity("llama-70b", 2**63 - 1)
+
+
 @pytest.mark.parametrize(
-    "cluster_policies",
+    "others",
     [
-        pytest.param([], id="no cluster policy"),
+        pytest.param([], id="no other policy"),
         pytest.param([policy_object(enforcement="Audit")], id="one that watches"),
     ],
 )
-def test_a_tenants_keys_raise_no_floor_but_the_tenants_own(
-    cluster: Cluster, cluster_policies: list[dict[str, object]]
+def test_a_key_raises_the_floors_of_policies_that_it_satisfies_and_no_others(
+    cluster: Cluster, others: list[dict[str, object]]
 ) -> None:
     tenants = signatures(authority("tenant", PQ_TOO))
-    cluster.policies = [*cluster_policies, own_policy(signatures=tenants)]
-    cluster.content = Content(signers=(PQ_TOO,), model=ModelIdentity("llama-70b", 2**63 - 1))
+    cluster.policies = [*others, own_policy(signatures=tenants)]
+    cluster.content = Content(signers=(PQ_TOO,), model=HIGHEST)
     cluster.settle()
-    assert cluster.phase == "Verified"
-    assert cluster.floors == {"team-a:llama-70b": 2**63 - 1}
+    assert (cluster.phase, cluster.floors) == ("Verified", {OWN: 2**63 - 1})
 
 
-def test_a_tenants_own_floor_counts_for_the_tenant(cluster: Cluster) -> None:
-    cluster.policies = [own_policy()]
-    cluster.floors = {"team-b:llama-70b": 8}
+def test_a_lax_cluster_policy_takes_no_model_from_those_who_do_not_trust_its_keys() -> None:
+    """Dev and prod in turn govern the namespace; dev's key signs the highest version there is."""
+    dev = policy_object("dev", signatures=signatures(authority("dev", PQ_TOO)))
+    there = Cluster(policies=[dev], content=Content(signers=(PQ_TOO,), model=HIGHEST))
+    there.settle()
+    assert there.floors == {VouchedModel("ClusterModelPolicy dev", "llama-70b"): 2**63 - 1}
+    here = Cluster(policies=[policy_object("prod")], floors=there.floors)
+    here.settle()
+    assert here.phase == "Verified"
+    here.policies.append(dev | {"spec": here.policies[0]["spec"]})
+    here.look()
+    assert (here.phase, here.reason) == ("Failed", "Rollback"), "every policy that binds counts"
+
+
+def test_another_key_of_the_same_policy_does_not_get_an_old_version_past_its_floor() -> None:
+    both = [authority("release", PQ), authority("other", PQ_TOO)]
+    rules = [rule("any", "release", "other", atLeast=1)]
+    either = policy_object(signatures=signatures(*both, rules=rules))
+    cluster = Cluster(policies=[either], content=Content(model=ModelIdentity("llama-70b", 8)))
     cluster.settle()
-    assert (cluster.phase, cluster.floors["team-a:llama-70b"]) == ("Verified", 7)
-    cluster.floors["team-a:llama-70b"] = 8
+    assert cluster.floors == {RELEASED: 8}
+    former = Cluster(policies=[either], content=Content(signers=(PQ_TOO,)), floors=cluster.floors)
+    former.settle()
+    assert (former.phase, former.reason) == ("Failed", "Rollback")
+
+
+def test_a_policy_that_watches_remembers_what_it_would_vouch_for(cluster: Cluster) -> None:
+    cluster.policies = [policy_object("later", enforcement="Audit"), own_policy()]
+    cluster.settle()
+    later = VouchedModel("ClusterModelPolicy later", "llama-70b")
+    assert cluster.floors == {later: 7, OWN: 7}
+    cluster.floors[later] = 8
+    cluster.look()
+    assert cluster.phase == "Verified", "it decides nothing yet"
+    cluster.policies = [policy_object("later"), own_policy()]
     cluster.look()
     assert (cluster.phase, cluster.reason) == ("Failed", "Rollback")
 
 
-@pytest.mark.parametrize(
-    ("others", "most"),
-    [("team-a:other-{}", MOST_OF_A_TENANT), ("team-{}:other", MOST_OF_TENANTS)],
-)
-def test_tenants_do_not_fill_the_memory_that_all_share(
-    cluster: Cluster, others: str, most: int
-) -> None:
-    own, full = [own_policy()], {others.format(number): 1 for number in range(most)}
-    cluster.policies, cluster.floors = own, dict(full)
+def test_a_tenant_does_not_fill_the_memory_that_all_share(cluster: Cluster) -> None:
+    full = {OWN._replace(model=f"m{number}"): 1 for number in range(MOST_OF_A_TENANT)}
+    cluster.policies, cluster.floors = [own_policy()], dict(full)
     cluster.settle()
     assert (cluster.phase, cluster.floors) == ("Verified", full)
-    cluster.floors |= {"team-a:llama-70b": 6}
+    cluster.floors |= {OWN: 6}
     cluster.look()
-    assert cluster.floors["team-a:llama-70b"] == 7
+    assert cluster.floors[OWN] == 7
     cluster.policies = [policy_object()]
     cluster.look()
-    assert cluster.floors["llama-70b"] == 7
-
-
-def test_what_cluster_policies_vouch_for_counts_everywhere(cluster: Cluster) -> None:
-    cluster.policies = [policy_object(), own_policy()]
-    cluster.settle()
-    assert (cluster.phase, cluster.floors) == ("Verified", {"llama-70b": 7})
+    assert cluster.floors[RELEASED] == 7
 
 
 def test_what_kept_a_verification_from_starting_is_forgotten_once_it_does_not() -> None:

@@ -306,6 +306,34 @@ def test_shares_that_disagree(sharded: Cluster) -> None:
     assert trouble(sharded) is Reason.VERIFIER_TAMPERED
 
 
+def test_a_share_whose_pod_went_with_its_node_is_read_again(sharded: Cluster) -> None:
+    """Pods that have ended are collected with their node; the shares that still run go on."""
+    job = job_of(sharded)
+    first = sharded.run_pod(job, 0)
+    del sharded.pods[str(step(first, "metadata.uid"))]
+    sharded.run_pod(job, 1)
+    sharded.run_pod(job, 2)
+    assert isinstance(outcome(sharded), Waiting)
+    sharded.end_job(job, "Complete")
+    assert isinstance(outcome(sharded), Waiting), "its pod may only not be here yet"
+    sharded.pass_time(seconds=31)
+    sharded.look()
+    assert (sharded.phase, sharded.reason) == ("Error", "VerifierEvicted")
+    sharded.pass_time(minutes=1)
+    sharded.settle()
+    assert (sharded.phase, sharded.jobs_made) == ("Verified", 2)
+
+
+def test_a_share_that_has_not_ended_in_a_job_that_has_is_a_lie(sharded: Cluster) -> None:
+    job = job_of(sharded)
+    sharded.run_pod(job, 0)
+    sharded.run_pod(job, 1)
+    sharded.start_pod(job, 2)
+    sharded.end_job(job, "Complete")
+    sharded.pass_time(seconds=31)
+    assert trouble(sharded) is Reason.VERIFIER_TAMPERED
+
+
 def failed_pod(cluster: Cluster, ended: Any = None, **said: object) -> None:
     pod: Any = cluster.start_pod(job_of(cluster))
     pod["status"] = {"phase": "Failed", **said}

@@ -1,6 +1,7 @@
 """Two replicas, one Lease, and clocks that the test turns."""
 
 import asyncio
+import copy
 from datetime import UTC, datetime
 
 import pytest
@@ -15,8 +16,10 @@ from weightlock_operator.api.leader import (
     LeaseFence,
     micro_time,
 )
+from weightlock_operator.api.restores import Epoch, Moment
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LEASE = ("leases", "weightlock-system", "weightlock-operator")
 
 
 class Replica:
@@ -178,14 +181,46 @@ def test_releasing_what_was_never_held_writes_nothing(cluster: MemoryCluster) ->
     assert not cluster.calls
 
 
-def test_every_answer_tells_its_version(cluster: MemoryCluster) -> None:
+def test_every_answer_tells_its_moment(cluster: MemoryCluster) -> None:
+    """Every write is counted, whoever makes it, and reading tells the count too."""
+    hands = Hands()
+    one, two = Replica(cluster, "one", hands), Replica(cluster, "two", hands)
+    heard: list[Moment] = []
+    for each in (one, two):
+        each.election.heard = lambda moment, _uid: heard.append(moment)
+    one.attempt()
+    one.attempt()
+    two.attempt()
+    asyncio.run(one.election.release())
+    two.attempt()
+    assert [moment.renewals for moment in heard] == [1, 2, 2, 3, 4]
+    versions = [moment.version for moment in heard]
+    assert versions == sorted(versions)
+
+
+def test_a_lease_of_another_time_tells_an_earlier_moment(cluster: MemoryCluster) -> None:
+    """A39: a restore may raise its resource version, and not what it says."""
+    one, epoch = Replica(cluster, "one", Hands()), Epoch()
+    one.election.heard = epoch.hear
+    one.attempt()
+    backup = copy.deepcopy(cluster.objects[LEASE])
+    one.attempt()
+    one.attempt()
+    assert not epoch.take()
+    cluster.add(LEASES, backup)
+    one.attempt()
+    assert epoch.take()
+
+
+def test_what_else_is_written_on_the_lease_is_kept(cluster: MemoryCluster) -> None:
     one = Replica(cluster, "one", Hands())
-    heard: list[str] = []
-    one.election.heard = lambda version, _uid: heard.append(version)
     one.attempt()
+    lease = cluster.objects[LEASE]
+    lease["metadata"]["annotations"] = {"note": "theirs"}
+    cluster.add(LEASES, lease)
     one.attempt()
-    assert heard == sorted(heard)
-    assert len(heard) == 2
+    annotations = cluster.objects[LEASE]["metadata"]["annotations"]
+    assert annotations == {"note": "theirs", "weightlock.dev/renewals": "1"}
 
 
 def test_micro_times_have_six_digits() -> None:

@@ -39,6 +39,7 @@ from weightlock_operator.controller import LOBBY
 from weightlock_operator.decision.announcing import EVICT_EVERY
 from weightlock_operator.decision.facts import ServerFeatures
 from weightlock_operator.decision.landing import COOLDOWN, ORPHAN_AGE
+from weightlock_operator.decision.reconcile import NOT_KEPT_RETRY
 from weightlock_operator.decision.registration import MOST_PER_NAMESPACE
 from weightlock_operator.lobby import NUDGE_EVERY
 from weightlock_operator.pod_records import record_of_pod
@@ -195,6 +196,55 @@ def test_a_floor_that_cannot_be_recorded_keeps_the_verdict_back(stage: Stage) ->
     with pytest.raises(Unavailable):
         stage.look(uid)
     assert stage.word()[0] == "Verifying"
+
+
+@pytest.mark.parametrize("refusal", [Rejected("Too long"), Forbidden("no right")])
+def test_a_floor_that_is_refused_is_an_error_and_makes_no_more_jobs(
+    stage: Stage, refusal: ClusterTrouble
+) -> None:
+    uid = stage.good()
+    stage.look(uid)
+    stage.run_jobs()
+
+    def no_config_maps(call: Call) -> None:
+        if call.resource == "configmaps" and call.verb != "get":
+            raise refusal
+
+    stage.cluster.before = no_config_maps
+    for _ in range(3):
+        looked = stage.look(uid)
+        assert stage.word() == ("Error", "VersionNotKept")
+        assert refusal.message in stage.status()["message"]
+        assert looked.again_after == NOT_KEPT_RETRY
+        stage.pass_time(3600)
+    stage.cluster.before = lambda _: None
+    stage.look(uid)
+    assert stage.word()[0] == "Verified"
+    made = [call for call in stage.cluster.writes() if call.resource == "jobs"]
+    assert [call.verb for call in made].count("create") == 1
+
+
+def test_a_refused_floor_takes_no_job_back_that_refreshes_the_verdict(stage: Stage) -> None:
+    uid = stage.good()
+    stage.look(uid)
+    stage.run_jobs()
+
+    def no_config_maps(call: Call) -> None:
+        if call.resource == "configmaps" and call.verb != "get":
+            raise Rejected("Too long")
+
+    stage.cluster.before = no_config_maps
+    stage.look(uid)
+    stage.pass_time(6 * 24 * 3600)
+    for _ in range(3):
+        stage.look(uid)
+        assert stage.word() == ("Error", "VersionNotKept")
+        assert "verification" in stage.status()
+    made = [call.verb for call in stage.cluster.writes() if call.resource == "jobs"]
+    assert made.count("create") == 2
+    stage.run_jobs()
+    stage.look(uid)
+    assert stage.word() == ("Error", "VersionNotKept")
 
 
 @pytest.mark.parametrize(

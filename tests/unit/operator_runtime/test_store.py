@@ -7,6 +7,7 @@ import pytest
 from tests.unit.policy.builders import policy_object
 
 from weightlock.policy.objects import Policy
+from weightlock.verdict.floors import VouchedModel
 from weightlock_operator.api.cluster import (
     CHECKPOINTS,
     CLAIMS,
@@ -289,19 +290,21 @@ def with_model(name: str, model: str, namespace: str = "team-a", version: str = 
 @pytest.mark.parametrize(
     ("floor", "touched"),
     [
-        pytest.param("llama-70b", {"uid-host", "uid-foreign"}, id="of the cluster"),
-        pytest.param("team-b:llama-70b", {"uid-foreign"}, id="of one namespace"),
-        pytest.param("mistral-7b", {"uid-mistral"}, id="another model"),
-        pytest.param("gemma", set(), id="nobody's"),
+        pytest.param(
+            ("ClusterModelPolicy p", "llama-70b"), {"uid-host", "uid-foreign"}, id="of the cluster"
+        ),
+        pytest.param(("ModelPolicy team-b/p", "llama-70b"), {"uid-foreign"}, id="of one namespace"),
+        pytest.param(("ClusterModelPolicy p", "mistral-7b"), {"uid-mistral"}, id="another model"),
+        pytest.param(("ClusterModelPolicy p", "gemma"), set(), id="nobody's"),
     ],
 )
 def test_a_floor_counts_for_the_checkpoints_of_that_model(
-    store: Store, floor: str, touched: set[str]
+    store: Store, floor: tuple[str, str], touched: set[str]
 ) -> None:
     store.apply(CHECKPOINTS, with_model("host", "llama-70b"))
     store.apply(CHECKPOINTS, with_model("foreign", "llama-70b", "team-b"))
     store.apply(CHECKPOINTS, with_model("mistral", "mistral-7b"))
-    assert store.under_floor(floor) == touched
+    assert store.under_floor(VouchedModel(*floor)) == touched
 
 
 def test_a_floor_counts_no_more_for_what_holds_another_model_or_is_gone(store: Store) -> None:
@@ -309,5 +312,5 @@ def test_a_floor_counts_no_more_for_what_holds_another_model_or_is_gone(store: S
     store.apply(CHECKPOINTS, with_model("mistral", "llama-70b"))
     store.apply(CHECKPOINTS, with_model("host", "gemma", version="3"))
     store.apply(CHECKPOINTS, with_model("mistral", "llama-70b", version="3"), deleted=True)
-    assert store.under_floor("llama-70b") == frozenset()
-    assert store.under_floor("gemma") == {"uid-host"}
+    assert store.under_floor(VouchedModel("ClusterModelPolicy p", "llama-70b")) == frozenset()
+    assert store.under_floor(VouchedModel("ClusterModelPolicy p", "gemma")) == {"uid-host"}

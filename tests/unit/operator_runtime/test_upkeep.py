@@ -39,7 +39,7 @@ from weightlock_operator.api.cluster_errors import (
     trouble_of,
 )
 from weightlock_operator.api.policyreports import KINDS, Reporter
-from weightlock_operator.api.restores import Epoch
+from weightlock_operator.api.restores import Epoch, Moment
 from weightlock_operator.decision.facts import ServerFeatures
 from weightlock_operator.pod_reader import PodChange, PodList
 from weightlock_operator.pod_records import record_of_pod
@@ -249,8 +249,8 @@ def test_a_changed_state_has_everything_looked_at(stage: Stage) -> None:
 
 def test_a_restore_is_recorded_and_ends_whoever_leads(stage: Stage) -> None:
     chores, epoch = upkeep_of(stage), Epoch()
-    epoch.hear("9", "c")
-    epoch.hear("5", "c")
+    epoch.hear(Moment(9, 1), "c")
+    epoch.hear(Moment(5, 1), "c")
     stage.cluster.before = failing(Unavailable("away"), ["create"])
     assert not asyncio.run(chores.note_restore(epoch))
     assert asyncio.run(chores.note_restore(epoch))

@@ -33,9 +33,12 @@ from tests.unit.webhook.objects import Object, claim_volume, container, mount, p
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.objects import Metadata
 from weightlock.reasons import Reason, Verdict
+from weightlock.verdict.floors import VouchedModel
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.decision.facts import Facts
 from weightlock_webhook.decision.storage import claim_of
+
+GOVERNING = "ClusterModelPolicy post-quantum"
 
 
 def at(sub_path: str) -> Object:
@@ -310,12 +313,9 @@ REMADE = replace(LLAMA, uid="uid-new")
         ),
         pytest.param(Reason.SEAL_BROKEN, {"seal_keys": ()}, id="no key to check a seal with"),
         pytest.param(
-            Reason.ROLLBACK, {"highest_versions": {"llama": 4}}, id="a newer version was seen"
-        ),
-        pytest.param(
             Reason.ROLLBACK,
-            {"highest_versions": {"llama": 1, "team-a:llama": 4}},
-            id="a newer version was seen in the namespace",
+            {"highest_versions": {VouchedModel(GOVERNING, "llama"): 4}},
+            id="a newer version was seen",
         ),
     ],
 )
@@ -328,9 +328,17 @@ def test_facts_that_unmake_a_good_verdict(reason: Reason, found: dict[str, Any])
     assert answer(pod_spec(), facts()).outcome is Outcome.ALLOW
 
 
-def test_versions_that_another_namespace_has_seen_are_its_own() -> None:
-    elsewhere = facts(highest_versions={"team-b:llama": 4})
-    assert answer(pod_spec(), elsewhere).outcome is Outcome.ALLOW
+def test_versions_that_another_policy_vouched_for_are_its_own() -> None:
+    others = {VouchedModel(f"{GOVERNING}-too", "llama"): 4, VouchedModel(GOVERNING, "gemma"): 4}
+    assert answer(pod_spec(), facts(highest_versions=others)).outcome is Outcome.ALLOW
+
+
+def test_each_policy_minds_its_own_floor() -> None:
+    floors = {VouchedModel("ClusterModelPolicy b", "llama"): 4}
+    refused = answer(pod_spec(), facts(policy("a"), policy("b"), highest_versions=floors))
+    assert refused.reason is Reason.ROLLBACK
+    watched = facts(policy("a"), policy("b", enforcement="Audit"), highest_versions=floors)
+    assert answer(pod_spec(), watched).outcome is Outcome.ALLOW
 
 
 EXPIRED = signatures(authority("release", PQ, notAfter="2026-11-21T12:00:00Z"))

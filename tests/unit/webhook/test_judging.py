@@ -13,7 +13,7 @@ from tests.unit.webhook.world import (
     CHECKPOINTS,
     NAMESPACE,
     new_api,
-    put_config_map,
+    remember,
     world,
 )
 
@@ -222,15 +222,14 @@ def test_what_a_checkpoint_expects_is_told_to_whoever_injects() -> None:
             document = found.verify("named")
             spec = {**document["spec"], "modelName": "llama"}
             found.api.put(CHECKPOINTS, {**document, "spec": spec})
-            put_config_map(found.api, "weightlock-versions", k='{"model": "llama", "version": 4}')
+            remember(found.api, ("ClusterModelPolicy post-quantum", 4), ("ModelPolicy a/b", 5))
             await found.settle()
-            assert knowledge.expected(NAMESPACE, "named") == ("llama", 4)
-            assert knowledge.expected(NAMESPACE, "llama-step-1200") == (None, 0)
-            assert knowledge.expected(NAMESPACE, "none") == (None, 0)
-            own = json.dumps({"model": f"{NAMESPACE}:llama", "version": 5})
-            put_config_map(found.api, "weightlock-versions", k=own)
-            await found.settle()
-            assert knowledge.expected(NAMESPACE, "named") == ("llama", 5)
+            one = ["ClusterModelPolicy post-quantum"]
+            assert knowledge.expected(NAMESPACE, "named", one) == ("llama", 4)
+            assert knowledge.expected(NAMESPACE, "llama-step-1200", one) == (None, 0)
+            assert knowledge.expected(NAMESPACE, "none", one) == (None, 0)
+            both = [*one, "ModelPolicy a/b"]
+            assert knowledge.expected(NAMESPACE, "named", both) == ("llama", 5)
 
     run(story())
 

@@ -20,6 +20,7 @@ from tests.unit.webhook.world import (
     claim,
     new_api,
     put_config_map,
+    remember,
     volume,
     world,
 )
@@ -121,7 +122,7 @@ def test_seal_keys_rotate_by_being_listed_together_and_count_no_more_when_gone()
 def test_a_remembered_version_is_a_floor_that_does_not_sink() -> None:
     async def story() -> None:
         async with world() as found:
-            put_config_map(found.api, "weightlock-versions", k='{"model": "llama", "version": 4}')
+            remember(found.api, ("ClusterModelPolicy post-quantum", 4))
             await found.settle()
             assert (await found.answer()).reason is Reason.ROLLBACK
             put_config_map(found.api, "weightlock-versions", k="not JSON")

@@ -18,6 +18,7 @@ from weightlock.errors import Malformed
 from weightlock.policy.objects import PolicyKind
 from weightlock.policy.volumes import VolumeFacts
 from weightlock.reasons import Reason
+from weightlock.verdict.floors import VouchedModel, entry_of
 from weightlock_webhook import documents
 from weightlock_webhook.cache.checkpoints import checkpoint_of, key_of, key_of_volume
 from weightlock_webhook.cache.errors import Unreachable
@@ -372,10 +373,12 @@ def test_seal_keys_are_the_two_that_have_a_name(data: Any, count: int) -> None:
 
 def test_versions_only_rise() -> None:
     versions = Versions()
-    for text in ('{"model": "m", "version": 3}', '{"model": "m", "version": 2}', "{", "5"):
-        versions.changed(None, ConfigMapItem(Metadata("v"), {"k": text}))
+    model = VouchedModel("ClusterModelPolicy p", "m")
+    damaged = [(entry_of(model, 9)[0], "{"), ("k", entry_of(model, 9)[1])]
+    for entry in (entry_of(model, 3), entry_of(model, 2), *damaged):
+        versions.changed(None, ConfigMapItem(Metadata("v"), dict([entry])))
     versions.changed(None, None)
-    assert versions.highest == {"m": 3}
+    assert versions.highest == {model: 3}
 
 
 def test_the_last_restore_counts_whoever_noticed_it() -> None:

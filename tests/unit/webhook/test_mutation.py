@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,9 +32,13 @@ INJECT = policy(onUnverified="Inject")
 @dataclass
 class Models:
     known: dict[str, tuple[str | None, int]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
-    def expected(self, namespace: str, checkpoint: str) -> tuple[str | None, int]:
+    def expected(
+        self, namespace: str, checkpoint: str, policies: Iterable[str]
+    ) -> tuple[str | None, int]:
         assert namespace == NAMESPACE
+        self.asked = list(policies)
         return self.known.get(checkpoint, (None, 0))
 
 
@@ -305,6 +309,8 @@ def test_what_is_known_of_the_model_is_demanded_too() -> None:
     assert asked.gate is not None
     assert (asked.gate.model_name, asked.gate.version_floor) == ("llama", 7)
     assert parts.missing(after, answer(after.spec, found)) == ""
+    assert isinstance(parts.models, Models)
+    assert parts.models.asked == ["ClusterModelPolicy post-quantum"]
 
 
 def _edited(**fields: Any) -> Callable[[Object], None]:

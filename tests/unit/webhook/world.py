@@ -20,6 +20,7 @@ from weightlock.cluster_names import NAMESPACE as SYSTEM
 from weightlock.names import API_VERSION
 from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.sources import ClaimSource
+from weightlock.verdict.floors import VouchedModel, entry_of
 from weightlock.verdict.records import record_of, status_of
 from weightlock_webhook.cache.features import Features
 from weightlock_webhook.cache.objects import ClaimItem, VolumeItem
@@ -161,6 +162,12 @@ def put_policy(
 
 def put_config_map(api: ApiInMemory, name: str, **data: str) -> None:
     api.put(CONFIG_MAPS, {"metadata": {"name": name, "namespace": SYSTEM}, "data": data})
+
+
+def remember(api: ApiInMemory, *floors: tuple[str, int], model: str = "llama") -> None:
+    """What the operator writes once a version was verified under policies."""
+    entries = (entry_of(VouchedModel(policy, model), version) for policy, version in floors)
+    put_config_map(api, "weightlock-versions", **dict(entries))
 
 
 @asynccontextmanager

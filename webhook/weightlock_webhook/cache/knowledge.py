@@ -1,7 +1,7 @@
 """Everything that the webhook knows of the cluster, in one place, with how fresh it is."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -106,12 +106,14 @@ class Knowledge:
         """Per resource, how many objects are kept."""
         return {store.name: len(store) for store in self.stores}
 
-    def expected(self, namespace: str, checkpoint: str) -> tuple[str | None, int]:
-        """The model that a checkpoint is registered as, and the highest version seen of it."""
+    def expected(
+        self, namespace: str, checkpoint: str, policies: Iterable[str]
+    ) -> tuple[str | None, int]:
+        """The model that a checkpoint is registered as, and the highest that these vouched for."""
         item = self.checkpoints.get((namespace, checkpoint))
         found = self.checkpoint_index.read((item,)) if item else ()
         name = found[0].spec.model_name if found else None
-        return name, highest_seen(self.versions.highest, namespace, name) if name else 0
+        return name, highest_seen(self.versions.highest, policies, name) if name else 0
 
     def expect_rules(self) -> None:
         """Raise if policies or namespaces are too old to say that nobody minds a pod (A38).

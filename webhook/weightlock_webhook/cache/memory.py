@@ -3,15 +3,14 @@
 import base64
 import binascii
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
-
-import msgspec
 
 from weightlock.cluster_names import RESTORED_AT_KEY, SEAL_KEY_CURRENT, SEAL_KEY_PREVIOUS
 from weightlock.errors import KeyUnusable, Malformed
 from weightlock.policy import scalars
+from weightlock.verdict.floors import Floors, read_entry
 from weightlock.verdict.seal import SealKey
 from weightlock_webhook.cache.objects import ConfigMapItem, SecretItem
 
@@ -34,22 +33,22 @@ class SealKeys:
 
 
 class Versions:
-    """The highest version that was seen of each model, by weightlock.verdict.floors (A22)."""
+    """The highest version of each model that a policy has vouched for (A22)."""
 
     def __init__(self) -> None:
-        self.highest: Mapping[str, int] = {}
+        self.highest: Floors = {}
 
     def changed(self, before: ConfigMapItem | None, after: ConfigMapItem | None) -> None:
         """The ConfigMap is new, different or gone. What was once seen is never forgotten."""
         del before
         highest = dict(self.highest)
-        for text in ((after.data if after else None) or {}).values():
-            try:
-                floor = msgspec.json.decode(text, type=_Floor)
-            except msgspec.MsgspecError:
+        for key, text in ((after.data if after else None) or {}).items():
+            entry = read_entry(key, text)
+            if entry is None:
                 logger.warning("a remembered version cannot be read")
-                continue
-            highest[floor.model] = max(floor.version, highest.get(floor.model, 0))
+            else:
+                vouched, version = entry
+                highest[vouched] = max(version, highest.get(vouched, 0))
         self.highest = highest
 
 
@@ -84,11 +83,6 @@ class Restores:
         if self._noticed is None or self._told is None:
             return self._noticed or self._told
         return max(self._noticed, self._told)
-
-
-class _Floor(msgspec.Struct, gc=False):
-    model: str
-    version: int
 
 
 def _key(name: str, text: str) -> SealKey | None:

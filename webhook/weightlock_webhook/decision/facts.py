@@ -10,6 +10,7 @@ from weightlock.policy.paths import VolumePath
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.evidence import Evidence
+from weightlock.verdict.floors import Floors
 from weightlock.verdict.judge import judge
 from weightlock.verdict.judgement import Judgement
 from weightlock.verdict.records import VerdictRecord, record_of
@@ -74,9 +75,8 @@ class Facts:
 
     `checkpoints` are those of the pod's namespace. `device_classes` maps
     `claim/NAME` and `template/NAME` of DRA claims to the classes that they ask for.
-    `highest_versions` is what the operator remembers against rollback (A22), by the names of
-    weightlock.verdict.floors, and `restored_at` when the cluster's state last came from a backup
-    (A39).
+    `highest_versions` is what the operator remembers against rollback (A22), and `restored_at` when
+    the cluster's state last came from a backup (A39).
     """
 
     namespace: str
@@ -87,7 +87,7 @@ class Facts:
     now: datetime
     allowances: Allowances = field(default_factory=Allowances)
     device_classes: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    highest_versions: Mapping[str, int] = field(default_factory=dict)
+    highest_versions: Floors = field(default_factory=dict)
     restored_at: datetime | None = None
     is_running: bool = False
     """Whether the pod has been placed on a node already, and only a container joins it."""

@@ -43,7 +43,9 @@ class Grounds:
 
     checkpoint: str
     evidence: Evidence
-    expected: Expected
+    registered: str | None
+    """The model that the checkpoint is registered as, if any."""
+
     digest: str
 
 
@@ -72,13 +74,10 @@ def grounds_of(
     contradiction = _contradiction(checkpoint, record, rivals)
     if contradiction is not None:
         return _failed(contradiction, reach)
-    model = record.model.name if record.model else ""
     return Grounds(
         checkpoint.metadata.name,
         recorded.evidence,
-        Expected(
-            checkpoint.spec.model_name, highest_seen(facts.highest_versions, facts.namespace, model)
-        ),
+        checkpoint.spec.model_name,
         str(record.digest) if record.digest else "",
     )
 
@@ -87,8 +86,10 @@ def standing(grounds: Grounds | Problem, demand: Demand, reach: Reach) -> Found:
     """Who vouches for the path under one policy, or why this checkpoint does not."""
     if isinstance(grounds, Problem):
         return grounds
-    facts = reach.case.facts
-    judgement = facts.judge(grounds.evidence, (demand.requirements,), facts.now, grounds.expected)
+    facts, evidence = reach.case.facts, grounds.evidence
+    floors, model = facts.highest_versions, evidence.model.name if evidence.model else ""
+    expected = Expected(grounds.registered, highest_seen(floors, (demand.origin,), model))
+    judgement = facts.judge(evidence, (demand.requirements,), facts.now, expected)
     if not judgement.admits:
         problem = reach.problem(judgement.reason, judgement.message, "", judgement.hint)
         return replace(problem, checkpoint=grounds.checkpoint)

@@ -11,11 +11,12 @@ facts, and comparing them costs next to nothing.
 6. what the operator remembers: versions, restores, the keys of its seals
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
+from weightlock.verdict.floors import Floors
 from weightlock.verdict.seal import SealKey
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.objects import CheckpointItem, ClaimItem
@@ -68,7 +69,7 @@ class Ground(NamedTuple):
     twins: frozenset[str] = frozenset()
     written: tuple[tuple[str, datetime], ...] = ()
     seal_keys: tuple[SealKey, ...] = ()
-    highest_versions: Mapping[str, int] | None = None
+    highest_versions: Floors | None = None
     restored_at: datetime | None = None
     device_classes: DeviceClasses = ()
 

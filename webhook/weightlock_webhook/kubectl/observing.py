@@ -4,7 +4,6 @@ A user seldom may read all of it. What the decision cannot do without raises; fo
 a remark, and what `policy test` assumes where files are silent is assumed here too.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.objects import Metadata, Policy, PolicyKind
 from weightlock.policy.scalars import instant
 from weightlock.policy.unreadable import UnreadablePolicy
+from weightlock.verdict.floors import Floors, read_entry
 from weightlock_webhook.kubectl.cluster import (
     CORE,
     OURS,
@@ -133,18 +133,11 @@ class _Reading:
             return {(self._namespace, text_at(each, "metadata", "name")): each for each in listed}
         return {}
 
-    def highest_versions(self) -> dict[str, int]:
+    def highest_versions(self) -> Floors:
         found = self._ours(cluster_names.VERSIONS_CONFIG_MAP)
-        texts = found_at(found, "data") or {}
-        versions = {}
-        for text in texts.values():
-            try:
-                entry = json.loads(text)
-            except (TypeError, ValueError):
-                continue  # the operator's to repair; the webhook says what it makes of it
-            if isinstance(found_at(entry, "version"), int):
-                versions[text_at(entry, "model")] = entry["version"]
-        return versions
+        data = found_at(found, "data") or {}
+        # What is damaged is the operator's to repair; the webhook leaves it out too.
+        return dict(filter(None, (read_entry(key, str(text)) for key, text in data.items())))
 
     def restored_at(self) -> datetime | None:
         found = self._ours(cluster_names.STATE_CONFIG_MAP)

@@ -1,6 +1,6 @@
 """Hold and Inject, as reviews ask for them (weightlock_webhook.reviews.collaborators)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,8 +15,13 @@ from weightlock_webhook.reviews.collaborators import PatchOperation, PodQuestion
 class Models(Protocol):
     """What is known of the model that a checkpoint names."""
 
-    def expected(self, namespace: str, checkpoint: str) -> tuple[str | None, int]:
-        """The registered name and the highest version seen; (None, 0) if nobody has said."""
+    def expected(
+        self, namespace: str, checkpoint: str, policies: Iterable[str]
+    ) -> tuple[str | None, int]:
+        """The registered name, and the highest version that these policies have vouched for.
+
+        (None, 0) if nobody has said.
+        """
         ...
 
 
@@ -83,6 +88,7 @@ class PodMutation:
         wanted = []
         for each in injecting.wanted_of(answer, self.governing(question.namespace)):
             checkpoint = checkpoints.get((each.volume, each.path), "")
-            name, floor = self.models.expected(question.namespace, checkpoint)
+            policies = [demand.origin for demand in each.demands]
+            name, floor = self.models.expected(question.namespace, checkpoint, policies)
             wanted.append(replace(each, model_name=name, version_floor=floor))
         return injecting.containers_for(wanted, self.image)

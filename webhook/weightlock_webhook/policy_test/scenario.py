@@ -9,6 +9,7 @@ from weightlock.policy.checkpoints import Checkpoint
 from weightlock.policy.documents import Documents, read_documents
 from weightlock.policy.objects import Policy
 from weightlock.policy.unreadable import UnreadablePolicy
+from weightlock.verdict.floors import Floors
 from weightlock_webhook.mounts.fields import Fields
 from weightlock_webhook.mounts.templates import PodTemplate, templates_of
 
@@ -52,7 +53,7 @@ class Scenario:
     device_claim_templates: Mapping[Key, JsonObject] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     """Objects that no decision looks at, such as Services."""
-    highest_versions: Mapping[str, int] = field(default_factory=dict)
+    highest_versions: Floors = field(default_factory=dict)
     restored_at: datetime | None = None
     writers: Mapping[Key, datetime] = field(default_factory=dict)
     """When claims could last be written to, where that is known."""

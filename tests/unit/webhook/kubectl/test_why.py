@@ -22,6 +22,7 @@ from tests.unit.webhook.objects import Object, claim_volume, container, mount, p
 
 from weightlock.cli.main import main
 from weightlock.errors import Malformed, Unreadable
+from weightlock.verdict.floors import VouchedModel, entry_of
 from weightlock_webhook.kubectl import why
 from weightlock_webhook.kubectl.cluster import CORE, OURS, Forbidden, NotInstalled, namespaced
 from weightlock_webhook.kubectl.telling import write_explanation
@@ -423,6 +424,9 @@ def test_a_checkpoint_that_cannot_be_read_vouches_for_nothing(
     assert "NoCheckpoint" in text
 
 
+NEWER = entry_of(VouchedModel("ClusterModelPolicy post-quantum", "llama"), 9)
+
+
 def config(name: str, **data: str) -> dict[str, Object]:
     return {f"{SYSTEM_CONFIG}/{name}": {"data": data}}
 
@@ -431,7 +435,7 @@ def config(name: str, **data: str) -> dict[str, Object]:
     ("objects", "reason"),
     [
         pytest.param(
-            config("weightlock-versions", a='{"model": "llama", "version": 9}', b="?", c="{}"),
+            config("weightlock-versions", **dict([NEWER]), b="?", c="{}"),
             "Rollback",
             id="a newer version was seen",
         ),
