@@ -176,6 +176,15 @@ def test_warnings_are_told_and_allow(program: Program) -> None:
     assert "Warning: HostNamespaces" in said
 
 
+def test_a_pod_that_is_stored_already_has_its_node(program: Program) -> None:
+    """A new one names none, so that a scheduler places it and it is looked at again then."""
+    placed = pod_spec(nodeName="node-1")
+    new = program.judge(checkpoint(), pod(placed))
+    stored = program.judge(checkpoint(), pod(placed, uid="11111111-1111-4111-8111-111111111111"))
+    assert (new["code"], stored["code"]) == (1, 0)
+    assert "NodeNamed" in str(new)
+
+
 def test_a_pod_that_no_policy_governs_is_allowed(program: Program) -> None:
     selector = {"matchLabels": {"models": "governed"}}
     policy = policy_object(namespaceSelector=selector)
