@@ -120,6 +120,14 @@ class Gatherer:
             return None
         return live if live["metadata"]["uid"] == metadata["uid"] else None
 
+    async def live_job(self, namespace: str, name: str) -> Json | None:
+        """A Job as it is; None if there is none.
+
+        Raises:
+            ClusterTrouble: it could not be read.
+        """
+        return await self._get(JOBS, namespace, name)
+
     def again(self, body: Json, facts: Facts) -> Facts:
         """The facts about another state of the same checkpoint, with a place as of now."""
         registered = Registered.from_object(body)

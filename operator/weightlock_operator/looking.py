@@ -151,7 +151,8 @@ class Looker:
                 await self._actor.before(decision.before, body)
             written = await self._recorded(body, decision)
         except Unavailable:
-            raise  # it may be written; if it is not, the Job is an orphan in a minute
+            await self._doubted(made, body)
+            raise
         except Exception:
             await self._take_back(made, body)
             raise
@@ -204,6 +205,41 @@ class Looker:
         if made is not None:
             await self._actor.after((made,), body)
 
+    async def _doubted(self, made: DeleteJob | None, body: Json) -> None:
+        """Nobody said whether the status was written: look, and take back what it does not know.
+
+        A status that arrives later still knows a Job that is gone, which counts as evicted. Where
+        nobody can be asked either, the Job is an orphan in a minute.
+        """
+        if made is None:
+            return
+        try:
+            live = await self._gatherer.live_checkpoint(body)
+        except ClusterTrouble:
+            return
+        flying = ((live or {}).get("status") or {}).get("verification") or {}
+        if flying.get("jobUID") != made.uid:
+            await self._take_back(made, body)
+            self._no_tenants_doing(body["metadata"]["uid"])
+
+    async def _doubted_creation(self, facts: Facts, create: CreateJob) -> None:
+        """Nobody said whether the Job was made: look, and delete what no status will know."""
+        metadata = facts.checkpoint.metadata
+        try:
+            job = await self._gatherer.live_job(
+                facts.namespace, create.manifest["metadata"]["name"]
+            )
+            if job is not None:
+                made = DeleteJob(facts.namespace, job["metadata"]["name"], job["metadata"]["uid"])
+                await self._actor.before((made,), {})
+        except ClusterTrouble:
+            return  # without its uid in a status nobody ever believes it; an orphan in a minute
+        self._no_tenants_doing(metadata.uid)
+
+    def _no_tenants_doing(self, uid: str) -> None:
+        """The pause between starts is for specs that flip; after trouble the work queue waits."""
+        self._turns.recorded(uid)
+
     async def _started(self, facts: Facts, create: CreateJob) -> tuple[Decision, DeleteJob | None]:
         """Make the Job; what follows, and what takes it back."""
         uid = facts.checkpoint.metadata.uid
@@ -215,9 +251,9 @@ class Looker:
             raise
         except REFUSALS as refusal:
             return self._settled(facts, job_refused(facts, create, refusal.message)), None
-        except ClusterTrouble:
-            # It may exist all the same; without its uid in a status nobody ever believes it, and
-            # the next look deletes it.
+        except ClusterTrouble as trouble:
+            if isinstance(trouble, Unavailable):
+                await self._doubted_creation(facts, create)
             self._turns.runs_no_more(uid)
             raise
         self._store.apply(JOBS, answer)  # it holds a turn from now on, whatever becomes of it

@@ -35,6 +35,9 @@ class MemoryCluster:
     denied: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
     before: Callable[[Call], None] = lambda _call: None
+    after: Callable[[Call], None] = lambda _call: None
+    """Asked when an object was made or replaced; raises if the answer is lost on its way back."""
+
     version: int = 100
     time: str = "2026-01-01T00:00:00Z"
     """When objects are made."""
@@ -89,6 +92,7 @@ class MemoryCluster:
             "creationTimestamp": self.time,
         }
         self._store(resource, namespace, made)
+        self.after(Call("create", resource.plural, namespace, name))
         return copy.deepcopy(made)
 
     async def replace(
@@ -103,6 +107,8 @@ class MemoryCluster:
         made = copy.deepcopy({**live, "status": body.get("status")} if subresource else body)
         made["metadata"] = {**live["metadata"], **made["metadata"]}
         self._store(resource, namespace, made)
+        verb = f"replace/{subresource}".strip("/")
+        self.after(Call(verb, resource.plural, namespace, name))
         return copy.deepcopy(made)
 
     async def patch(

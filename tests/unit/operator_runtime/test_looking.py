@@ -284,9 +284,10 @@ def test_what_is_refused_looks_again_later_and_starts_then(stage: Stage) -> None
 def test_a_job_whose_status_was_not_written_is_no_ones_and_is_deleted(stage: Stage) -> None:
     """A33: ended between making the Job and recording it."""
     uid = stage.good()
-    stage.cluster.before = failing(Unavailable("cut off"), ["replace/status"])
+    away_from(stage, "replace/status")
     with pytest.raises(Unavailable):
         stage.look(uid)
+    stage.cluster.before = lambda _call: None
     [orphan] = stage.all(JOBS)
     stage.restart()
     stage.pass_time(120)
@@ -323,15 +324,82 @@ def test_a_job_that_no_status_will_know_goes_at_once(stage: Stage, trouble: Clus
     assert stage.word()[0] == "Verifying"
 
 
+def away_from(stage: Stage, verb: str) -> None:
+    """From the first such call on the API server is away."""
+    is_away: list[bool] = []
+
+    def fail(call: Call) -> None:
+        if call.verb == verb:
+            is_away.append(True)
+        if is_away:
+            raise Unavailable("away")
+
+    stage.cluster.before = fail
+
+
 def test_a_job_whose_status_may_be_written_stays(stage: Stage) -> None:
     uid = stage.good()
-    stage.cluster.before = failing(Unavailable("cut off"), ["replace/status"])
+    away_from(stage, "replace/status")
     look_anyway(stage, uid)
+    stage.cluster.before = lambda _call: None
     assert len(stage.all(JOBS)) == 1
     for _ in range(3):
         assert stage.turns.running == 1, "it runs, so it has a turn"
         stage.look(uid)
     assert len(stage.all(JOBS)) == 1, "and there is no second one beside it"
+
+
+def test_a_job_whose_status_was_written_unheard_is_the_one(stage: Stage) -> None:
+    uid = stage.good()
+    stage.cluster.after = failing(Unavailable("cut off"), ["replace/status"])
+    look_anyway(stage, uid)
+    [job] = stage.all(JOBS)
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+    assert stage.all(JOBS) == [job]
+
+
+def test_a_status_that_was_not_written_costs_a_job_and_no_time(stage: Stage) -> None:
+    """The API server's trouble is no tenant's doing: the work queue waits, and nothing else."""
+    uid = stage.good()
+    stage.cluster.before = failing(Unavailable("500"), ["replace/status"])
+    look_anyway(stage, uid)
+    assert stage.all(JOBS) == []
+    stage.look(uid)
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+    assert len(stage.all(JOBS)) == 1
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_job_of_which_nobody_knows_whether_it_was_made_is_looked_for(
+    stage: Stage, is_made: bool
+) -> None:
+    uid = stage.good()
+    failure = failing(Unavailable("cut off"), ["create"])
+    if is_made:
+        stage.cluster.after = failure
+    else:
+        stage.cluster.before = failure
+    look_anyway(stage, uid)
+    assert (stage.all(JOBS), stage.turns.running) == ([], 0)
+    stage.look(uid)
+    assert stage.word()[0] == "Verifying"
+
+
+def test_a_job_that_may_have_been_made_is_an_orphan_if_nobody_can_be_asked(stage: Stage) -> None:
+    uid = stage.good()
+
+    def lost(_call: Call) -> None:
+        away_from(stage, "get")
+        raise Unavailable("cut off")
+
+    stage.cluster.after = lost
+    look_anyway(stage, uid)
+    assert len(stage.all(JOBS)) == 1
+    stage.cluster.before = stage.cluster.after = lambda _call: None
+    stage.look(uid)
+    assert len(stage.all(JOBS)) == 1, "no second one beside it"
 
 
 def test_a_job_that_could_not_be_taken_back_holds_its_turn(stage: Stage) -> None:
