@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from weightlock.reasons import Verdict
 from weightlock_operator import logs
@@ -224,17 +224,15 @@ class Looker:
 
     async def _doubted_creation(self, facts: Facts, create: CreateJob) -> None:
         """Nobody said whether the Job was made: look, and delete what no status will know."""
-        metadata = facts.checkpoint.metadata
+        wanted: Any = create.manifest["metadata"]
         try:
-            job = await self._gatherer.live_job(
-                facts.namespace, create.manifest["metadata"]["name"]
-            )
+            job = await self._gatherer.live_job(facts.namespace, wanted["name"])
             if job is not None:
-                made = DeleteJob(facts.namespace, job["metadata"]["name"], job["metadata"]["uid"])
+                made = DeleteJob(facts.namespace, wanted["name"], job["metadata"]["uid"])
                 await self._actor.before((made,), {})
         except ClusterTrouble:
             return  # without its uid in a status nobody ever believes it; an orphan in a minute
-        self._no_tenants_doing(metadata.uid)
+        self._no_tenants_doing(facts.checkpoint.metadata.uid)
 
     def _no_tenants_doing(self, uid: str) -> None:
         """The pause between starts is for specs that flip; after trouble the work queue waits."""
