@@ -186,10 +186,7 @@ class Story:
         )
         stage.say("The operator counts checkpoints and verifications:")
         stage.show("operator.metrics", counted)
-        stage.say(
-            "The webhook counts its answers. Malformed is what it sends itself every half a minute,"
-            " to see that it would refuse:"
-        )
+        stage.say("The webhook counts its answers:")
         answers = told(webhook.output, 'weightlock_admission_requests_total{decision="Deny"')
         stage.show("webhook.metrics", answers)
         for text, word in (

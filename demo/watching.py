@@ -39,6 +39,9 @@ NOTHING: Mapping[str, str] = {
     'weightlock_admission_requests_total{decision="Allow",reason="ClassicalOnly"}': (
         "the story's policy refuses what is signed classically only"
     ),
+}
+# Counters that have to be there, and to have counted nothing, and why.
+ZERO: Mapping[str, str] = {
     'weightlock_admission_requests_total{decision="Error"}': "nothing was left unanswered",
     'weightlock_verifications_total{result="Error"}': "every verification could be carried out",
 }
@@ -73,7 +76,10 @@ def silent(prometheus: Prometheus) -> Iterator[str]:
     for rule in rules():
         prometheus.query(rule["expr"])  # raises if it is refused
     for name, expression in asked().items():
-        found = bool(prometheus.query(expression))
+        samples = prometheus.query(expression)
+        found = bool(samples)
+        if name in ZERO and any(float(each["value"][1]) for each in samples):
+            yield f"{name}: has counted something, though it should not: {ZERO[name]}"
         if not found and name not in NOTHING:
             yield f"{name}: {expression}"
         if found and name in NOTHING:

@@ -200,6 +200,18 @@ def test_taking_away_what_holds_a_pod_is_noticed(change: Callable[[Object], None
     assert mutation(unverified(HOLD)).tampered(question({}), before, after)
 
 
+@pytest.mark.parametrize("change", [_without_labels, _other_label, _other_annotation])
+def test_what_held_a_pod_counts_no_more_once_it_has_its_node(
+    change: Callable[[Object], None],
+) -> None:
+    """The operator tidies up; for everybody else the keys are reserved in any case."""
+    before, after = held(), held()
+    for each in (before, after):
+        each["spec"] |= {"nodeName": "node-1", "schedulingGates": []}
+    change(after)
+    assert mutation(unverified(HOLD)).tampered(question({}), before, after) == ""
+
+
 def _without_others_gate(pod: Object) -> None:
     del pod["spec"]["schedulingGates"][1]
 

@@ -52,7 +52,12 @@ def not_held(metadata: Mapping[str, object], spec: Mapping[str, object], *, has_
 
 
 def let_go(before: Mapping[str, object], after: Mapping[str, object]) -> str:
-    """What an update took away of what held a pod, as a sentence; empty if nothing."""
+    """What an update took away of what held a pod, as a sentence; empty if nothing.
+
+    A pod that has its node is held by nothing any more: its binding was the last look at it.
+    """
+    if part_of(before, "spec").get("nodeName"):
+        return ""
     if has_gate(part_of(before, "spec")) and not has_gate(part_of(after, "spec")):
         return f"The scheduling gate {SCHEDULING_GATE} was removed from a held pod."
     metadata = part_of(before, "metadata"), part_of(after, "metadata")
