@@ -63,6 +63,12 @@ def test_a_held_pod_starts_when_its_checkpoint_is_verified(early: Early) -> None
     assert stored["metadata"]["labels"][HELD] == "true"
     assert early.team.read_by(early.pod) == config_of(1)
     assert early.team.status(early.checkpoint_name())["phase"] == "Verified"
+    api = early.team.tenant.api
+    wait_until(
+        "it is said to be held no more",
+        lambda: HELD not in api.read(stored)["metadata"].get("labels", {}),
+        timeout_seconds=TOLD_SECONDS,
+    )
 
 
 def test_a_held_pod_never_starts_on_a_bad_checkpoint(early: Early) -> None:
