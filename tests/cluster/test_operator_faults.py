@@ -126,6 +126,7 @@ def test_a_third_of_all_requests_goes_wrong(
     shelf: Shelf, node: NodeAgent, proxy: ApiProxy, start: Start, kind: str
 ) -> None:
     operator = start()
+    wait_until("it leads", operator.leads, timeout_seconds=20)  # before, it ends and starts anew
     dice = random.Random(kind)  # noqa: S311 - the same faults each time
 
     def fault(request: Request) -> Fault:

@@ -78,7 +78,8 @@ class RunningOperator:
 
     def leads(self) -> bool:
         """Whether it decides: ready, and the Lease is its own."""
-        return self.is_ready() and "weightlock_leader 1.0" in self.get("/metrics")[1]
+        # In this order: a replica that waits for the Lease is ready too.
+        return "weightlock_leader 1.0" in self.get("/metrics")[1] and self.is_ready()
 
     def get(self, path: str) -> tuple[int, str]:
         try:
