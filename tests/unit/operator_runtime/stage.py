@@ -190,3 +190,27 @@ class Stage:
         self.now += timedelta(seconds=seconds)
         self.cluster.time = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
         self.hands.seconds += seconds
+
+
+def verified(stage: Stage, name: str = "llama") -> str:
+    uid = stage.good(name)
+    stage.look(uid)
+    stage.run_jobs()
+    stage.look(uid)
+    assert stage.word(name) == ("Verified", "Verified")
+    return uid
+
+
+def work(stage: Stage, *keys: str) -> None:
+    """Let one worker do what is queued."""
+
+    async def run() -> None:
+        for key in keys:
+            stage.queue.add(key)
+        worker = asyncio.create_task(stage.controller.work())
+        while not stage.queue.is_idle:
+            await asyncio.sleep(0)
+        worker.cancel()
+
+    stage.hear()
+    asyncio.run(run())

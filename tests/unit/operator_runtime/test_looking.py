@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import copy
-import json
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -11,18 +10,20 @@ from typing import Any
 import pytest
 from tests.support.memory_cluster import Call, failing
 from tests.support.node_agent import Content
-from tests.unit.operator_runtime.stage import NAMESPACE, NOW, Stage
+from tests.unit.operator_runtime.stage import (
+    NAMESPACE,
+    NOW,
+    Stage,
+    verified,
+    work,
+)
 
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
 from weightlock_operator.api.cluster import (
     CHECKPOINTS,
-    CLAIMS,
-    EVENTS,
     JOBS,
-    NAMESPACES,
     PODS,
-    VOLUMES,
 )
 from weightlock_operator.api.cluster_errors import (
     AlreadyExists,
@@ -40,9 +41,6 @@ from weightlock_operator.decision.announcing import EVICT_EVERY
 from weightlock_operator.decision.facts import ServerFeatures
 from weightlock_operator.decision.landing import COOLDOWN, ORPHAN_AGE
 from weightlock_operator.decision.reconcile import NOT_KEPT_RETRY
-from weightlock_operator.decision.registration import MOST_PER_NAMESPACE
-from weightlock_operator.lobby import NUDGE_EVERY
-from weightlock_operator.pod_records import record_of_pod
 
 Json = dict[str, Any]
 CREATES_JOB = ("create", "jobs")
@@ -51,15 +49,6 @@ CREATES_JOB = ("create", "jobs")
 @pytest.fixture
 def stage() -> Stage:
     return Stage()
-
-
-def verified(stage: Stage, name: str = "llama") -> str:
-    uid = stage.good(name)
-    stage.look(uid)
-    stage.run_jobs()
-    stage.look(uid)
-    assert stage.word(name) == ("Verified", "Verified")
-    return uid
 
 
 def test_from_nothing_to_a_verdict_takes_two_looks(stage: Stage) -> None:
@@ -569,21 +558,6 @@ def test_an_exempt_namespace_is_governed_by_nobody(stage: Stage) -> None:
     assert stage.word() == ("Error", "NoPolicy")
 
 
-def work(stage: Stage, *keys: str) -> None:
-    """Let one worker do what is queued."""
-
-    async def run() -> None:
-        for key in keys:
-            stage.queue.add(key)
-        worker = asyncio.create_task(stage.controller.work())
-        while not stage.queue.is_idle:
-            await asyncio.sleep(0)
-        worker.cancel()
-
-    stage.hear()
-    asyncio.run(run())
-
-
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -606,175 +580,6 @@ def test_whatever_happens_to_one_happens_to_no_other(stage: Stage, trouble: Exce
     work(stage, poison, good)
     assert stage.word("llama")[0] == "Verifying"
     assert stage.status("poison") == {}
-
-
-def test_a_held_pod_is_let_go_and_an_unknown_claim_registered(stage: Stage) -> None:
-    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
-    policy["spec"]["autoRegister"] = True
-    stage.good("other")
-    claim = stage.cluster.add(
-        CLAIMS,
-        {
-            "metadata": {"name": "wanted", "namespace": NAMESPACE},
-            "spec": {"volumeName": "pv-wanted", "accessModes": ["ReadWriteMany"]},
-            "status": {"phase": "Bound"},
-        },
-    )
-    reference = {"namespace": NAMESPACE, "name": "wanted", "uid": claim["metadata"]["uid"]}
-    stage.cluster.add(
-        VOLUMES,
-        {"metadata": {"name": "pv-wanted"}, "spec": {"claimRef": reference, "nfs": {"path": "/"}}},
-    )
-    stage.cluster.add(PODS, held("gated", gated=True))
-    stage.cluster.add(PODS, held("nudged", gated=False))
-    work(stage, LOBBY + NAMESPACE)
-    [made] = [each for each in stage.all(CHECKPOINTS) if each["metadata"]["name"] != "other"]
-    assert made["spec"]["source"]["persistentVolumeClaim"]["claimName"] == "wanted"
-    stage.cluster.objects["modelcheckpoints", NAMESPACE, made["metadata"]["name"]]["metadata"][
-        "generation"
-    ] = 1
-    work(stage, made["metadata"]["uid"])
-    stage.run_jobs()
-    work(stage, made["metadata"]["uid"])
-    pods = {pod["metadata"]["name"]: pod for pod in stage.all(PODS)}
-    assert pods["gated"]["spec"]["schedulingGates"] == [{"name": "kueue.x-k8s.io/admission"}]
-    assert "weightlock.dev/held" not in pods["gated"]["metadata"]["labels"]
-    assert "weightlock.dev/nudged-at" in pods["nudged"]["metadata"]["annotations"]
-    before = len(stage.cluster.calls)
-    work(stage, LOBBY + NAMESPACE)
-    assert len(stage.cluster.calls) == before, "not nudged again so soon"
-
-
-def waiting(name: str, claim: str) -> Json:
-    """A pod with a gate that waits for the whole of a claim."""
-    pod = held(name, gated=True)
-    waits = [{"volume": "m", "claim": claim, "path": "/", "checkpoint": ""}]
-    pod["metadata"]["annotations"] = {"weightlock.dev/waits-for": json.dumps(waits)}
-    return pod
-
-
-def is_gated(stage: Stage, name: str) -> bool:
-    gates = stage.cluster.objects["pods", NAMESPACE, name]["spec"].get("schedulingGates") or []
-    return {"name": "weightlock.dev/verification"} in gates
-
-
-def with_pods_for_two_claims(stage: Stage) -> None:
-    """One is verified; the other is registered by nobody."""
-    stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]["spec"] |= {
-        "autoRegister": True
-    }
-    verified(stage)
-    for claim in ("other", "another"):
-        metadata = {"name": claim, "namespace": NAMESPACE}
-        stage.cluster.add(CLAIMS, {"metadata": metadata, "spec": {}, "status": {}})
-    for name, claim in (("a", "llama"), ("b", "other"), ("c", "llama"), ("d", "another")):
-        stage.cluster.add(PODS, waiting(name, claim))
-
-
-def test_what_cannot_be_registered_holds_nobody_else(stage: Stage) -> None:
-    """A quota on checkpoints is full."""
-    with_pods_for_two_claims(stage)
-
-    def full(call: Call) -> None:
-        if (call.verb, call.resource) == ("create", "modelcheckpoints"):
-            raise Forbidden("exceeded quota: count/modelcheckpoints", code=403)
-
-    stage.cluster.before = full
-    stage.hear()
-    assert asyncio.run(stage.lobby.see_to(NAMESPACE)) == NUDGE_EVERY
-    assert [is_gated(stage, name) for name in "abcd"] == [False, True, False, True]
-    stage.hear()
-    assert asyncio.run(stage.lobby.see_to(NAMESPACE)) == NUDGE_EVERY, "there may be room by then"
-    stage.cluster.before = lambda _call: None
-    stage.hear()
-    assert asyncio.run(stage.lobby.see_to(NAMESPACE)) is None
-    assert len(stage.all(CHECKPOINTS)) == 3
-
-
-@pytest.mark.parametrize("trouble", [Conflict("x"), Unavailable("x"), Forbidden("x")])
-def test_a_pod_that_cannot_be_let_go_holds_nobody_else(
-    stage: Stage, trouble: ClusterTrouble
-) -> None:
-    with_pods_for_two_claims(stage)
-    stage.cluster.before = failing(trouble, ["patch"])
-    work(stage, LOBBY + NAMESPACE)
-    assert [is_gated(stage, name) for name in "ac"].count(True) == 1
-    assert len(stage.all(CHECKPOINTS)) == 3
-    stage.hear()
-    asyncio.run(stage.lobby.see_to(NAMESPACE))
-    assert not is_gated(stage, "a")
-    assert not is_gated(stage, "c")
-
-
-def test_who_leads_no_more_does_nothing_more(stage: Stage) -> None:
-    with_pods_for_two_claims(stage)
-    stage.cluster.before = failing(NotLeader("no"), ["patch"])
-    stage.hear()
-    with pytest.raises(NotLeader):
-        asyncio.run(stage.lobby.see_to(NAMESPACE))
-    assert len([call for call in stage.cluster.calls if call.verb == "patch"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("node", "phase"), [("node-a", "Running"), ("node-a", "Succeeded"), ("", "Failed")]
-)
-def test_who_was_let_in_loses_the_label_once_and_awaits_nothing(
-    stage: Stage, node: str, phase: str
-) -> None:
-    """Where servers have no gates, nothing else ends the waiting of a pod."""
-    uid = verified(stage)
-    pod = waiting("trainer", "llama")
-    pod["spec"] = {"containers": [], "nodeName": node}
-    pod["status"] = {"phase": phase}
-    stage.cluster.add(PODS, pod)
-    stage.hear()
-    assert stage.store.pods.held(NAMESPACE) == ()
-    awaited = asyncio.run(stage.looker._gatherer.from_store(stage.store.checkpoints[uid])).held
-    assert awaited == ()
-    for _ in range(5):
-        work(stage, LOBBY + NAMESPACE)
-        stage.pass_time(NUDGE_EVERY.total_seconds() + 1)
-    labels = stage.cluster.objects["pods", NAMESPACE, "trainer"]["metadata"]["labels"]
-    assert "weightlock.dev/held" not in labels
-    assert len([call for call in stage.cluster.calls if call.verb == "patch"]) == 1
-    assert stage.store.pods.let_in(NAMESPACE) == ()
-
-
-def test_no_more_is_registered_than_there_is_room_for(stage: Stage) -> None:
-    policy = stage.cluster.objects["clustermodelpolicies", "", "post-quantum"]
-    policy["spec"]["autoRegister"] = True
-    stage.hear()
-    for number in range(MOST_PER_NAMESPACE - 1):
-        metadata = {"name": f"c-{number}", "namespace": NAMESPACE, "uid": f"c-{number}"}
-        stage.store.apply(CHECKPOINTS, {"metadata": metadata, "spec": {"source": "unreadable"}})
-    for name in ("one", "two", "three"):
-        metadata = {"name": name, "namespace": NAMESPACE, "uid": name}
-        stage.store.apply(CLAIMS, {"metadata": metadata, "spec": {}})
-        stage.store.apply(
-            EVENTS,
-            {
-                "metadata": {"namespace": NAMESPACE},
-                "reason": "VerificationRequested",
-                "reportingComponent": "weightlock-webhook",
-                "involvedObject": {"kind": "PersistentVolumeClaim", "name": name},
-            },
-        )
-    asyncio.run(stage.lobby.see_to(NAMESPACE))
-    assert len(stage.all(CHECKPOINTS)) == 1
-
-
-def held(name: str, *, gated: bool) -> Json:
-    gates = [{"name": "weightlock.dev/verification"}, {"name": "kueue.x-k8s.io/admission"}]
-    waits = '[{"volume": "m", "claim": "wanted", "path": "/", "checkpoint": ""}]'
-    return {
-        "metadata": {
-            "name": name,
-            "namespace": NAMESPACE,
-            "labels": {"weightlock.dev/held": "true"},
-            "annotations": {"weightlock.dev/waits-for": waits},
-        },
-        "spec": {"containers": [], **({"schedulingGates": gates} if gated else {})},
-    }
 
 
 def test_a_suspended_job_takes_no_turn_of_others(stage: Stage) -> None:
@@ -822,212 +627,6 @@ def test_looks_that_ask_nothing_keep_nobody_waiting(stage: Stage) -> None:
         other.cancel()
 
     asyncio.run(run())
-
-
-def test_a_pod_elsewhere_touches_no_checkpoint(stage: Stage) -> None:
-    """Every node has pods with folders of it."""
-    export = {"server": "files.example", "path": "/models"}
-    for name, source in (
-        ("export", {"nfs": export}),
-        ("folder", {"hostPath": {"path": "/models", "nodeName": "node-a"}}),
-    ):
-        metadata = {"name": name, "namespace": NAMESPACE, "generation": 1}
-        spec = {"source": {**source, "path": "/"}}
-        stage.cluster.add(CHECKPOINTS, {"metadata": metadata, "spec": spec})
-    stage.hear()
-    touched = {}
-    for name, node, volume in (
-        ("same node", "node-a", {"hostPath": {"path": "/var/log"}}),
-        ("same folder", "node-a", {"hostPath": {"path": "/models/llama"}}),
-        ("other node", "node-b", {"hostPath": {"path": "/models"}}),
-        ("same server", "node-b", {"nfs": export}),
-        ("other server", "node-a", {"nfs": {**export, "server": "other"}}),
-    ):
-        metadata = {"name": name, "namespace": "any", "uid": name}
-        pod = {
-            "metadata": metadata,
-            "spec": {"nodeName": node, "volumes": [{"name": "v", **volume}], "containers": []},
-            "status": {"phase": "Running"},
-        }
-        found = stage.store.apply_pod(name, record_of_pod(pod))
-        names = {stage.store.checkpoints[uid]["metadata"]["name"] for uid in found}
-        touched[name] = sorted(names)
-    assert touched == {
-        "same node": [],
-        "same folder": ["folder"],
-        "other node": [],
-        "same server": ["export"],
-        "other server": [],
-    }
-
-
-LOCAL_TERM = {
-    "nodeSelectorTerms": [
-        {
-            "matchExpressions": [
-                {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-a"]}
-            ]
-        }
-    ]
-}
-SAME_BYTES = [
-    pytest.param(
-        {"nfs": {"server": "files.example", "path": "/export/llama"}},
-        {"nfs": {"server": "Files.example.", "path": "/export/"}},
-        id="an export",
-    ),
-    pytest.param(
-        {
-            "csi": {
-                "driver": "nfs.csi.k8s.io",
-                "volumeHandle": "any",
-                "volumeAttributes": {"server": "files.example", "share": "/export"},
-            }
-        },
-        {
-            "csi": {
-                "driver": "nfs.csi.k8s.io",
-                "volumeAttributes": {"Server": "files.example", "share": "/export"},
-            }
-        },
-        id="an export by its driver",
-    ),
-    pytest.param(
-        {"local": {"path": "/mnt/llama"}, "nodeAffinity": {"required": LOCAL_TERM}},
-        {"hostPath": {"path": "/mnt"}},
-        id="a folder of the node",
-    ),
-    pytest.param(
-        {"csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeHandle": "models"}},
-        {
-            "csi": {
-                "driver": "gcsfuse.csi.storage.gke.io",
-                "volumeAttributes": {"bucketName": "models", "mountOptions": "implicit-dirs"},
-            }
-        },
-        id="a bucket",
-    ),
-    pytest.param(
-        {"csi": {"driver": "csi.example", "volumeHandle": "vol-1"}},
-        {"csi": {"driver": "csi.example"}},
-        id="a driver that nobody knows",
-    ),
-]
-
-
-def writer(namespace: str, volume: Json, **more: object) -> Json:
-    mount = {"name": "v", "mountPath": "/m"}
-    return {
-        "metadata": {"name": "writer", "namespace": namespace},
-        "spec": {
-            "nodeName": "node-a",
-            "volumes": [{"name": "v", **volume}],
-            "containers": [{"name": "c", "volumeMounts": [{**mount, **more}]}],
-        },
-        "status": {"phase": "Running"},
-    }
-
-
-def verified_on(stage: Stage, source: Json) -> str:
-    uid = stage.good()
-    spec = stage.cluster.objects["persistentvolumes", "", "pv-llama"]["spec"]
-    del spec["csi"]
-    spec.update(source)
-    stage.look(uid)
-    stage.run_jobs()
-    stage.look(uid)
-    assert stage.word() == ("Verified", "Verified")
-    stage.pass_time(3600)
-    return uid
-
-
-@pytest.mark.parametrize(("source", "inline"), SAME_BYTES)
-def test_who_writes_to_the_same_bytes_without_a_claim_is_seen(
-    stage: Stage, source: Json, inline: Json
-) -> None:
-    """In a namespace that no policy governs, so that nobody looks at the pod when it comes."""
-    uid = verified_on(stage, source)
-    pod = stage.cluster.add(PODS, writer("elsewhere", inline))
-    record = record_of_pod(pod)
-    assert record is not None
-    assert stage.store.apply_pod(record.uid, record) == {uid}, "it is looked at at once"
-    stage.look(uid)
-    assert stage.word() == ("Stale", "WriterSeen")
-    assert "elsewhere" not in json.dumps(stage.status())
-    assert "writer" not in stage.status()["queue"]["waitingFor"].partition("can")[0]
-    stage.cluster.objects.pop(("pods", "elsewhere", "writer"))
-    stage.look(uid)
-    assert stage.word()[0] == "Stale", "it may have written until now"
-
-
-@pytest.mark.parametrize(("source", "inline"), SAME_BYTES)
-def test_who_reads_the_same_bytes_makes_nothing_stale(
-    stage: Stage, source: Json, inline: Json
-) -> None:
-    uid = verified_on(stage, source)
-    stage.cluster.add(PODS, writer("elsewhere", inline, readOnly=True))
-    stage.look(uid)
-    assert stage.word()[0] == "Verified"
-
-
-@pytest.mark.parametrize(("source", "inline"), SAME_BYTES)
-def test_who_belongs_to_the_cluster_is_no_writer(stage: Stage, source: Json, inline: Json) -> None:
-    """The driver itself, with all storage of the node mounted."""
-    uid = verified_on(stage, source)
-    stage.cluster.add(PODS, writer("kube-system", inline))
-    stage.look(uid)
-    assert stage.word()[0] == "Verified"
-
-
-@pytest.mark.parametrize("order", [("claim", "volume", "pod"), ("pod", "claim", "volume")])
-def test_who_writes_through_another_claim_of_the_same_bytes_is_seen(
-    stage: Stage, order: tuple[str, ...]
-) -> None:
-    """A28: a twin of the volume, bound in another namespace; whatever is heard first."""
-    uid = verified_on(stage, {"csi": {"driver": "csi.example", "volumeHandle": "vol-1"}})
-    claim = {
-        "metadata": {"name": "mine", "namespace": "elsewhere", "uid": "twin-claim"},
-        "spec": {"volumeName": "twin", "accessModes": ["ReadWriteMany"]},
-        "status": {"phase": "Bound"},
-    }
-    volume = {
-        "metadata": {"name": "twin", "uid": "twin"},
-        "spec": {
-            "claimRef": {"namespace": "elsewhere", "name": "mine", "uid": "twin-claim"},
-            "csi": {"driver": "csi.example", "volumeHandle": "vol-1", "fsType": "xfs"},
-        },
-    }
-    pod = writer("elsewhere", {"persistentVolumeClaim": {"claimName": "mine"}})
-    pod["metadata"]["uid"] = "writer"
-    touched = frozenset[str]()
-    for kind in order:
-        if kind == "pod":
-            touched = stage.store.apply_pod("writer", record_of_pod(pod))
-        else:
-            resource, body = (CLAIMS, claim) if kind == "claim" else (VOLUMES, volume)
-            touched = stage.store.apply(resource, stage.cluster.add(resource, body))
-    assert touched == {uid}
-    stage.cluster.add(PODS, pod)
-    stage.look(uid)
-    assert stage.word() == ("Stale", "WriterSeen")
-
-
-def test_a_checkpoint_on_an_export_sees_who_writes_through_a_claim(stage: Stage) -> None:
-    stage.good()
-    spec = stage.cluster.objects["persistentvolumes", "", "pv-llama"]["spec"]
-    del spec["csi"]
-    spec["nfs"] = {"server": "files.example", "path": "/export"}
-    metadata = {"name": "direct", "namespace": "elsewhere", "generation": 1}
-    source = {"nfs": {"server": "files.example", "path": "/export/llama"}, "path": "/"}
-    body = {"metadata": metadata, "spec": {"source": source}}
-    uid = stage.cluster.add(CHECKPOINTS, body)["metadata"]["uid"]
-    stage.cluster.add(NAMESPACES, {"metadata": {"name": "elsewhere", "labels": {}}})
-    pod = writer(NAMESPACE, {"persistentVolumeClaim": {"claimName": "llama"}})
-    stage.cluster.add(PODS, pod)
-    stage.hear()
-    stage.look(uid)
-    status = stage.cluster.objects["modelcheckpoints", "elsewhere", "direct"]["status"]
-    assert status["reason"] == "WriterActive"
 
 
 def test_turns_are_called_up(stage: Stage) -> None:
