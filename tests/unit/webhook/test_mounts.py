@@ -394,7 +394,7 @@ def test_what_breaks_the_walls_between_containers_is_read() -> None:
     ]
     assert (found.runtime_class, found.node_name) == ("kata", "node-1")
     assert found.device_claims == (DeviceClaim("gpu", "", "one-gpu"),)
-    assert found.cdi_annotations == ("cdi.k8s.io/x",)
+    assert found.injecting_annotations == ("cdi.k8s.io/x",)
 
 
 def test_a_claim_that_a_container_uses_and_the_pod_declares_is_read() -> None:
@@ -523,4 +523,4 @@ def test_the_termination_message_has_its_usual_place() -> None:
 
 
 def test_metadata_may_be_missing_in_a_template() -> None:
-    assert pod_of(None, pod_spec()).cdi_annotations == ()
+    assert pod_of(None, pod_spec()).injecting_annotations == ()

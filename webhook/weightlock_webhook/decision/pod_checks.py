@@ -117,12 +117,12 @@ def privileged(case: Case) -> Iterator[Problem]:
 
 
 def devices_injected_by_annotation(case: Case) -> Iterator[Problem]:
-    """CDI annotations make the runtime add mounts that no spec shows (B21)."""
-    if case.is_governed and case.pod.cdi_annotations:
+    """Annotations of CDI, NRI and CRI-O make runtimes add mounts that no spec shows (B21)."""
+    if case.is_governed and case.pod.injecting_annotations:
         yield Problem(
             Reason.CDI_ANNOTATION,
-            f"the annotations {listed(case.pod.cdi_annotations)}",
-            "no CDI annotation in a pod with volumes that must be verified",
+            f"the annotations {listed(case.pod.injecting_annotations)}",
+            "none by which the runtime adds mounts, in a pod with volumes that must be verified",
             "Ask for devices through resource limits instead.",
         )
 

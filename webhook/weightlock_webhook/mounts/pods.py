@@ -121,7 +121,7 @@ class Pod:
     is_windows: bool
     runtime_class: str
     device_claims: tuple[DeviceClaim, ...]
-    cdi_annotations: tuple[str, ...]
+    injecting_annotations: tuple[str, ...]
     node_name: str
     pinned_nodes: Nodes
     unknown_fields: tuple[str, ...]
@@ -150,7 +150,7 @@ def pod_of(metadata: object, spec: object) -> Pod:
         _is_windows(pod_spec),
         pod_spec.text("runtimeClassName"),
         _device_claims(pod_spec, containers),
-        _cdi_annotations(fields),
+        _injecting_annotations(fields),
         pod_spec.text("nodeName"),
         pinned_nodes(pod_spec),
         _unknown_fields(pod_spec, containers),
@@ -229,7 +229,7 @@ def _device_claims(spec: Fields, containers: tuple[Container, ...]) -> tuple[Dev
     return claims
 
 
-def _cdi_annotations(metadata: Fields) -> tuple[str, ...]:
+def _injecting_annotations(metadata: Fields) -> tuple[str, ...]:
     keys = metadata.child("annotations").members
     return tuple(sorted(filter(injects, keys)))
 
