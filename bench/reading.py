@@ -1,4 +1,4 @@
-"""How fast processes read files from the page cache when they do nothing else: that side's limit."""
+"""How fast processes read files from the page cache and do nothing else: the limit of that side."""
 
 import multiprocessing
 import os
