@@ -147,6 +147,22 @@ def test_names_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     assert [finding.reason for finding in walk(tmp_path).findings] == [Reason.UNSAFE_NAME]
 
 
+def test_content_behind_a_size_of_zero_is_no_empty_file() -> None:
+    # As /proc does, FUSE file systems can: a signed empty __init__.py must not stand for code.
+    found = walk(Path("/proc/sys/kernel/random"))
+    assert ("boot_id", Reason.UNREADABLE) in reasons(found)
+    assert "boot_id" not in {file.name for file in found.files}
+
+
+def test_an_empty_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    folders.write(tmp_path, {"empty": b"", "weights.bin": b"x"})
+    tmp_path.chmod(0o755)
+    (tmp_path / "empty").chmod(0o000)
+    with CheckpointFolder(tmp_path) as folder:
+        found = folders.unprivileged(lambda: folder.walk(Limits()))
+    assert reasons(found) == [("empty", Reason.UNREADABLE)]
+
+
 @pytest.mark.parametrize(
     ("limits", "exceeded"),
     [
