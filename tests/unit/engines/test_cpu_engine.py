@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import threading
 from pathlib import Path
 
@@ -117,6 +118,22 @@ def test_a_file_that_is_shorter_than_its_segments_is_an_error(length: int, tmp_p
     for engine in (CpuEngine(2), OracleEngine()):
         with pytest.raises(ChangedWhileReading, match="'a'"):
             roots(engine, tmp_path, [Span(0, 0, length)])
+
+
+def test_many_cores_keep_within_the_descriptors_that_a_process_may_have(tmp_path: Path) -> None:
+    # Shells and containers often allow 1024; 64 cores once wanted eight times that.
+    size = cpu.PROCESS_BYTES // 1024
+    for number in range(1024):
+        with (tmp_path / f"{number:04}").open("wb") as file:
+            file.truncate(size)
+    spans = [Span(number, 0, size) for number in range(1024)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 100, hard))
+    try:
+        found = roots(CpuEngine(8), tmp_path, spans)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found == [segment_root(SMALL, bytes(size))] * 1024
 
 
 def test_a_file_that_changes_meanwhile_is_an_error_and_never_a_root(tmp_path: Path) -> None:

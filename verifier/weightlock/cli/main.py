@@ -32,6 +32,8 @@ COMMANDS: Final = {
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
+MOST_OPEN_FILES: Final = 65536
+
 COMMAND_GROUP: Final = "weightlock.commands"
 """Entry points of this group are modules of other packages that add commands to this program."""
 
@@ -39,6 +41,7 @@ COMMAND_GROUP: Final = "weightlock.commands"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _forbid_core_dumps()
+    _allow_open_files()
     arguments = sys.argv[1:] if argv is None else argv
     starting = begin(arguments)
     args = parser(arguments).parse_args(arguments)
@@ -114,6 +117,14 @@ class _Parser(argparse.ArgumentParser):
 def _forbid_core_dumps() -> None:
     # A core dump would hold private keys and pieces of models (F13).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _allow_open_files() -> None:
+    # Every core holds many small files open; what shells allow by default would slow them down.
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if most == resource.RLIM_INFINITY else min(most, MOST_OPEN_FILES)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 if __name__ == "__main__":
