@@ -1,6 +1,7 @@
 """`weightlock report` as a Job runs it: a process with arguments, a file, an exit code."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -279,6 +280,20 @@ def test_termination_leaves_no_report(tmp_path: Path) -> None:
         running.send_signal(signal.SIGTERM)
         assert running.wait(timeout=60) == 143
     assert to.read_bytes() == b""
+
+
+def test_a_log_that_nobody_takes_any_more_keeps_no_report_back(model: Path) -> None:
+    reading, writing_end = os.pipe()
+    os.close(reading)
+    to = model.parent / "termination-log"
+    with os.fdopen(writing_end, "wb") as broken:
+        done = subprocess.run(  # noqa: S603 - this program
+            [*WHOLE_COMMAND, str(model), *request_arguments(asked()), f"--to={to}"],
+            stderr=broken,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert parse_report(to.read_bytes()).verdict is Verdict.VERIFIED
 
 
 def test_no_core_is_ever_dumped(model: Path) -> None:

@@ -127,8 +127,9 @@ def test_many_cores_keep_within_the_descriptors_that_a_process_may_have(tmp_path
         with (tmp_path / f"{number:04}").open("wb") as file:
             file.truncate(size)
     spans = [Span(number, 0, size) for number in range(1024)]
+    used = len([*Path("/proc/self/fd").iterdir()])
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 100, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 100, hard))
     try:
         found = roots(CpuEngine(8), tmp_path, spans)
     finally:
