@@ -6,10 +6,11 @@ survive being written and read again. Used by coverage_guided.py and test_bounde
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from tests.support import folders
 from tests.support.documents import MANIFEST, NOTARISED
-from tests.unit.oms import forge
+from tests.unit.oms import authority, forge
 
 from weightlock import algorithms
 from weightlock.errors import WeightlockError
@@ -30,6 +31,8 @@ from weightlock.keys.signing import generate
 from weightlock.names import API_VERSION
 from weightlock.oms import bundle
 from weightlock.oms import statement as oms_statement
+from weightlock.oms.certificates import certificate_of, der_of, signing_certificate
+from weightlock.oms.trust import Trust, distrust
 from weightlock.policy.documents import read_documents
 
 PASSPHRASE: Final = b"correct horse"
@@ -75,6 +78,13 @@ def _oms_bundle(data: bytes) -> None:
 
 def _oms_statement(data: bytes) -> None:
     oms_statement.parse(data)
+
+
+def _certificate(data: bytes) -> None:
+    leaf, root = _certificates()
+    trust = Trust((), (certificate_of(root),))
+    distrust(signing_certificate(leaf), [data], trust, forge.NOW)
+    distrust(signing_certificate(data), [root], trust, forge.NOW)
 
 
 def _public_key(data: bytes) -> None:
@@ -154,6 +164,25 @@ def _oms_bundles() -> list[bytes]:
         for payload in _oms_statements()
         for material in (None, chain, keyless)
     ]
+
+
+@cache
+def _certificates() -> tuple[bytes, ...]:
+    root = authority.root()
+    names = x509.SubjectAlternativeName(
+        [
+            x509.DNSName("a.example"),
+            x509.RFC822Name("b@a.example"),
+            x509.DirectoryName(x509.Name([])),
+        ]
+    )
+    traits = replace(authority.SIGNS_CODE, extra=[(names, False)])
+    leaf = authority.leaf(root, forge.Signer.new().point, traits, "b@a.example")
+    return der_of([leaf, root.certificate])
+
+
+def _signing_certificates() -> list[bytes]:
+    return list(_certificates()[:1])
 
 
 @cache
@@ -249,6 +278,7 @@ TARGETS: Final = {
         Target("statement", _statement, _statements, _JSON),
         Target("oms-bundle", _oms_bundle, _oms_bundles, _JSON),
         Target("oms-statement", _oms_statement, _oms_statements, _JSON),
+        Target("certificate", _certificate, _signing_certificates, _DER),
         Target("public-key", _public_key, _public_keys, (b"-----BEGIN PUBLIC KEY-----",)),
         Target("public-key-der", _public_key_der, _public_keys_der, _DER),
         Target("private-key", _private_key, _private_keys, (b"-----BEGIN EC PRIVATE KEY-----",)),
