@@ -2,8 +2,9 @@
 
 The certificate must be within its validity at the given time, allow digital signatures and be for
 code signing; then a path to a given authority is built and checked by the library: signatures,
-alternative names, path lengths, validity of every certificate on it. An authority that is limited to
-certain subjects is believed about nobody. What else lies in a bundle is only material for that path.
+alternative names, path lengths, validity of every certificate on it. An authority that is limited
+to certain subjects is believed about nobody. What else lies in a bundle is only material for that
+path.
 
 Time: model-signing checks the path at the moment the certificate became valid, so that none ever
 expires. Here it is checked at the time that the caller gives: a bundle carries no proof of when it
