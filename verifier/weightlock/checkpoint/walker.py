@@ -35,6 +35,9 @@ class Limits:
     entries: int = 1_000_000
     bytes: int = 1 << 50
     depth: int = 64
+    name_characters: int = 1 << 28
+    """Of all entries' names together, each with the folders on its way. A manifest has room for a
+    fifth of that; it bounds what a hostile folder takes of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ class _Walker:
         self._device = os.fstat(root).st_dev
         self._limits = limits
         self._pending: list[str] = [""]
-        self._entries = 0
+        self._entries = self._characters = 0
         self._bytes = 0
 
     def run(self) -> None:
@@ -145,12 +148,14 @@ class _Walker:
             with os.scandir(descriptor) as entries:
                 for entry in entries:
                     self._entry(descriptor, folder, entry)
+                    if len(self.findings) >= MAX_FINDINGS:
+                        return
         finally:
             os.close(descriptor)
 
     def _entry(self, descriptor: int, folder: str, entry: "os.DirEntry[str]") -> None:
         name = f"{folder}/{entry.name}" if folder else entry.name
-        self._count()
+        self._count(name)
         try:
             filenames.check(name)
             status = entry.stat(follow_symlinks=False)
@@ -192,8 +197,12 @@ class _Walker:
             raise _LimitReached(f"the files have more than {self._limits.bytes} bytes")
         self.files.append(FileFact(name, Identity.of(status)))
 
-    def _count(self) -> None:
+    def _count(self, name: str) -> None:
         self._entries += 1
+        self._characters += len(name)
+        if self._characters > self._limits.name_characters:
+            most = self._limits.name_characters
+            raise _LimitReached(f"the names have more than {most} characters together")
         if self._entries > self._limits.entries:
             raise _LimitReached(f"there are more than {self._limits.entries} entries")
 
