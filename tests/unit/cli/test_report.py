@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from weightlock.algorithms import ML_DSA_87
 from weightlock.checkpoint.folder import CheckpointFolder
 from weightlock.checkpoint.walker import Limits
 from weightlock.cli import report as command
-from weightlock.cli.main import main
+from weightlock.cli.main import main, parser
 from weightlock.digests import HashAlgorithm
 from weightlock.errors import EngineUnavailable, Unreadable
 from weightlock.formats.shards import Shard
@@ -334,6 +335,19 @@ def test_a_gate_opens_for_what_all_its_policies_accept(model: Path) -> None:
 def test_a_gate_stays_shut(model: Path, request_: Request, code: int, reason: Reason) -> None:
     assert run(model, request_, "--gate")[0] == code
     assert run(model, request_, "--gate")[1].reason is reason
+
+
+def test_a_gate_stays_shut_for_a_key_that_expires_while_the_content_is_read(model: Path) -> None:
+    end = "2027-01-01T00:00:00.000001Z"
+    short = SignatureRequirements.of_policy(
+        policy("p", signatures=signatures(authority("release", public(), notAfter=end)))
+    )
+    to = model.parent / "termination-log"
+    words = ["report", str(model), *request_arguments(gated(short)), f"--to={to}", "--gate"]
+    args = parser(words).parse_args(words)
+    args.now = datetime(2027, 1, 1, tzinfo=UTC)  # a moment before the end
+    assert command.run(args) == 1
+    assert parse_report(to.read_bytes()).reason is Reason.KEY_EXPIRED
 
 
 def test_a_gate_stays_shut_for_a_flipped_byte_and_for_trouble(model: Path) -> None:

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -104,8 +104,10 @@ def run(args: argparse.Namespace) -> int:
     verification = _verified(args, request)
     judgement = verification.judgement
     if args.gate and judgement.admits:
-        # The content is as its signers say; now, whether it is the model that was asked for.
-        judgement = judge(verification.evidence, _requirements(request), args.now, request.expected)
+        # The content is as its signers say; now, whether it is the model that was asked for, and
+        # whether their keys count still: the pod starts now, perhaps hours after we did.
+        done = args.now + timedelta(seconds=verification.seconds)
+        judgement = judge(verification.evidence, _requirements(request), done, request.expected)
     report = report_of(verification, judgement, request, args.now)
     write(args.to, report_json(report))
     say(f"{report.verdict} ({report.reason}): {judgement.message}")
