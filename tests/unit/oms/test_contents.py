@@ -120,9 +120,9 @@ def test_many_extra_files_under_many_ignored_paths_take_linear_time() -> None:
     extra = {f"some/folder/{number}": 1 for number in range(30_000)}
     manifest = statement.parse(forge.compact(document))
     present = [Present(name, size) for name, size in (SIZES | extra).items()]
-    started = time.perf_counter()
+    started = time.process_time()
     contents.compared(manifest, present, frozenset())
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 class TestTolerated:
