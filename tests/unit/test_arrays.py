@@ -346,6 +346,18 @@ def test_what_is_no_array_that_can_be_hashed_is_refused(
         verify_arrays({"embed": wrong}, *signed, complete=False)
 
 
+class Negated(Foreign):
+    """PyTorch hands such a view out as it lies in memory."""
+
+    def is_neg(self) -> bool:
+        return True
+
+
+def test_an_array_that_is_not_what_its_memory_says_is_refused() -> None:
+    with pytest.raises(Malformed, match="negated or conjugated"):
+        of_arrays({"a": Negated(np.ones(3), 1)})
+
+
 def test_a_type_that_safetensors_does_not_have_cannot_be_signed(tmp_path: Path) -> None:
     with pytest.raises(Malformed, match="type 5 of DLPack with 128 bits"):
         sign_arrays(tmp_path / "m.safetensors", {"a": np.zeros(2, complex)}, [keys.key()], OPTIONS)
