@@ -60,6 +60,22 @@ def test_streams_that_nobody_wants_change_no_verdict(closed: str, form: str, sig
     assert "Traceback" not in done.stderr
 
 
+def test_a_name_that_the_terminal_has_no_letters_for_changes_no_verdict(signed: Path) -> None:
+    folders.write(signed / "copy", {"weights.bin": b"x", "\u65e5": b"", "\u672c": b""})
+    (signed / "copy/model.pqc.sig").write_bytes((signed / "model/model.pqc.sig").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "weightlock", "verify", "copy", "--public-key", "k.pub"],
+        env={"PYTHONIOENCODING": "ascii"},
+        cwd=signed,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert r"'\u65e5' is not among the signed files" in done.stdout
+
+
 def test_no_file_of_ours_takes_the_place_of_a_closed_stream(signed: Path) -> None:
     # A library that complains on descriptor 2 would write into a key or a signature.
     script = (

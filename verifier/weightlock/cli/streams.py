@@ -6,6 +6,7 @@ whatever a library prints there would end up in a key or a signature.
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -22,6 +23,10 @@ def hold() -> None:
     os.close(descriptor)
     sys.stdout = _or_nowhere(sys.stdout)
     sys.stderr = _or_nowhere(sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A name for which a terminal has no letters must not end a verification.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def lose_output(error: OSError) -> None:
