@@ -19,7 +19,7 @@ from weightlock.engines.lattice import NumberedSegment, lattice_sum
 from weightlock.engines.processes import HashingProcess, start_process
 from weightlock.engines.subtree import MAX_DESCRIPTORS, SubtreeHasher, TooShort
 from weightlock.engines.workers import run
-from weightlock.errors import ChangedWhileReading
+from weightlock.errors import ChangedWhileReading, Unreadable
 from weightlock.formats.filenames import printable
 from weightlock.formats.lthash import LtHash
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
@@ -176,6 +176,9 @@ class _Worker:
                 roots = process.answer(len(batch))
             except TooShort:
                 raise _too_short(files) from None
+            except OSError as error:
+                # Closing the files would tell it of the one that was opened last.
+                raise _unreadable(files, error) from error
         self._record(batch, roots)
 
 
@@ -184,6 +187,15 @@ def _too_short(files: Sequence[OpenFile]) -> ChangedWhileReading:
     return ChangedWhileReading(
         f"{names} ended before its size when it was listed",
         hint="stop whatever writes to the checkpoint, then try again",
+    )
+
+
+def _unreadable(files: Sequence[OpenFile], error: OSError) -> Unreadable:
+    names = ", ".join(printable(file.name) for file in files[:3])
+    others = " or another" if len(files) > 3 else ""  # noqa: PLR2004 - as many as are named
+    return Unreadable(
+        f"{names}{others} cannot be read: {error.strerror or type(error).__name__}",
+        hint="the verifier must be able to read every file of the checkpoint",
     )
 
 
