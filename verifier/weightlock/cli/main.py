@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _code(args)
         sys.stdout.flush()
     except OSError as error:
-        streams.lose_output(error)
+        streams.give_up_output(error)
         return output.EXIT_ERROR
     return code
 
@@ -63,13 +63,11 @@ def _code(args: argparse.Namespace) -> int:
         return output.report_error(error, as_json=args.json)
     except KeyboardInterrupt:
         return output.EXIT_INTERRUPTED
-    except OSError:  # reading is translated where it is done: what is left is our own output
-        if args.traceback:
-            traceback.print_exc()
-        raise
     except Exception as error:  # a bug: still no traceback for users, and never exit code 0
         if args.traceback:
             traceback.print_exc()
+        if streams.lost_output(error):
+            raise
         return output.report_error(output.internal_error(error), as_json=args.json)
     return code
 

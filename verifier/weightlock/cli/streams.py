@@ -4,6 +4,7 @@ A process that is started without one of them gives its number to the next file 
 whatever a library prints there would end up in a key or a signature.
 """
 
+import errno
 import os
 import sys
 from io import TextIOWrapper
@@ -12,6 +13,9 @@ from typing import Final, TextIO
 
 from weightlock.policy.scalars import visible
 
+_NO_OUTPUT: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.EBADF, errno.EFBIG}
+)
 _LAST: Final = 2
 """Descriptors 0 to 2 are the standard streams."""
 
@@ -29,18 +33,27 @@ def hold() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def lose_output(error: OSError) -> None:
+def lost_output(error: Exception) -> bool:
+    """Whether this is what writing raises where output cannot go."""
+    return isinstance(error, OSError) and error.errno in _NO_OUTPUT
+
+
+def give_up_output(error: OSError) -> None:
     """Say that the output could not be written, and keep the interpreter from trying it again."""
     _redirect(sys.stdout)
     if not isinstance(error, BrokenPipeError):  # who read it has gone, and knows
         why = error.strerror or type(error).__name__
-        say(f"the output, or what it needs, cannot be written: {why}")
+        _write(f"Error: the output cannot be written: {why}")
 
 
 def say(message: str) -> None:
     """Write a line to standard error, if anybody listens; nothing depends on it."""
+    _write(f"weightlock: {message}")
+
+
+def _write(line: str) -> None:
     try:
-        sys.stderr.write(f"weightlock: {visible(message)}\n")
+        sys.stderr.write(f"{visible(line)}\n")
         sys.stderr.flush()
     except OSError:
         # The interpreter tries again at its end, and fails with a code of its own.
