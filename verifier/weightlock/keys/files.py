@@ -68,11 +68,16 @@ def create(path: Path, content: bytes, *, mode: int) -> None:
         # 3. The name itself is durable.
         _sync_folder(path.parent)
     except FileExistsError:
-        raise KeyUnusable(
-            f"{path} exists already and is not overwritten", hint="choose another name or move it"
-        ) from None
+        raise already_there(path) from None
     except OSError as error:
         raise KeyUnusable(f"{path} cannot be created: {_words(error)}") from error
+
+
+def already_there(path: Path) -> KeyUnusable:
+    """The error for a name that is taken."""
+    return KeyUnusable(
+        f"{path} exists already and is not overwritten", hint="choose another name or move it"
+    )
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
