@@ -458,3 +458,16 @@ def test_no_sidecar_keeps_the_uninstall_from_ending(file: Path) -> None:
         annotations = job["spec"]["template"]["metadata"]["annotations"]
         assert annotations["sidecar.istio.io/inject"] == "false"
         assert annotations["linkerd.io/inject"] == "disabled"
+
+
+@every_file
+def test_a_class_of_the_control_plane_comes_with_the_quota_that_some_clusters_demand(
+    file: Path,
+) -> None:
+    webhook = pod_specs(objects(file))["Deployment weightlock-webhook"]
+    name = webhook.get("priorityClassName", "")
+    quotas = [each for each in objects(file) if each["kind"] == "ResourceQuota"]
+    wanted = [[name]] if name.startswith("system-") else []
+    assert [
+        each["spec"]["scopeSelector"]["matchExpressions"][0]["values"] for each in quotas
+    ] == wanted
