@@ -5,9 +5,7 @@ The edge: the clock is read here, and whatever went wrong becomes one line and a
 
 import argparse
 import difflib
-import errno
 import importlib
-import os
 import resource
 import sys
 import traceback
@@ -16,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NoReturn, TypeAlias
 
 import weightlock
-from weightlock.cli import output
+from weightlock.cli import output, streams
 from weightlock.cli.starting import begin
 from weightlock.errors import WeightlockError
 
@@ -34,15 +32,17 @@ COMMANDS: Final = {
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
+MOST_OPEN_FILES: Final = 65536
+
 COMMAND_GROUP: Final = "weightlock.commands"
 """Entry points of this group are modules of other packages that add commands to this program."""
-
-_OUTPUT_IS_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    streams.hold()
     _forbid_core_dumps()
+    _allow_open_files()
     arguments = sys.argv[1:] if argv is None else argv
     starting = begin(arguments)
     program = parser(arguments)
@@ -52,40 +52,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = program.parse_args(arguments)
     args.starting = starting
     args.now = datetime.now(UTC)
-    return _exit_code(args)
+    try:
+        code = _code(args)
+        sys.stdout.flush()
+    except OSError as error:
+        streams.lose_output(error)
+        return output.EXIT_ERROR
+    return code
 
 
-def _exit_code(args: argparse.Namespace) -> int:
-    """Run what was asked for; whatever is raised on the way becomes a line and a code."""
+def _code(args: argparse.Namespace) -> int:
     try:
         code: int = args.run(args)
-        sys.stdout.flush()
     except WeightlockError as error:
         return output.report_error(error, as_json=args.json)
     except KeyboardInterrupt:
         return output.EXIT_INTERRUPTED
-    except BrokenPipeError:
-        _abandon_output()  # who read it has gone
-        return output.EXIT_ERROR
-    except Exception as error:
-        return _unexpected(error, args)
+    except OSError:  # reading is translated where it is done: what is left is our own output
+        if args.traceback:
+            traceback.print_exc()
+        raise
+    except Exception as error:  # a bug: still no traceback for users, and never exit code 0
+        if args.traceback:
+            traceback.print_exc()
+        return output.report_error(output.internal_error(error), as_json=args.json)
     return code
-
-
-def _unexpected(error: Exception, args: argparse.Namespace) -> int:
-    """A disk that is full, or a bug: no traceback for users, and never exit code 0."""
-    if isinstance(error, OSError) and error.errno in _OUTPUT_IS_FULL:
-        _abandon_output()
-        sys.stderr.write(f"Error: the output cannot be written: {error.strerror}\n")
-        return output.EXIT_ERROR
-    if args.traceback:
-        traceback.print_exc()
-    return output.report_error(output.internal_error(error), as_json=args.json)
-
-
-def _abandon_output() -> None:
-    """Keep the interpreter from complaining at its end about what could not be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -178,6 +169,14 @@ def _near(word: str, names: Sequence[str]) -> Sequence[str]:
 def _forbid_core_dumps() -> None:
     # A core dump would hold private keys and pieces of models (F13).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _allow_open_files() -> None:
+    # Every core holds many small files open; what shells allow by default would slow them down.
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if most == resource.RLIM_INFINITY else min(most, MOST_OPEN_FILES)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 if __name__ == "__main__":
