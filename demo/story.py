@@ -249,6 +249,10 @@ def damage(message: str) -> range:
 
 
 def told(metrics: str, *starts: str) -> str:
-    """The lines of an exposition that begin so."""
-    lines = [line for line in metrics.splitlines() if line.startswith(starts)]
+    """The lines of an exposition that begin so, but for those that counted nothing."""
+    lines = [
+        line
+        for line in metrics.splitlines()
+        if line.startswith(starts) and float(line.rpartition(" ")[2])
+    ]
     return "\n".join(lines) + "\n"

@@ -12,8 +12,9 @@ from typing import Final
 
 LAG_INTERVAL_SECONDS: Final = 1.0
 LAG_LIMIT_SECONDS: Final = 10.0
-WATCH_LIMIT_SECONDS: Final = 300.0
-"""Several times the watches' own timeouts: by then kopf has given up silently (E03, E04)."""
+WATCH_LIMIT_SECONDS: Final = 600.0
+"""Well above a round of lists, which is all that is heard of a kind that never changes, even where
+the machine is slow; by then kopf has given up silently (E03, E04)."""
 
 Clock = Callable[[], float]
 Check = Callable[[], str]

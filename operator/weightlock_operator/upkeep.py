@@ -173,7 +173,7 @@ class Upkeep:
     async def keep_in_step(self, resync: Resync) -> None:
         """List one kind after the other, and at once what may have been missed."""
         due = list(WATCHED)
-        pause = RESYNC_SECONDS / len(due)
+        pause = RESYNC_SECONDS / len(due) - resync.grace_seconds
         waited = 0.0
         while True:
             await asyncio.sleep(RELIST_SECONDS)

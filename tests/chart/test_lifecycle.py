@@ -303,7 +303,10 @@ def test_an_overlay_is_applied_twice_and_leaves_without_its_definitions(cluster:
     for found in kustomized("dev"):
         assert served(cluster, found), found["metadata"]["name"]
     cluster.remove_configurations()
-    kinds = "deployment,service,networkpolicy,poddisruptionbudget,serviceaccount,role,rolebinding"
+    kinds = (
+        "deployment,service,networkpolicy,poddisruptionbudget,resourcequota,serviceaccount,role,"
+        "rolebinding"
+    )
     ours = ("--selector", "app.kubernetes.io/name=weightlock")
     cluster.kubectl("delete", "--namespace", NAMESPACE, kinds, *ours)
     cluster.kubectl("delete", "clusterrole,clusterrolebinding", *ours)

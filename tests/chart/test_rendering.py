@@ -441,3 +441,33 @@ def test_a_packaged_chart_renders_the_same(tmp_path: Path) -> None:
         "weightlock-system",
     ]
     assert documents(run([*argv, "--values", DEFAULTS])) == objects(DEFAULTS)
+
+
+def test_labels_for_every_object_are_on_every_object() -> None:
+    found = objects(VALUES / "everything.yaml")
+    assert found
+    for each in found:
+        assert each["metadata"]["labels"]["cost-center"] == "4711", each["kind"]
+
+
+@every_file
+def test_no_sidecar_keeps_the_uninstall_from_ending(file: Path) -> None:
+    """Where a mesh puts one into every pod, a Job with one is never done."""
+    jobs = [each for each in objects(file) if each["kind"] == "Job"]
+    for job in jobs:
+        annotations = job["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["sidecar.istio.io/inject"] == "false"
+        assert annotations["linkerd.io/inject"] == "disabled"
+
+
+@every_file
+def test_a_class_of_the_control_plane_comes_with_the_quota_that_some_clusters_demand(
+    file: Path,
+) -> None:
+    webhook = pod_specs(objects(file))["Deployment weightlock-webhook"]
+    name = webhook.get("priorityClassName", "")
+    quotas = [each for each in objects(file) if each["kind"] == "ResourceQuota"]
+    wanted = [[name]] if name.startswith("system-") else []
+    assert [
+        each["spec"]["scopeSelector"]["matchExpressions"][0]["values"] for each in quotas
+    ] == wanted

@@ -58,6 +58,24 @@ NO_DIGEST = "--set=images.operator.digest="
         pytest.param(["--set=flowControl.shares=0"], "shares", id="no share"),
         pytest.param(["--set=flowControl.apiVersion=v2"], "apiVersion", id="no such version"),
         pytest.param(["--set=crds.keep=no"], "keep", id="a word for a boolean"),
+        pytest.param(
+            ["--set-string=commonLabels.app\\.kubernetes\\.io/name=x"],
+            "commonLabels",
+            id="our label",
+        ),
+        pytest.param(
+            [
+                "--set-json=webhook.extraEnv="
+                '[{"name": "WEIGHTLOCK_EXEMPT_NAMESPACES", "value": "team-a"}]'
+            ],
+            r"webhook\.extraEnv: found WEIGHTLOCK_EXEMPT_NAMESPACES",
+            id="a variable past its value",
+        ),
+        pytest.param(
+            ['--set-json=operator.extraEnv=[{"name": "WEIGHTLOCK_WORKERS", "value": "64"}]'],
+            r"operator\.extraEnv: found WEIGHTLOCK_WORKERS",
+            id="the operator's too",
+        ),
     ],
 )
 def test_refused(arguments: list[str], message: str) -> None:

@@ -248,7 +248,7 @@ def test_columns_show_the_verdict(apiserver: ApiServer) -> None:
     apiserver.api.replace_status({**created, "status": full_status()})
     text = kubectl(apiserver, "get", "mckpt", "--namespace", tenant.namespace)
     heads, row = (line.split() for line in text.splitlines())
-    assert heads == ["NAME", "MODEL", "PHASE", "REASON", "FAMILY", "VERIFIED", "EXPIRES", "AGE"]
+    assert heads == ["NAME", "MODEL", "PHASE", "REASON", "FAMILY", "CHECKED", "EXPIRES", "AGE"]
     assert row[:5] == ["llama", "llama-70b", "Verified", "Verified", "ML-DSA"]
     assert row[6] == "2036-11-28T09:30:00Z"
 

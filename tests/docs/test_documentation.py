@@ -181,6 +181,18 @@ def test_objects_of_ours_are_accepted(path: Path) -> None:
             kind.from_object(document, "default")
 
 
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        if path in reached or path.suffix != ".md":
+            continue
+        reached.add(path)
+        local = (link.partition("#")[0] for link in links(path) if "://" not in link)
+        waiting += [(path.parent / link).resolve() for link in local if link]
+    assert reached == set(DOCUMENTS)
+
+
 def test_files_of_the_repository_that_are_named_exist() -> None:
     named = re.compile(r"\b((?:charts|manifests|docs|crds|dashboards)/[\w./-]*\w)")
     for path in DOCUMENTS:

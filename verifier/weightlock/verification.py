@@ -51,7 +51,10 @@ _NO_ENVELOPE: Final = Finding(
     "",
     f"there is no {ENVELOPE_FILE}, and classical signatures are not asked for",
     "sign the checkpoint, or counter-sign its classical signature: weightlock notarize DIR"
-    " --upstream-key P --private-key KEY",
+    " --upstream-key PUBLISHER.pub --private-key YOUR.key",
+)
+_AGAIN: Final = (
+    "get the signature file again from whoever signed the checkpoint, or sign it again (--force)"
 )
 _NO_PASS: Final = frozenset({Verdict.FAILED, Verdict.ERROR})
 
@@ -121,7 +124,8 @@ def verify(path: Path, options: VerificationOptions, watcher: Watcher) -> Verifi
         with CheckpointFolder(path) as folder:
             _gather(folder, options, watcher, case)
     except WeightlockError as error:
-        case.add(Finding(error.reason, "", error.message, error.hint))
+        hint = error.hint or (_AGAIN if error.reason is Reason.MALFORMED else "")
+        case.add(Finding(error.reason, "", error.message, hint))
     # Step 9.
     return Verification(
         judgement=_judgement(case, options),

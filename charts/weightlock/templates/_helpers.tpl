@@ -5,6 +5,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* What selects the pods of a component; never more, since selectors cannot change. */}}
@@ -157,6 +160,64 @@ podAntiAffinity:
 {{- end }}
 - name: WEIGHTLOCK_LOG_FORMAT
   value: {{ .Values.logFormat }}
+{{- end }}
+
+{{- define "weightlock.operatorEnv" -}}
+{{ include "weightlock.env" . }}
+- name: WEIGHTLOCK_IMAGE_PULL_POLICY
+  value: {{ .Values.images.pullPolicy }}
+{{- with .Values.images.pullSecrets }}
+- name: WEIGHTLOCK_IMAGE_PULL_SECRETS
+  value: {{ join "," . }}
+{{- end }}
+{{- with .Values.operator.verifierImageIds }}
+- name: WEIGHTLOCK_VERIFIER_IMAGE_IDS
+  value: {{ join "," . }}
+{{- end }}
+- name: WEIGHTLOCK_STATE_DIR
+  value: /tmp
+- name: WEIGHTLOCK_WORKERS
+  value: {{ .Values.operator.workers | quote }}
+{{- end }}
+
+{{- define "weightlock.webhookEnv" -}}
+{{ include "weightlock.env" . }}
+- name: WEIGHTLOCK_OPERATOR_USER
+  value: system:serviceaccount:{{ .Release.Namespace }}:weightlock-operator
+- name: WEIGHTLOCK_TLS_MODE
+  value: {{ if eq .Values.tls.mode "certManager" }}files{{ else }}self{{ end }}
+{{- if .Values.webhook.clientCaConfigMap }}
+- name: WEIGHTLOCK_CLIENT_CA
+  value: /client-ca/ca.crt
+{{- end }}
+- name: WEIGHTLOCK_WITHOUT_POLICY
+  value: {{ .Values.webhook.admitWithoutPolicy | quote }}
+- name: WEIGHTLOCK_RUNTIME_CLASSES
+  value: {{ join "," .Values.webhook.runtimeClasses | quote }}
+{{- with .Values.webhook.deviceClasses }}
+- name: WEIGHTLOCK_DEVICE_CLASSES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .Values.webhook.jobManagers }}
+- name: WEIGHTLOCK_JOB_MANAGERS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- end }}
+
+{{/*
+Further variables. Kubernetes takes the last of two with one name, so one that the chart sets itself would
+silently win over a value, and what the webhook believes would no longer be what its configurations say.
+Context: extra, env (rendered), where.
+*/}}
+{{- define "weightlock.extraEnv" -}}
+{{- $set := list -}}
+{{- range fromYamlArray .env }}{{ $set = append $set .name }}{{ end -}}
+{{- range .extra -}}
+{{- if has .name $set -}}
+{{- fail (printf "%s: found %s, expected no variable that the chart sets: use its value instead" $.where .name) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml .extra -}}
 {{- end }}
 
 {{- define "weightlock.scheduling" -}}

@@ -20,8 +20,9 @@ PROGRAMS = {
     "unshare": "apt-get install util-linux",
     "setpriv": "apt-get install util-linux",
     "mount": "apt-get install mount",
-    "chroot": "apt-get install coreutils",
+    "chroot": "put /usr/sbin on the PATH, as `su -` does, or apt-get install coreutils",
 }
+SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,15 @@ class Machine:
         return cls(
             system=platform.system(),
             user=os.geteuid(),
-            find_program=shutil.which,
+            find_program=shutil.which if os.geteuid() == 0 else _which_root_would_find,
             docker_engine=_docker_answers(),
             cgroups=any(Path("/sys/fs/cgroup").glob("*")),
         )
+
+
+def _which_root_would_find(program: str) -> str | None:
+    """Who is not root lacks the folders of root's programs, and is told to become root anyway."""
+    return shutil.which(program) or shutil.which(program, path=os.pathsep.join(SYSTEM_FOLDERS))
 
 
 def _docker_answers() -> bool:

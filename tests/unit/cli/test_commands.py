@@ -425,18 +425,88 @@ def test_a_policy_file_decides(
     assert main(["verify", str(model), "--policy", str(policy)]) == code
 
 
-def test_verifying_without_any_trust_is_an_error(
+def test_verifying_without_any_trust_is_wrong_usage(
     model: Path, keys: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign(model, keys, "release")
-    assert main(["verify", str(model), "--json"]) == 4
-    assert '"PolicyInvalid"' in capsys.readouterr().out
+    assert main(["verify", str(model)]) == 2
+    assert "--public-key KEY" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["verfy", "DIR"], "did you mean verify?", id="command"),
+        pytest.param(
+            ["verify", "DIR", "--pub", "K"], "did you mean --public-key?", id="abbreviated"
+        ),
+        pytest.param(
+            ["verify", "DIR", "--at-lest", "2"], "did you mean --at-least?", id="misspelt"
+        ),
+        pytest.param(["verify", "DIR", "K"], "unrecognized arguments: K", id="one too many"),
+        pytest.param(["verify", "DIR", "--engine", "cude"], "did you mean cuda?", id="choice"),
+        pytest.param(["verify", "DIR", "--shard", "4/4"], "I from 0 to N-1", id="shard"),
+        pytest.param(["sign", "DIR", "--private-key", "K", "--name", ""], "letter", id="name"),
+        pytest.param(["verify", "DIR", "--at-least", "0"], "above zero", id="nobody"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line_and_says_where_to_read_on(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    shown = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert said in shown
+    assert shown.endswith("--help\n")
+    assert len(shown.splitlines()) == 2
+
+
+def test_more_signatures_than_keys_are_wrong_usage(
+    model: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign(model, keys, "release")
+    assert verify(model, keys, "release", extra=("--at-least", "2")) == 2
+    assert "--at-least 2" in capsys.readouterr().err
+
+
+def test_no_command_is_answered_with_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "counter-sign" in capsys.readouterr().err
+
+
+def test_a_key_that_did_not_sign_is_called_by_its_file(
+    model: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign(model, keys, "release")
+    capsys.readouterr()
+    assert verify(model, keys, "other") == 1
+    assert "other.pub" in capsys.readouterr().out
+
+
+def test_a_public_key_to_sign_with_is_called_that(
+    model: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sign", str(model), "--private-key", str(keys / "release.pub")]) == 4
+    shown = capsys.readouterr().err
+    assert "PUBLIC KEY" in shown
+    assert "chmod" not in shown
+
+
+def test_signing_again_says_when_the_version_sinks(
+    model: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign(model, keys, "release", extra=("--version", "4"))
+    assert "version 4 was" not in capsys.readouterr().out
+    sign(model, keys, "release", extra=("--force",))
+    assert "version 4 was there" in capsys.readouterr().out
+    sign(model, keys, "release", extra=("--force", "--version", "5"))
+    assert "was there" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param([], id="no command"),
         pytest.param(["verify"], id="no folder"),
         pytest.param(["sign", "."], id="no key"),
         pytest.param(["hash", ".", "--hash", "md5"], id="a hash that is none of ours"),
@@ -452,9 +522,11 @@ def test_wrong_usage_is_exit_code_two(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("shard", ["2/2", "1/0", "a/b", "0/2x", "-1/2", "01/2"])
-def test_a_shard_that_is_none_is_refused(shard: str, model: Path, keys: Path) -> None:
+def test_a_shard_that_is_none_is_wrong_usage(shard: str, model: Path, keys: Path) -> None:
     sign(model, keys, "release")
-    assert verify(model, keys, "release", extra=(f"--shard={shard}",)) != 0
+    with pytest.raises(SystemExit) as stopped:
+        verify(model, keys, "release", extra=(f"--shard={shard}",))
+    assert stopped.value.code == 2
 
 
 def test_the_program_runs_as_a_program(model: Path, keys: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_columns_of_a_policy(plural: str) -> None:
 
 
 def test_the_columns_of_a_checkpoint() -> None:
-    expected = ["Model", "Phase", "Reason", "Family", "Verified", "Expires", "Age"]
+    expected = ["Model", "Phase", "Reason", "Family", "Checked", "Expires", "Age"]
     assert columns("modelcheckpoints") == expected
 
 

@@ -448,12 +448,15 @@ def test_a_key_file_is_written_0600_and_read_back(keys: Keys, tmp_path: Path) ->
 def test_a_bad_key_file_is_named(keys: Keys, tmp_path: Path) -> None:
     path = tmp_path / "key"
     write_public_key(path, keys[ED25519].public)
+    for mode, said in ((0o644, "a PUBLIC KEY where"), (0o600, "expected exactly one")):
+        path.chmod(mode)
+        with pytest.raises(KeyUnusable, match=f"{path}: {said}") as caught:
+            read_private_key(path)
+        assert "public half" in caught.value.hint
+    path.write_bytes(b"no key at all")
+    path.chmod(0o644)
     with pytest.raises(KeyUnusable, match="0644"):
         read_private_key(path)
-    path.chmod(0o600)
-    with pytest.raises(KeyUnusable, match=f"{path}: expected exactly one") as caught:
-        read_private_key(path)
-    assert "public half" in caught.value.hint
 
 
 def test_a_private_key_read_as_a_public_one_is_named_and_not_repeated(

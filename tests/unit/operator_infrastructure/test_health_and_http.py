@@ -1,4 +1,5 @@
 import asyncio
+import math
 
 import aiohttp
 import pytest
@@ -6,6 +7,7 @@ from tests.support.memory_cluster import Hands
 
 from weightlock_operator.health import WATCH_LIMIT_SECONDS, Health, LoopWatch, WatchAges
 from weightlock_operator.http import application, serve
+from weightlock_operator.watching import GRACE_SECONDS, RESYNC_SECONDS, WATCHED
 
 
 async def exposition() -> bytes:
@@ -57,6 +59,12 @@ def test_a_silent_watch_is_found() -> None:
     hands.seconds += 1
     assert ages.wrong() == "nothing heard of jobs"
     assert ages.ages() == {"jobs": WATCH_LIMIT_SECONDS + 1, "pods": 1.0}
+
+
+def test_a_kind_that_never_changes_is_listed_long_before_it_counts_as_silent() -> None:
+    """A quiet cluster sends nothing of its namespaces for hours; lists are all that is heard."""
+    seconds_for_each = math.ceil(RESYNC_SECONDS / len(WATCHED) - GRACE_SECONDS) + GRACE_SECONDS
+    assert 1.5 * seconds_for_each * len(WATCHED) < WATCH_LIMIT_SECONDS
 
 
 @pytest.mark.parametrize(("late", "wrong"), [(0.0, False), (9.0, False), (60.0, True)])

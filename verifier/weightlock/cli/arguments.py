@@ -2,11 +2,16 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from weightlock.checkpoint.walker import Limits
 from weightlock.digests import HashAlgorithm
+from weightlock.errors import Malformed
 from weightlock.formats.tree import DEFAULT_LEAF_BYTES
+
+Value = TypeVar("Value")
 
 ENGINES = ("auto", "cuda", "rocm", "cpu")
 
@@ -112,6 +117,18 @@ def threads(args: argparse.Namespace) -> int:
     """How many threads the CPU engine gets."""
     chosen: int | None = args.threads
     return chosen if chosen is not None else len(os.sched_getaffinity(0))
+
+
+def parsed_by(parse: Callable[[str], Value]) -> Callable[[str], Value]:
+    """The same, for an argument: what is malformed is wrong usage and no verdict."""
+
+    def parsed(text: str) -> Value:
+        try:
+            return parse(text)
+        except Malformed as error:
+            raise argparse.ArgumentTypeError(error.message) from error
+
+    return parsed
 
 
 def positive(text: str) -> int:

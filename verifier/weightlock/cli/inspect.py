@@ -124,7 +124,9 @@ def _bundle_document(described: Description) -> dict[str, object]:
                 "algorithm": signer.algorithm or "not said",
                 "family": described.family,
                 "method": signer.method,
-                "keyid": signer.keyid or signer.hint,
+                "keyid": signer.keyid,
+                # Over the PEM text with model-signing: not the keyid that everything else shows.
+                "hint": signer.hint,
                 "subject": signer.subject,
                 "issuer": signer.issuer,
                 "names": list(signer.alternative_names),

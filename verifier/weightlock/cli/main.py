@@ -4,13 +4,14 @@ The edge: the clock is read here, and whatever went wrong becomes one line and a
 """
 
 import argparse
+import difflib
 import importlib
 import resource
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import weightlock
 from weightlock.cli import output, streams
@@ -44,7 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _allow_open_files()
     arguments = sys.argv[1:] if argv is None else argv
     starting = begin(arguments)
-    args = parser(arguments).parse_args(arguments)
+    program = parser(arguments)
+    if not arguments:
+        program.print_help(sys.stderr)
+        return output.EXIT_USAGE
+    args = program.parse_args(arguments)
     args.starting = starting
     args.now = datetime.now(UTC)
     try:
@@ -115,10 +120,48 @@ def _add_extensions(commands: Commands) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser, for the program and each command, that takes options by their whole names only."""
+    """A parser, for the program and each command, that takes options by their whole names only.
+
+    What is wrong is one line, after which comes what to do; the list of all options would hide it.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what is unknown here, where the command's own options are known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Say it, and where to read on."""
+        self.exit(output.EXIT_USAGE, f"{self.prog}: {message}\n  see: {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            raise argparse.ArgumentError(
+                action,
+                f"{value!r} is not one of: {', '.join(choices)}{_likely([str(value)], choices)}",
+            )
+
+    def _meant(self, unknown: Sequence[str]) -> str:
+        words = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        return _likely(words, self._option_string_actions)
+
+
+def _likely(words: Iterable[str], known: Iterable[str]) -> str:
+    """A question whether something of a similar name was meant; nothing if nothing is similar."""
+    names = tuple(known)
+    meant = [near for word in words for near in _near(word, names)]
+    return f"; did you mean {meant[0]}?" if meant else ""
+
+
+def _near(word: str, names: Sequence[str]) -> Sequence[str]:
+    begun = [name for name in names if len(word.strip("-")) > 1 and name.startswith(word)]
+    return begun or difflib.get_close_matches(word, names, n=1, cutoff=0.7)
 
 
 def _forbid_core_dumps() -> None:

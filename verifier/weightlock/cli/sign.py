@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from weightlock import algorithms
+from weightlock.checkpoint.folder import CheckpointFolder
 from weightlock.cli import arguments, keyfiles, output
 from weightlock.cli.engine import engine_of
 from weightlock.cli.progress import ProgressBar
 from weightlock.digests import HashAlgorithm
-from weightlock.errors import KeyUnusable
-from weightlock.formats.manifest import ModelIdentity, UpstreamSigner
+from weightlock.errors import KeyUnusable, WeightlockError
+from weightlock.formats import envelope, statement
+from weightlock.formats.manifest import ModelIdentity, UpstreamSigner, check_model_name
 from weightlock.formats.tree import TreeParameters
 from weightlock.hashing import HashingOptions
 from weightlock.names import ENVELOPE_FILE, OMS_FILE
@@ -58,7 +60,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def add_identity(parser: argparse.ArgumentParser) -> None:
     """--name, --version."""
     parser.add_argument(
-        "--name", help="the model's name, which policies match (default: the folder's name)"
+        "--name",
+        type=arguments.parsed_by(_checked_name),
+        help="the model's name, which policies match (default: the folder's name)",
     )
     parser.add_argument(
         "--version",
@@ -67,6 +71,11 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="rises with each release; a cluster refuses to go back (default: 1)",
     )
+
+
+def _checked_name(text: str) -> str:
+    check_model_name(text)
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,9 +93,10 @@ def run(args: argparse.Namespace) -> int:
         arguments.limits(args),
         arguments.lattice_threads(args),
     )
+    before = _version_there(args.folder) if args.force else 0
     with ProgressBar("signing", quiet=args.json) as bar:
         signed = sign(args.folder, keys, options, hashing, bar)
-    report(args, signed)
+    report(args, signed, before)
     return output.EXIT_DONE
 
 
@@ -98,8 +108,18 @@ def model_name(args: argparse.Namespace) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("._-") or "model"
 
 
-def report(args: argparse.Namespace, signed: SignedCheckpoint) -> None:
-    """Say what was signed."""
+def _version_there(folder: Path) -> int:
+    """The version that the signature which is replaced claims; 0 if it claims none."""
+    try:
+        with CheckpointFolder(folder) as opened:
+            data = opened.read(ENVELOPE_FILE, max_bytes=envelope.MAX_ENVELOPE_BYTES)
+        return statement.parse(envelope.parse(data).payload).model.version if data else 0
+    except WeightlockError:
+        return 0
+
+
+def report(args: argparse.Namespace, signed: SignedCheckpoint, before: int = 0) -> None:
+    """Say what was signed; `before` is the version of the signature that it took the place of."""
     manifest, hashed = signed.manifest, signed.hashed
     if args.json:
         output.print_json(_document(signed))
@@ -115,6 +135,9 @@ def report(args: argparse.Namespace, signed: SignedCheckpoint) -> None:
             "upstream": _upstream(manifest.upstream),
             "content": f"{len(manifest.files)} files, {output.size(hashed.total_bytes)} in"
             f" {seconds:.1f} s ({speed} GB/s) on {hashed.device}",
+            "note": f"version {before} was there; a cluster that has seen it takes no older one"
+            if before > manifest.model.version
+            else "",
             "written": ", ".join(str(args.folder / name) for name in signed.written),
         },
     )

@@ -8,7 +8,9 @@ from typing import Final
 
 from cryptography import x509
 
+from weightlock.cli import arguments
 from weightlock.errors import KeyUnusable, PolicyInvalid, Unreadable, WeightlockError
+from weightlock.formats.filenames import printable
 from weightlock.formats.spki import PublicKeyInfo
 from weightlock.keys.public import read_public_key
 from weightlock.oms.trust import Trust
@@ -44,7 +46,7 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at-least",
         metavar="N",
-        type=int,
+        type=arguments.positive,
         default=1,
         help="how many of the trusted keys must have signed (default: 1)",
     )
@@ -77,6 +79,24 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def misuse(args: argparse.Namespace) -> str:
+    """What is wrong with how trust was stated, before any file is opened; nothing if all is well.
+
+    Trusting nobody is a slip of whoever typed the command, and no verdict on the checkpoint.
+    """
+    if not (args.public_keys or args.policies or args.authorities):
+        return (
+            "nobody is trusted, so nothing can be verified; name whom to trust:"
+            " --public-key KEY, --policy FILE, or --ca PEM for classical certificates"
+        )
+    if args.at_least > max(1, len(args.public_keys)):
+        return (
+            f"--at-least {args.at_least} demands more signatures than there are --public-key:"
+            f" {len(args.public_keys)}"
+        )
+    return ""
+
+
 def of_arguments(args: argparse.Namespace) -> CommandTrust:
     """The trust that the arguments state.
 
@@ -91,7 +111,8 @@ def of_arguments(args: argparse.Namespace) -> CommandTrust:
     ]
     if keys:
         infos = [PublicKeyInfo(key.algorithm, key.spki) for key in keys]
-        requirements.append(SignatureRequirements.of_keys(infos, args.at_least))
+        names = [printable(str(path)) for path in args.public_keys]
+        requirements.append(SignatureRequirements.of_keys(infos, args.at_least, names))
     believed = [verifying_key(info) for info in trusted_keys(requirements)]
     return CommandTrust(
         requirements,
@@ -125,7 +146,8 @@ def _policies(path: Path) -> Sequence[Policy]:
         return read_policies(_read(path, _MAX_POLICY_BYTES))
     except WeightlockError as error:
         # Whatever is wrong with a policy is no verdict on the checkpoint.
-        raise PolicyInvalid(f"{path}: {error.message}", hint=error.hint) from error
+        where = "" if str(path) in error.message else f"{path}: "
+        raise PolicyInvalid(where + error.message, hint=error.hint) from error
 
 
 def public_key(path: Path) -> VerifyingKey:

@@ -1,6 +1,7 @@
 """`weightlock verify`: is this checkpoint what somebody trusted signed?"""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,7 +41,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--shard",
         metavar="I/N",
-        type=str,
+        type=arguments.parsed_by(Shard.parse),
         help="hash only share I (from 0) of N; all shares together are the whole",
     )
     arguments.add_engine(parser)
@@ -52,10 +53,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    wrong = trust.misuse(args)
+    if wrong:
+        sys.stderr.write(f"weightlock verify: {wrong}\n")
+        return output.EXIT_USAGE
     trusted = trust.of_arguments(args)
-    selection = Selection(
-        tuple(args.patterns), Shard.parse(args.shard) if args.shard is not None else None
-    )
+    selection = Selection(tuple(args.patterns), args.shard)
     options = VerificationOptions(
         requirements=trusted.requirements,
         classical_trust=trusted.classical,
@@ -157,7 +160,8 @@ def _signatures_line(facts: Sequence[SignatureFact]) -> str:
 
 
 def _named(fact: SignatureFact) -> str:
-    algorithm = fact.algorithm.name if fact.algorithm else "unknown algorithm"
+    # Only a trusted key tells its algorithm; of the others nothing but the keyid is claimed.
+    algorithm = fact.algorithm.name if fact.algorithm else "keyid"
     return f"{algorithm} {fact.keyid[:16]}"
 
 

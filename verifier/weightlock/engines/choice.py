@@ -57,7 +57,7 @@ def open_gpu(platform: str, *, direct: bool = False, most: int | None = None) ->
     if importlib.util.find_spec(_BINDINGS) is None:
         raise EngineUnavailable(
             "CuPy is not installed, and the GPU engine needs it",
-            hint="pip install 'weightlock[cuda]' or 'weightlock[rocm]'",
+            hint="in a checkout of Weightlock: pip install '.[cuda]' or '.[rocm]'",
         )
     opening: Any = importlib.import_module("weightlock.engines.gpu.opening")
     engine: Engine = opening.open_engine(platform, opening.options_for(direct=direct), most)

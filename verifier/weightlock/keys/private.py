@@ -67,7 +67,11 @@ def read_private_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     Raises:
         KeyUnusable: if the file or the key in it cannot or must not be used.
     """
-    text = files.read_secret(path, "the private key", max_bytes=MAX_PRIVATE_KEY_BYTES)
+    try:
+        text = files.read_secret(path, "the private key", max_bytes=MAX_PRIVATE_KEY_BYTES)
+    except KeyUnusable as error:
+        # Of the public half, anybody may read the file: `chmod 600` would be the wrong advice.
+        raise (_public_half(path) or error) from error
     try:
         return private_key(text, passphrase)
     except KeyUnusable as error:
@@ -82,6 +86,19 @@ def write_private_key(path: Path, key: PrivateKey, passphrase: bytes | None = No
     """
     text = private_key_text(key, passphrase)
     files.create(path, text.encode("ascii"), mode=files.PRIVATE_MODE)
+
+
+def _public_half(path: Path) -> KeyUnusable | None:
+    """The error for a file that is a public key; None for any other."""
+    try:
+        text = files.read_public(path, "the private key", max_bytes=MAX_PRIVATE_KEY_BYTES)
+    except KeyUnusable:
+        return None
+    if not text.startswith(b"-----BEGIN PUBLIC KEY-----"):
+        return None
+    return KeyUnusable(
+        f"{path}: a PUBLIC KEY where a private key belongs", hint=_ADVICE["PUBLIC KEY"]
+    )
 
 
 def _one_block(found: tuple[pem.Block, ...]) -> pem.Block:

@@ -36,13 +36,17 @@ class SignatureRequirements:
         )
 
     @classmethod
-    def of_keys(cls, keys: Sequence[PublicKeyInfo], at_least: int = 1) -> "SignatureRequirements":
+    def of_keys(
+        cls, keys: Sequence[PublicKeyInfo], at_least: int = 1, names: Sequence[str] = ()
+    ) -> "SignatureRequirements":
         """What plain keys demand: valid signatures by at least so many distinct ones of them.
+
+        `names` are how messages call them.
 
         Raises:
             PolicyInvalid: for no key, the same key twice, or a number that they cannot reach.
         """
-        return cls("the given keys", Signatures.of_keys(keys, at_least))
+        return cls("the given keys", Signatures.of_keys(keys, at_least, names))
 
 
 def trusted_keys(requirements: Sequence[SignatureRequirements]) -> tuple[PublicKeyInfo, ...]:

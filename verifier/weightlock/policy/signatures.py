@@ -89,7 +89,9 @@ class Signatures:
     classical: Classical = Classical()
 
     @classmethod
-    def of_keys(cls, keys: Sequence[PublicKeyInfo], at_least: int = 1) -> "Signatures":
+    def of_keys(
+        cls, keys: Sequence[PublicKeyInfo], at_least: int = 1, names: Sequence[str] = ()
+    ) -> "Signatures":
         """What plain keys on a command line demand: at least so many distinct ones of them.
 
         Raises:
@@ -102,11 +104,11 @@ class Signatures:
                 f"{len(keys)} public keys are given and {at_least} signatures demanded",
                 hint="Give at least one key, and demand at least 1 and at most that many.",
             )
+        called = names or [f"key-{number}" for number in range(1, len(keys) + 1)]
         authorities = tuple(
-            Authority.of_key(f"key-{number}", key) for number, key in enumerate(keys, start=1)
+            Authority.of_key(name, key) for name, key in zip(called, keys, strict=True)
         )
-        names = tuple(authority.name for authority in authorities)
-        return cls(authorities, (SignatureRule("keys", names, at_least),))
+        return cls(authorities, (SignatureRule("keys", tuple(called), at_least),))
 
     @classmethod
     def from_fields(cls, fields: Fields, *, enforcing: bool) -> "Signatures":

@@ -94,7 +94,8 @@ def _passed(case: Case) -> Judgement:
         return Judgement(
             Reason.CLASSICAL_ONLY,
             f"only classical signatures satisfy {classical[0].origin}",
-            "Counter-sign it: weightlock notarize DIR --upstream-key P --private-key release.key",
+            "Counter-sign it: weightlock notarize DIR --upstream-key PUBLISHER.pub"
+            " --private-key YOUR.key",
             classical[0].origin,
             authorities,
             classical_tolerated=all(

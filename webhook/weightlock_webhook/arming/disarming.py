@@ -47,6 +47,9 @@ async def arm(store: ReleaseStore) -> None:
         WeightlockError: if the API server does not answer, or does not let us.
     """
     await store.write_state({DISARMED_KEY: None, UIDS_KEY: None})
+    log.info(
+        "armed: the replica that leads puts the configurations back within %d s", ROUND_SECONDS
+    )
 
 
 async def _live(store: ReleaseStore, release: str) -> list[Configuration]:

@@ -136,7 +136,7 @@ class Answer:
         return of_policies + tuple(
             f"{Reason.CLASSICAL_ONLY}: checkpoint {quoted(each.checkpoint)} has classical"
             f" signatures only; {each.policy} tolerates that until its sunset. Counter-sign it:"
-            " weightlock notarize DIR --upstream-key P --private-key release.key"
+            " weightlock notarize DIR --upstream-key PUBLISHER.pub --private-key YOUR.key"
             for each in self.vouched
             if each.is_classical_only
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from weightlock.errors import Unanswerable
+from weightlock.errors import Malformed, Unanswerable
 from weightlock.names import API_GROUP
 from weightlock.reasons import Reason
 
@@ -21,6 +21,15 @@ class ClusterTrouble(Unanswerable):
 
 class Forbidden(ClusterTrouble):
     """The user may not do this; the hint says which right is missing."""
+
+
+class Unanswered(ClusterTrouble):
+    """What was asked about is not there, or is nothing that could be judged."""
+
+    @classmethod
+    def of(cls, error: Malformed) -> "Unanswered":
+        """The same for a command whose exit code 1 would mean that something was refused."""
+        return cls(error.message, hint=error.hint)
 
 
 class NotInstalled(ClusterTrouble):

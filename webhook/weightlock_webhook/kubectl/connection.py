@@ -119,7 +119,7 @@ def connect(
     except ImportError as error:
         raise ClusterTrouble(
             "the commands that speak to a cluster need the Python package kubernetes",
-            hint="pip install 'weightlock[cluster]'",
+            hint="In a checkout of Weightlock: pip install '.[cluster]'",
         ) from error
     configuration = client.Configuration()
     try:
@@ -129,15 +129,20 @@ def connect(
         identity = _identity(config, kubeconfig, chosen.get("user"))
     except (config.ConfigException, OSError) as error:
         if kubeconfig or context or not _ACCOUNT_NAMESPACE.exists():
-            raise ClusterTrouble(
-                f"no kubeconfig can be used: {error}",
-                hint="Name one with --kubeconfig, or in KUBECONFIG.",
-            ) from error
+            raise _unusable(kubeconfig, error) from error
         config.load_incluster_config(configuration)
         namespace, identity = _ACCOUNT_NAMESPACE.read_text(encoding="ascii").strip(), {}
     if impersonated is not None:
         identity = {"Impersonate-User": impersonated}
     return Connection(client.ApiClient(configuration), namespace, identity)
+
+
+def _unusable(kubeconfig: str | None, error: Exception) -> ClusterTrouble:
+    if kubeconfig and not Path(kubeconfig).exists():
+        error = FileNotFoundError(f"{kubeconfig} does not exist")
+    return ClusterTrouble(
+        f"no kubeconfig can be used: {error}", hint="Name one with --kubeconfig, or in KUBECONFIG."
+    )
 
 
 def _context(config: Any, kubeconfig: str | None, name: str | None) -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from weightlock.errors import Malformed
 from weightlock.policy.composition import Composition
 from weightlock.policy.registration import source_words
-from weightlock.reasons import Verdict
+from weightlock.reasons import Reason, Verdict
 from weightlock.verdict.records import instant_text, record_of
 from weightlock_webhook.decision.answers import Answer, Objection, Outcome, Problem, Vouched
 from weightlock_webhook.decision.facts import Facts
@@ -15,6 +16,15 @@ from weightlock_webhook.kubectl.progress import sentence_of
 from weightlock_webhook.kubectl.registering import source_of
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.pods import Pod
+
+_RESTORE: Final = "Copy it again from where it was signed, or sign it again if the change is meant."
+_CURES: Final = {
+    Reason.CONTENT_MISMATCH: _RESTORE,
+    Reason.EXTRA_FILE: _RESTORE,
+    Reason.MISSING_FILE: _RESTORE,
+    Reason.UNSIGNED: "Sign it: weightlock sign DIR --private-key YOUR.key.",
+}
+"""What to do about verdicts whose message says only what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ def _objected(objection: Objection, source: str, checkpoints: Mapping[str, JsonO
         verdict=text_at(checkpoint, "status", "phase") if checkpoint else "",
         reason=problem.reason.value,
         message=_message(problem),
-        fix=problem.fix,
+        fix=f"{_CURES.get(problem.reason, '')} {problem.fix}".strip(),
         progress=sentence_of(checkpoint) if checkpoint and problem.awaits_verdict else "",
         policies=objection.policies,
         stops=objection.outcome is not Outcome.ALLOW,

@@ -20,6 +20,7 @@ from weightlock_webhook.kubectl.cluster import (
     namespaced,
     text_at,
 )
+from weightlock_webhook.kubectl.progress import to_the_second
 from weightlock_webhook.kubectl.targets import KINDS, MAKERS, Target, kind_of
 
 REASONS: Final = ("FailedCreate", "FailedScheduling", REQUESTED_EVENT)
@@ -91,8 +92,10 @@ def _incident(event: JsonObject) -> Incident:
         f"{text_at(about, 'kind').lower()}/{text_at(about, 'name')}",
         printable(text_at(event, "reason")),
         printable(" ".join(text_at(event, "message").split())),
-        text_at(event, "lastTimestamp")
-        or text_at(event, "eventTime")
-        or text_at(event, "metadata", "creationTimestamp"),
+        to_the_second(
+            text_at(event, "lastTimestamp")
+            or text_at(event, "eventTime")
+            or text_at(event, "metadata", "creationTimestamp")
+        ),
         count if isinstance(count, int) else 1,
     )

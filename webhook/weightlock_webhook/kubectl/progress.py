@@ -43,9 +43,15 @@ def sentence_of(checkpoint: JsonObject) -> str:
     return f"{sentence}; tried again at {following}" if following else sentence
 
 
+def to_the_second(instant: str) -> str:
+    """An instant without its fraction, which nobody wants to read."""
+    whole, dot, _ = instant.partition(".")
+    return f"{whole}Z" if dot and instant.endswith("Z") else instant
+
+
 def _verifying(status: object) -> str:
     flight = found_at(status, "verification")
-    job, since = text_at(flight, "job"), text_at(flight, "startedAt")
+    job, since = text_at(flight, "job"), to_the_second(text_at(flight, "startedAt"))
     attempt = found_at(flight, "attempt")
     sentence = f"being verified by Job {job}" if job else "being verified"
     sentence += f" since {since}" if since else ""

@@ -7,10 +7,10 @@ nothing, and nothing that somebody else wrote is overwritten.
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from weightlock.errors import Malformed, WeightlockError
 from weightlock.names import API_VERSION
@@ -21,21 +21,25 @@ from weightlock.policy.registration import Registration, source_words
 from weightlock.policy.sources import ClaimSource
 from weightlock.reasons import Verdict
 from weightlock_webhook.kubectl.cluster import (
+    CORE,
     AlreadyThere,
     Cluster,
     Forbidden,
     JsonObject,
+    Unanswered,
     namespaced,
     text_at,
 )
 from weightlock_webhook.kubectl.observing import observe
 from weightlock_webhook.kubectl.options import add_cluster, cluster_of, namespace_of
-from weightlock_webhook.kubectl.progress import phase_of, sentence_of
+from weightlock_webhook.kubectl.progress import is_final, phase_of, sentence_of
 from weightlock_webhook.kubectl.registering import Change, Step, compared, steps, wanted_by
 from weightlock_webhook.kubectl.targets import POD, Target
 from weightlock_webhook.kubectl.waiting import Patience, wait
 from weightlock_webhook.mounts.pods import pod_of
 from weightlock_webhook.policy_test.trial import Seals, trial_of
+
+Value = TypeVar("Value")
 
 DONE: Final = 0
 USAGE: Final = 2
@@ -88,7 +92,10 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     if options is None:
         return USAGE
-    return register(cluster_of(args), options, args.now)
+    try:
+        return register(cluster_of(args), options, args.now)
+    except Malformed as error:
+        raise Unanswered.of(error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,9 @@ def register(cluster: Cluster, options: Options, now: datetime) -> int:
         _say(_sentence(each.step, dry_run=args.dry_run), quiet=args.json)
     for remark in remarks:
         _say(f"Not registered: {remark}", quiet=args.json)
+    _hint(_missing_claim(cluster, namespace, args.claim), quiet=args.json)
     found = _awaited(cluster, namespace, done, options)
+    _hint(_not_yet(found, args.timeout), quiet=args.json)
     if args.json:
         _write(done, found, remarks, dry_run=args.dry_run)
     return _exit_code(done, found, remarks)
@@ -134,15 +143,23 @@ def _options(args: argparse.Namespace) -> Options | None:
     try:
         if args.pod and (args.path != "/" or args.name or args.model_name):
             raise Malformed("--path, --name and --model-name go with --claim, not with --pod")
-        limit = scalars.duration(args.timeout)
-        path = VolumePath.parse(args.path)
-        wanted = model_name(args.model_name) if args.model_name is not None else None
-        for name in (args.claim, args.pod, args.name, args.namespace):
-            scalars.optional_name(name or "")
+        limit = _said("--timeout", scalars.duration, args.timeout)
+        path = _said("--path", VolumePath.parse, args.path)
+        wanted = _said("--model-name", model_name, args.model_name) if args.model_name else None
+        for option in ("claim", "pod", "name", "namespace"):
+            _said(f"--{option}", scalars.optional_name, getattr(args, option) or "")
     except Malformed as error:
         sys.stderr.write(f"weightlock register: {error.message}\n")
         return None
     return Options(args, Patience(limit), path, wanted)
+
+
+def _said(option: str, parse: Callable[[str], Value], text: str) -> Value:
+    """What an option says; of many, it is the wrong one that a person wants to hear named."""
+    try:
+        return parse(text)
+    except Malformed as error:
+        raise Malformed(f"{option}: {error.message}", hint=error.hint) from error
 
 
 def _wanted(
@@ -279,3 +296,29 @@ def _document(done: Done, found: Mapping[str, JsonObject] | None) -> dict[str, o
 def _say(sentence: str, *, quiet: bool) -> None:
     if not quiet:
         sys.stdout.write(sentence + "\n")
+        sys.stdout.flush()  # what follows while waiting is about this, and goes to standard error
+
+
+def _hint(sentence: str, *, quiet: bool) -> None:
+    if sentence and not quiet:
+        sys.stderr.write(sentence + "\n")
+
+
+def _missing_claim(cluster: Cluster, namespace: str, name: str | None) -> str:
+    """What to say of a claim that is not there: a name mistyped is registered as well as any."""
+    try:
+        if not name or cluster.get(namespaced(namespace, "persistentvolumeclaims", name, api=CORE)):
+            return ""
+    except Forbidden:
+        return ""
+    return f"There is no claim {name} in namespace {namespace}; it is verified once there is one."
+
+
+def _not_yet(found: Mapping[str, JsonObject] | None, timeout: str) -> str:
+    waiting = [name for name, checkpoint in (found or {}).items() if not is_final(checkpoint)]
+    if not waiting:
+        return ""
+    return (
+        f"No verdict within {timeout}: {', '.join(waiting)}. It goes on without this command;"
+        " run it again to wait on."
+    )

@@ -83,8 +83,8 @@ class Target:
             known = ", ".join(each.name.lower() for each in KINDS)
             raise Malformed(
                 f"found {scalars.shown(word)}, expected one of: {known}",
-                hint="For another workload: kubectl get KIND NAME -o yaml |"
-                " weightlock why -f - KIND/NAME, or ask about one of its pods.",
+                hint="For another workload: kubectl get KIND NAME -o yaml | weightlock why -f -,"
+                " or ask about one of its pods.",
             )
         return cls(kind, namespace, scalars.name(name))
 

@@ -74,12 +74,18 @@ def _finding_lines(finding: Finding) -> Iterator[tuple[str, str]]:
         "signed by": ", ".join(finding.signed_by),
         "good until": finding.until,
         "state": finding.progress,
-        "policy": ", ".join(finding.policies) if finding.stops else "",
+        "policy": _policies(finding),
         "do": finding.fix,
     }
     for label, text in rows.items():
         if text:
             yield f"    {label:<10}  {text}", ""
+
+
+def _policies(finding: Finding) -> str:
+    """Whose objection it is; somebody who reads "Allow" above it wonders why it stands here."""
+    named = "" if finding.signed_by else ", ".join(finding.policies)
+    return named if finding.stops or not named else f"{named} warns or counts, and refuses nothing"
 
 
 def _incident_line(incident: Incident) -> str:

@@ -18,8 +18,9 @@ from typing import Final
 
 from weightlock.errors import Malformed, Refused, Unreadable
 from weightlock.formats.strict_yaml import MAX_DOCUMENT_BYTES
+from weightlock.policy.documents import DEFAULT_NAMESPACE
 from weightlock_webhook.decision.answers import Answer, Outcome
-from weightlock_webhook.kubectl.cluster import Cluster, JsonObject, found_at, text_at
+from weightlock_webhook.kubectl.cluster import Cluster, JsonObject, Unanswered, found_at, text_at
 from weightlock_webhook.kubectl.explaining import Finding, advice_of, claims_of, findings_of
 from weightlock_webhook.kubectl.incidents import Incident, events_of, incidents, maker_of
 from weightlock_webhook.kubectl.observing import observe
@@ -91,7 +92,17 @@ def run(args: argparse.Namespace) -> int:
     if (args.target is None) == (args.file is None):
         sys.stderr.write("weightlock why: name a pod or workload, or give one with -f\n")
         return USAGE
-    explanation = explain(cluster_of(args), args, args.now)
+    try:
+        # Whatever is asked about, a slip of the pen needs no cluster to be told.
+        if args.target is not None:
+            Target.parse(args.target, DEFAULT_NAMESPACE)
+    except Malformed as error:
+        sys.stderr.write(f"weightlock why: {error.message}\n  {error.hint}\n".rstrip() + "\n")
+        return USAGE
+    try:
+        explanation = explain(cluster_of(args), args, args.now)
+    except Malformed as error:
+        raise Unanswered.of(error) from error
     write_explanation(explanation, as_json=args.json)
     return ALLOWED if explanation.is_allowed else DENIED
 
@@ -128,13 +139,16 @@ def explain(cluster: Cluster, args: argparse.Namespace, now: datetime) -> Explan
         findings = tuple(findings_of(pod, answer, facts, observed.checkpoints))
         phase = text_at(found, "status", "phase") if subject.is_pod else ""
         judged.append(Judged(subject, answer, findings, advice_of(answer.outcome, phase)))
+    # A namespace may hold hundreds; nobody asked about those that this pod does not mount.
+    said_of = {finding.checkpoint for each in judged for finding in each.findings} | {""}
+    assumptions = [each for each in trial.assumptions if trial.about.get(each, "") in said_of]
     names = {subject.name for subject in subjects} | {text_at(found, "metadata", "name")}
     return Explanation(
         args.target or args.file,
         (*notes, *_state(found)),
         tuple(judged),
         incidents(events, names - {""}, claims),
-        (*trial.assumptions, *observed.remarks),
+        (*assumptions, *observed.remarks),
     )
 
 
@@ -177,6 +191,11 @@ def _in_file(name: str, namespace: str) -> tuple[Subject, ...]:
     except OSError as error:
         raise Unreadable(f"{name}: {error.strerror}") from error
     subjects = read_scenario([(name, content)], namespace).subjects
+    if not subjects:
+        raise Malformed(
+            f"{name} holds no pod and no workload",
+            hint="Give the pod, or what makes it; policies and storage are read from the cluster.",
+        )
     if len({subject.namespace for subject in subjects}) != 1:
         raise Malformed(
             f"{name} holds pods or workloads of {len({each.namespace for each in subjects})}"

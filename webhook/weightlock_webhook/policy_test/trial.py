@@ -43,6 +43,8 @@ class Trial:
     unused: tuple[str, ...]
     facts: Mapping[str, Facts]
     """What was decided upon, by namespace."""
+    about: Mapping[str, str]
+    """The checkpoint that an assumption is about, for those that are about one."""
 
     @property
     def outcome(self) -> Outcome:
@@ -57,23 +59,26 @@ def trial_of(scenario: Scenario, seals: Seals, now: datetime) -> Trial:
         WeightlockError: for a claim, volume or namespace that is not one.
     """
     assumptions: list[str] = []
+    about: dict[str, str] = {}
     if seals.assumed:
-        scenario, seals = _with_seals(scenario, assumptions)
+        scenario, seals, about = _with_seals(scenario)
+        assumptions += about
     facts = {}
     for namespace in sorted({subject.namespace for subject in scenario.subjects}):
         storage = _storage(scenario, namespace, assumptions)
         facts[namespace] = _facts(namespace, scenario, storage, seals, now)
     answers = tuple((subject, _answer(subject, facts)) for subject in scenario.subjects)
     assumptions += _unlabelled(scenario)
-    return Trial(answers, now, tuple(dict.fromkeys(assumptions)), scenario.unused, facts)
+    return Trial(answers, now, tuple(dict.fromkeys(assumptions)), scenario.unused, facts, about)
 
 
-def _with_seals(scenario: Scenario, assumptions: list[str]) -> tuple[Scenario, Seals]:
+def _with_seals(scenario: Scenario) -> tuple[Scenario, Seals, dict[str, str]]:
+    """The scenario, sealed, and what is assumed for that: about which checkpoint."""
     key = SealKey(secrets.token_bytes(MIN_KEY_BYTES))
     assumed = [sealed(checkpoint, key) for checkpoint in scenario.checkpoints]
-    assumptions += [each for one in assumed for each in one.assumptions]
+    about = {text: one.checkpoint.metadata.name for one in assumed for text in one.assumptions}
     checkpoints = tuple(one.checkpoint for one in assumed)
-    return replace(scenario, checkpoints=checkpoints), Seals(assumed=False, keys=(key,))
+    return replace(scenario, checkpoints=checkpoints), Seals(assumed=False, keys=(key,)), about
 
 
 def _answer(subject: Subject, facts: Mapping[str, Facts]) -> Answer:

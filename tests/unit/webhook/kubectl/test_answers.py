@@ -100,7 +100,7 @@ def test_without_the_package_that_reads_kubeconfigs_one_reads_what_to_install(
     monkeypatch.setitem(sys.modules, "kubernetes.client", None)
     with pytest.raises(ClusterTrouble) as raised:
         connect(None, None)
-    assert raised.value.hint == "pip install 'weightlock[cluster]'"
+    assert raised.value.hint == "In a checkout of Weightlock: pip install '.[cluster]'"
 
 
 def test_the_commands_are_described_without_that_package(

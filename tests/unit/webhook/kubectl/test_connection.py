@@ -132,6 +132,9 @@ def test_register_and_why_over_http(
     capsys.readouterr()
     assert main(["why", "pod/trainer-0", "--kubeconfig", str(config)]) == 1
     assert "waiting for the operator" in capsys.readouterr().out
+    # Exit code 1 would mean that admission refuses it.
+    assert main(["why", "pod/none", "--kubeconfig", str(config)]) == 4
+    assert main(["register", "--pod", "none", "--kubeconfig", str(config)]) == 4
 
 
 def test_the_user_of_the_kubeconfig_asks(config: Path, server: Server) -> None:

@@ -24,7 +24,7 @@ from weightlock.policy.paths import VolumePath
 from weightlock.policy.registration import checkpoint_name
 from weightlock.policy.sources import ClaimSource
 from weightlock_webhook.kubectl import register as command
-from weightlock_webhook.kubectl.cluster import OURS, AlreadyThere, Forbidden
+from weightlock_webhook.kubectl.cluster import CORE, OURS, AlreadyThere, Forbidden, namespaced
 
 NAME = checkpoint_name(ClaimSource("llama"), VolumePath(("step-1200",)))
 CLAIM = ("--claim", "llama", "--path", "/step-1200")
@@ -204,6 +204,31 @@ def test_patience_ends() -> None:
     assert clock.now == timedelta(minutes=5).total_seconds()
 
 
+def test_when_patience_ends_it_says_that_the_verification_does_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(cluster(), *CLAIM, "--wait", "--timeout", "5m", clock=Clock()) == 4
+    assert f"No verdict within 5m: {NAME}." in capsys.readouterr().err
+
+
+def test_a_claim_that_is_not_there_is_registered_and_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = cluster()
+    del found.objects[namespaced(NAMESPACE, "persistentvolumeclaims", "llama", api=CORE)]
+    assert run(found, *CLAIM) == 0
+    assert "There is no claim llama in namespace team-a" in capsys.readouterr().err
+    assert registered(found)
+
+
+def test_a_claim_that_may_not_be_read_is_not_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    found = cluster()
+    path = namespaced(NAMESPACE, "persistentvolumeclaims", "llama", api=CORE)
+    found.forbidden = {f"get {path}"}
+    assert run(found, *CLAIM) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_verdict_on_an_older_spec_is_none() -> None:
     found = cluster()
     clock = phases(found, {"phase": "Verified", "observedGeneration": 0})
@@ -349,7 +374,7 @@ def test_a_pod_that_does_not_exist_is_not_registered() -> None:
 )
 def test_what_makes_no_sense_is_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["register", *words]) == 2
-    assert "weightlock register: " in capsys.readouterr().err
+    assert "weightlock register: --" in capsys.readouterr().err
 
 
 def test_a_claim_and_a_pod_are_two_questions() -> None:

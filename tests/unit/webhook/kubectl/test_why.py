@@ -360,7 +360,7 @@ def test_a_file_without_pods_or_with_several_namespaces_is_no_question(tmp_path:
     with pytest.raises(Malformed, match="2 namespaces"):
         explained(verified(), "-f", str(file))
     file.write_text(json.dumps(claim_object()))
-    with pytest.raises(Malformed, match="0 namespaces"):
+    with pytest.raises(Malformed, match="no pod and no workload"):
         explained(verified(), "-f", str(file))
     with pytest.raises(Unreadable, match="No such file"):
         explained(verified(), "-f", str(tmp_path / "none"))
@@ -522,3 +522,25 @@ def test_device_claims_are_read_where_the_server_has_them(
 def test_one_question_at_a_time(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", *words]) == 2
     assert "name a pod or workload" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["service/x", "pod/X"])
+def test_a_slip_of_the_pen_is_usage_and_needs_no_cluster(
+    target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", target, "--kubeconfig", "/none"]) == 2
+    assert "weightlock why: found" in capsys.readouterr().err
+
+
+def test_nothing_is_assumed_aloud_about_checkpoints_that_the_pod_does_not_mount(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = verified()
+    (path,) = (each for each in found.objects if each.startswith(f"{CHECKPOINTS}/"))
+    another = json.loads(json.dumps(found.objects[path]))
+    another["metadata"] |= {"name": "another", "uid": "uid-another"}
+    another["spec"]["source"]["path"] = "/another"
+    found.objects[f"{CHECKPOINTS}/another"] = another
+    _, text = said(capsys, found, "pod/trainer-0")
+    assert "The status of checkpoint llama is" in text
+    assert "another" not in text

@@ -55,7 +55,7 @@ class Bindings:
         except ImportError as error:
             raise EngineUnavailable(
                 f"CuPy cannot be imported: {error}",
-                hint="pip install 'weightlock[cuda]' or 'weightlock[rocm]'",
+                hint="in a checkout of Weightlock: pip install '.[cuda]' or '.[rocm]'",
             ) from error
         self.is_hip = bool(self.runtime.is_hip)
 

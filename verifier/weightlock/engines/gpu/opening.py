@@ -105,7 +105,7 @@ def _usable(bindings: Bindings, platform: str, most: int | None) -> int:
     if platform not in {"any", built_for}:
         raise EngineUnavailable(
             f"the installed CuPy is built for {built_for}, not for {platform}",
-            hint=f"pip install 'weightlock[{platform}]' in an environment without the other",
+            hint=f"pip install '.[{platform}]' in a checkout, in an environment without the other",
         )
     with bindings.translated():
         present: int = bindings.runtime.getDeviceCount()
