@@ -27,11 +27,13 @@ from weightlock.policy.sources import (
     NfsSource,
     Source,
 )
-from weightlock.reasons import Reason
+from weightlock.reasons import Reason, Verdict
 from weightlock.verdict.storage import described_hash
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.decision.facts import Allowances
+from weightlock_webhook.decision.identity import is_about
 from weightlock_webhook.decision.storage import claim_of
+from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.paths import path_of
 from weightlock_webhook.mounts.sources import INLINE
 
@@ -71,6 +73,15 @@ def of(**source: Any) -> Object:
 
 def on(node: str, **source: Any) -> Object:
     return of(**source) | {"nodeSelector": {"kubernetes.io/hostname": node}}
+
+
+def either(*nodes: str) -> Object:
+    expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": list(nodes)}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+
+
+ONLY_NODE_2 = either("node-2")
 
 
 def inline_csi(**more: Any) -> Object:
@@ -154,6 +165,21 @@ def ephemeral(**spec: Any) -> Object:
             of(hostPath={"path": "/var/lib/kubelet/pods/x/volumes"}),
             of(hostPath={"path": "/var/lib/kubelet-other"}),
             id="other pods' volumes through the kubelet's folder",
+        ),
+        pytest.param(
+            Reason.NO_CHECKPOINT,
+            rules(HOST_RULE),
+            on("node-1", hostPath={"path": "/mnt/models/other"}),
+            on("node-1", hostPath={"path": "/mnt/models"}),
+            id="a host path that the rule names and no checkpoint is about",
+        ),
+        pytest.param(
+            Reason.NODE_NOT_PINNED,
+            rules(HOST_RULE),
+            on("node-1", hostPath={"path": "/mnt/models"})
+            | {"nodeSelector": {"kubernetes.io/hostname": "node-1"}, "affinity": ONLY_NODE_2},
+            on("node-1", hostPath={"path": "/mnt/models"}),
+            id="a host path on a node that cannot be",
         ),
         pytest.param(
             Reason.NODE_NOT_PINNED,
@@ -300,6 +326,13 @@ def ephemeral(**spec: Any) -> Object:
             id="a claim made for the pod, of the default class",
         ),
         pytest.param(
+            Reason.NOT_VERIFIED,
+            rules({"ephemeral": {"storageClassNames": ["*"]}, "action": "Ignore"}),
+            ephemeral(storageClassName=""),
+            ephemeral(storageClassName="scratch"),
+            id="a claim made for the pod, of no class, where every class is ignored",
+        ),
+        pytest.param(
             Reason.DATA_SOURCE_TEMPLATE,
             rules(EPHEMERAL_RULE),
             ephemeral(storageClassName="scratch", dataSource={"kind": "VolumeSnapshot"}),
@@ -329,10 +362,42 @@ def test_storage_is_refused_and_its_compliant_twin_is_not(
     reason: Reason, under: Policy, denied: Object, allowed: Object
 ) -> None:
     found = facts(under, checkpoints=REGISTERED)
-    refused = answer(denied, found)
-    assert reason in [each.reason for each in refused.refusals]
-    assert refused.outcome is Outcome.DENY
+    # Also where the first volume and the last are harmless: whoever stops looking sees too little.
+    scratch = (volume("first", emptyDir={}), volume("last", emptyDir={}))
+    for spec in (denied, denied | {"volumes": [scratch[0], *denied["volumes"], scratch[1]]}):
+        refused = answer(spec, found)
+        assert reason in [each.reason for each in refused.refusals]
+        assert refused.outcome is Outcome.DENY
     assert answer(allowed, found).message == ""
+
+
+def test_a_checkpoint_of_an_image_by_tag_would_be_about_no_image_by_tag() -> None:
+    """Neither is ever read or let in; this is what stands behind that."""
+    tagged = ImageSource("registry.example/llama:v1")
+    assert not is_about(verified(tagged), sources.ImageSource("registry.example/llama:v1", ""))
+    assert is_about(IN_IMAGE, sources.ImageSource("mirror.example/x", f"sha256:{DIGEST}"))
+
+
+@pytest.mark.parametrize(
+    ("status", "reasons"),
+    [
+        pytest.param({}, [], id="verified on both nodes"),
+        pytest.param({"phase": Verdict.FAILED}, [Reason.NODE_NOT_PINNED], id="failed on one"),
+        pytest.param({"phase": Verdict.PENDING}, [Reason.NODE_NOT_PINNED], id="read on one so far"),
+    ],
+)
+def test_a_folder_of_nodes_must_be_verified_on_each_that_the_pod_can_land_on(
+    status: Object, reasons: list[Reason]
+) -> None:
+    there = HostPathSource(path_of("/mnt/models"), "node-2")
+    told = VolumeStatus(source_hash=described_hash(there), path=path_of("/"))
+    second = checkpoint("second", source=there, volume=told, **status)
+    spec = of(hostPath={"path": "/mnt/models"}) | {"affinity": either("node-1", "node-2")}
+    for known in ([ON_NODE, second], [second, ON_NODE]):
+        refused = answer(spec, facts(rules(HOST_RULE), checkpoints=known))
+        assert [each.reason for each in refused.refusals] == reasons
+        assert all('"node-1"' in each.expected for each in refused.refusals)
+        assert all('"node-2"' not in each.expected for each in refused.refusals)
 
 
 SCRATCH = claim("scratch")
@@ -454,6 +519,21 @@ def test_a_claim_is_judged_by_what_it_really_is(
     assert [each.reason for each in refused.refusals] == [reason]
     twin = facts(under, storage=storage(allowed), checkpoints=[checkpoint(about=allowed)])
     assert answer(pod_spec(), twin).message == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "reasons"),
+    [
+        pytest.param({"csi": disk()}, [], id="a disk"),
+        pytest.param({"nfs": {"server": "nas", "path": "/e"}}, [Reason.NO_CHECKPOINT], id="nfs"),
+    ],
+)
+def test_a_scratch_claim_over_an_export_is_that_export(
+    source: Object, reasons: list[Reason]
+) -> None:
+    under = rules({"persistentVolumeClaim": {"claimNames": ["*"]}, "action": "Ignore"})
+    found = facts(under, storage=storage(bound_claim(**source)), checkpoints=[])
+    assert [each.reason for each in answer(pod_spec(), found).refusals] == reasons
 
 
 @pytest.mark.parametrize(
@@ -598,7 +678,7 @@ def test_ignored_storage_may_be_decided_by_anybody() -> None:
 
 def test_storage_that_a_checkpoint_describes_is_identified_by_all_that_it_says() -> None:
     path = path_of("/m")
-    sources: list[Source] = [
+    described: list[Source] = [
         HostPathSource(path),
         HostPathSource(path, "node-1"),
         HostPathSource(path, "node-2"),
@@ -608,8 +688,8 @@ def test_storage_that_a_checkpoint_describes_is_identified_by_all_that_it_says()
         CsiSource("d", (("bucket", "x"),)),
         ImageSource(IMAGE),
     ]
-    assert len({described_hash(source) for source in sources}) == len(sources)
-    assert described_hash(ImageSource(f"mirror@sha256:{DIGEST}")) == described_hash(sources[-1])
+    assert len({described_hash(source) for source in described}) == len(described)
+    assert described_hash(ImageSource(f"mirror@sha256:{DIGEST}")) == described_hash(described[-1])
     assert described_hash(ClaimSource("llama")) == ""
 
 
