@@ -17,6 +17,41 @@ def local(*requirements: object) -> dict[str, Any]:
     return {"local": {"path": "/mnt"}, "nodeAffinity": affinity}
 
 
+FINDING = {
+    "csi": {"driver", "volumeHandle"},
+    "awsElasticBlockStore": {"volumeID"},
+    "azureDisk": {"diskURI"},
+    "azureFile": {"shareName"},
+    "cinder": {"volumeID"},
+    "fc": {"lun", "targetWWNs", "wwids"},
+    "flocker": {"datasetName", "datasetUUID"},
+    "gcePersistentDisk": {"pdName"},
+    "iscsi": {"iqn", "lun"},
+    "photonPersistentDisk": {"pdID"},
+    "portworxVolume": {"volumeID"},
+    "quobyte": {"volume"},
+    "rbd": {"image", "pool"},
+    "scaleIO": {"system", "volumeName"},
+    "storageos": {"volumeName", "volumeNamespace"},
+    "vsphereVolume": {"volumePath"},
+}
+"""What finds the bytes; addresses, partitions, users and options are different ways to them."""
+
+
+@pytest.mark.parametrize("kind", FINDING)
+def test_two_volumes_over_one_disk_lie_in_one_place_however_else_they_differ(kind: str) -> None:
+    source = dict.fromkeys(FINDING[kind], "x")
+
+    def place(**changes: object) -> tuple[Place, ...]:
+        return places_of({kind: {**source, **changes}})
+
+    # Also by a field of the future: a second way to the same bytes must never look like another.
+    for other in ("fsType", "partition", "endpoint", "readOnly", "secretRef", "user", "new"):
+        assert place(**{other: "1"}) == place(**{other: "2"}) == place()
+    for key in source:
+        assert place(**{key: "y"}) != place()
+
+
 ZONE = {"key": "zone", "operator": "In", "values": ["z"]}
 HOST = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["a", "b"]}
 
