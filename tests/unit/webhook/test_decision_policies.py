@@ -72,8 +72,9 @@ def test_no_policy_at_all_is_no_permission() -> None:
 
 
 def test_exempt_namespaces_are_exempt_by_name() -> None:
-    exempt = facts(namespace="kube-system", governance=NO_POLICIES)
-    assert answer(WRITABLE, exempt).outcome is Outcome.ALLOW
+    for name in ("kube-system", "weightlock-system"):
+        exempt = facts(namespace=name, governance=NO_POLICIES)
+        assert answer(WRITABLE, exempt).outcome is Outcome.ALLOW
     labelled = facts(labels={"kubernetes.io/metadata.name": "kube-system"})
     assert answer(WRITABLE, labelled).outcome is Outcome.DENY
 
