@@ -1,5 +1,6 @@
 """What a pod with a governed volume may not be or do; each denial with its compliant twin."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -387,6 +388,19 @@ def test_a_named_node_is_refused_also_for_storage_that_nobody_can_swap() -> None
     found = facts(checkpoints=[])
     reasons = {each.reason for each in answer(spec | {"nodeName": "n"}, found).refusals}
     assert reasons == {each.reason for each in answer(spec, found).refusals} | {Reason.NODE_NAMED}
+
+
+@pytest.mark.parametrize("spelled", [str, str.lower, "CAP_{}".format])
+@pytest.mark.parametrize(
+    "name", ["ALL", "DAC_READ_SEARCH", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO"]
+)
+def test_a_capability_that_opens_what_is_closed_is_refused(
+    name: str, spelled: Callable[[str], str]
+) -> None:
+    context = {"capabilities": {"add": ["NET_RAW", spelled(name)]}}
+    refused = answer(pod_spec(containers=securely(**context)))
+    assert [each.reason for each in refused.refusals] == [Reason.PRIVILEGED_CONTAINER]
+    assert answer(pod_spec(containers=securely(capabilities={"drop": [name]}))).message == ""
 
 
 @pytest.mark.parametrize(
