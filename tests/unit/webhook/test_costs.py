@@ -173,6 +173,16 @@ def test_nor_where_both_look_at_volumes_alike_and_only_one_minds_most_of_them() 
             assert [each.problem.path for each in mine] == [f"/s{count - 1}"]
 
 
+def test_nor_what_both_mind_once_the_first_list_is_full() -> None:
+    trusting = {"signatures": signatures(authority("second", PQ_TOO)), "enforcement": "Audit"}
+    known = [checkpoint(f"c{number}", path=f"/s{number}") for number in range(MOST_PROBLEMS + 10)]
+    watching, strict = policy("a", **trusting), policy("b")
+    for policies in ((watching, strict), (strict, watching)):
+        found = answer(unverified(len(known) + 1), facts(*policies, checkpoints=known))
+        assert found.outcome is Outcome.DENY
+        assert [each.reason for each in found.refusals] == [Reason.NO_CHECKPOINT]
+
+
 def test_so_many_paths_are_judged_under_every_policy() -> None:
     verified = facts(policy("p0"), policy("p1"))
     at_the_limit = answer(unverified(MOST_PATHS), verified)
