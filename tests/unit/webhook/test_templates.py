@@ -110,7 +110,9 @@ def test_nothing_else_adds_claims_by_that_field() -> None:
     workload = stateful_set(volumeClaimTemplates=[{"metadata": {"name": "data"}}])
     for kind in ("Deployment", "StatefulSets"):
         (found,) = templates_of({**workload, "kind": kind})
-        assert found.spec["volumes"][1] == claim_volume("data", "replaced")
+        volumes = found.spec["volumes"]
+        assert isinstance(volumes, list)
+        assert volumes[1] == claim_volume("data", "replaced")
 
 
 @pytest.mark.parametrize(
