@@ -320,6 +320,15 @@ def timed(**times: str) -> SignatureRequirements:
         ),
         pytest.param(
             GOOD,
+            requirements(
+                RELEASE, rollback={"floors": [{"models": ["gpt-*", "llama-*"], "version": 8}]}
+            ),
+            ANYTHING,
+            "Rollback",
+            id="a floor for several models, of which it is one",
+        ),
+        pytest.param(
+            GOOD,
             requirements(RELEASE, rollback={"floors": [{"models": ["gpt-*"], "version": 8}]}),
             ANYTHING,
             "Verified",
