@@ -72,6 +72,22 @@ def test_the_pod_is_restricted() -> None:
     assert pod["enableServiceLinks"] is False
 
 
+def test_a_job_and_its_pods_can_be_told_by_their_labels() -> None:
+    """Network policies, quotas and our own guards go by them."""
+    job = job_for(Cluster())
+    for where in ("metadata.labels", "spec.template.metadata.labels"):
+        labels = step(job, where)
+        assert isinstance(labels, dict)
+        nonce = labels.pop("weightlock.dev/verification")
+        assert str(step(job, "metadata.name")).endswith(f"-{nonce}")
+        assert labels == {
+            "app.kubernetes.io/name": "weightlock",
+            "app.kubernetes.io/component": "verifier",
+            "app.kubernetes.io/managed-by": "weightlock",
+            "weightlock.dev/checkpoint-uid": str(step(job, "metadata.ownerReferences.0.uid")),
+        }
+
+
 def test_it_ends_and_is_never_started_again() -> None:
     job = job_for(with_policy(verification={"limits": {"deadline": "90m"}}))
     assert step(job, "spec.backoffLimit") == 0
