@@ -12,7 +12,7 @@ FROM ${BASE} AS base
 COPY images/base.packages /tmp/packages
 RUN apt-get update \
     && sed 's/#.*//' /tmp/packages | xargs apt-get install --yes --no-install-recommends \
-    && rm -rf /var/lib/apt/lists/* /tmp/packages
+    && apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /tmp/packages
 ENV PATH=/opt/weightlock/bin:/usr/local/bin:/usr/bin:/bin
 ENV PYTHONDONTWRITEBYTECODE=1
 ENV PYTHONUNBUFFERED=1

@@ -1,6 +1,6 @@
 """Measures the GPU engine: leaf sizes, mixes of tensors, checkpoint sizes, numbers of GPUs.
 
-    python -m bench.gpu_engine [--gib 16] [--folder DIR] [--gpus 1] [--out RESULTS.json]
+    python -m bench.gpu_engine [--gib 16] [--folder DIR] [--gpus 1] [--readers N] [--out FILE.json]
 
 Everything that is timed is compared with the oracle or, from files, with the CPU engine in the same
 run. `python -m bench.plots RESULTS.json ...` draws what it writes.
@@ -19,11 +19,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.reading import reading_rate
 from weightlock.digests import HashAlgorithm
 from weightlock.engines.cpu import CpuEngine
 from weightlock.engines.engine import Span
 from weightlock.engines.gpu.cupy_device import CupyDevice
 from weightlock.engines.gpu.engine import GpuEngine
+from weightlock.engines.gpu.lane import GpuOptions, readers_for
 from weightlock.engines.gpu.measuring import DeviceBench
 from weightlock.engines.gpu.opening import open_device, open_engine
 from weightlock.engines.lattice import NumberedSegment
@@ -52,7 +54,7 @@ def main() -> int:
     }
     result["memory"] = in_memory(first, options.memory_gib) if options.memory_gib else []
     with tempfile.TemporaryDirectory(prefix="weightlock-bench-", dir=options.folder) as folder:
-        result["files"] = from_files(options.gpus, Path(folder), options.gib)
+        result["files"] = from_files(options, Path(folder))
     text = json.dumps(result, indent=1)
     if options.out:
         options.out.write_text(text)
@@ -115,10 +117,12 @@ def many_tensors() -> list[int]:
         sigma += 0.01
 
 
-def from_files(gpus: int, folder: Path, gib: int) -> list[Row]:
+def from_files(options: argparse.Namespace, folder: Path) -> list[Row]:
     """The whole engine, from files in the page cache, for growing checkpoints."""
+    gpus, gib = options.gpus, options.gib
+    choices = GpuOptions(readers=options.readers)
     paths = random_files(folder, gib)
-    rows: list[Row] = []
+    rows = _reading_rows(paths, gpus, options.readers)
     for algorithm in (HashAlgorithm.SHA256, HashAlgorithm.SHA512):
         tree = TreeParameters(algorithm)
         spans = [Span(number, 0, GIBI) for number in range(gib)]
@@ -126,7 +130,7 @@ def from_files(gpus: int, folder: Path, gib: int) -> list[Row]:
         expected = CpuEngine(CORES).segment_roots(PlainFiles(paths), spans, tree, _ignore)
         cpu = time.perf_counter() - started
         for count in range(1, gpus + 1):
-            with open_engine("any", most=count) as engine:
+            with open_engine("any", choices, count) as engine:
                 if engine.devices < count:
                     raise SystemExit(f"there are not {gpus} GPUs that can be used")
                 for size in _sizes(gib):
@@ -134,6 +138,18 @@ def from_files(gpus: int, folder: Path, gib: int) -> list[Row]:
                     cpu_gbps = gib * GIBI / cpu / 1e9
                     rows.append({**row, "gpus": count, "cpu": cpu_gbps})
     return rows + [_lattice_row(paths, count) for count in range(1, gpus + 1)]
+
+
+def _reading_rows(paths: Sequence[Path], gpus: int, readers: int | None) -> list[Row]:
+    """What the reading processes of so many GPUs reach when they only read."""
+    rows = []
+    for count in range(1, gpus + 1):
+        processes = count * (readers or readers_for(count))
+        rates = [reading_rate(paths, processes) for _ in range(ROUNDS + 1)][1:]
+        row = {"what": "reading alone", "gpus": count, "processes": processes}
+        every = [round(rate, 1) for rate in rates]
+        rows.append({**row, "gbps": statistics.median(rates), "all": every})
+    return rows
 
 
 def _lattice_row(paths: Sequence[Path], count: int) -> Row:
@@ -215,6 +231,7 @@ def _arguments() -> argparse.Namespace:
         "--memory-gib", type=int, default=16, help="of the device's memory; 0 measures none"
     )
     parser.add_argument("--gpus", type=int, default=1, help="how many to use at most")
+    parser.add_argument("--readers", type=int, help="processes that read for each GPU")
     parser.add_argument("--folder", type=Path, default=None, help="where files are written")
     parser.add_argument("--out", type=Path, default=None, help="where the result is written")
     return parser.parse_args()

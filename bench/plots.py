@@ -31,7 +31,7 @@ def main() -> int:
         draw.mixes([row for row in one["memory"] if row["what"] == "mix"])
     draw.checkpoints(_trees(one))
     for result in results[1:]:
-        Drawing(options.out, f"{result['device']}, {result['date']}").gpus(_trees(result))
+        Drawing(options.out, f"{result['device']}, {result['date']}").gpus(result["files"])
     return 0
 
 
@@ -89,12 +89,17 @@ class Drawing:
     def gpus(self, rows: Sequence[Row]) -> None:
         """GB/s against the number of GPUs, from files."""
         figure, axes = self._axes("The engine on several GPUs, from files", "GPUs")
+        reading = [row for row in rows if row["what"] == "reading alone"]
+        rows = [row for row in rows if row["what"] == "files"]
         largest = max(row["bytes"] for row in rows)
         for colour, name in zip(COLOURS, dict.fromkeys(row["hash"] for row in rows), strict=False):
             mine = [row for row in rows if row["hash"] == name and row["bytes"] == largest]
             counts = [row["gpus"] for row in mine]
             axes.plot(counts, [row["gbps"] for row in mine], "o-", color=colour, label=name)
             axes.set_xticks(counts)
+        if reading:
+            counts, rates = [row["gpus"] for row in reading], [row["gbps"] for row in reading]
+            axes.plot(counts, rates, ":", color="grey", label="their processes only reading")
         axes.legend(fontsize=8)
         self._save(figure, "gpus")
 

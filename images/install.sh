@@ -8,8 +8,9 @@ file=$2
 shift 2
 python=/opt/weightlock/bin/python
 # pip stays in the build stage: nothing can be installed into a running container.
-[ -e "$python" ] || python3 -m venv --without-pip /opt/weightlock
-pip="python3 -m pip --python $python --disable-pip-version-check --no-cache-dir install --quiet --no-compile"
+# The system's by its path: the images put the environment's own first, which has no pip.
+[ -e "$python" ] || /usr/bin/python3 -m venv --without-pip /opt/weightlock
+pip="/usr/bin/python3 -m pip --python $python --disable-pip-version-check --no-cache-dir install --quiet --no-compile"
 case $what in
   dependencies) $pip --only-binary :all: --require-hashes --requirement "$file" "$@" ;;
   product) $pip --no-index --no-deps "$file" ;;

@@ -44,6 +44,7 @@ class Caller(asyncio.Protocol):
         self._buffer = b""
         self.surprise = b"the connection ended"
         self._transport: asyncio.Transport | None = None
+        self._is_lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -63,12 +64,15 @@ class Caller(asyncio.Protocol):
             self._answer.set_result(is_good)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(False)
 
     async def ask(self, request: bytes) -> bool:
         """Whether the answer was as expected."""
         assert self._transport is not None
+        if self._is_lost:
+            return False
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer

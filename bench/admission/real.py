@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from e2e.cluster.native.preflight import Machine, check
 from e2e.cluster.progress import Progress
 from e2e.cluster.settings import Settings
 from weightlock.errors import WeightlockError
+from weightlock_webhook.arming.tokens import divided, path_of
 from weightlock_webhook.cache.access import from_kubeconfig
 from weightlock_webhook.cache.client import Client, connected
 
@@ -35,6 +36,8 @@ Json = world.Json
 AT_ONCE = 24
 SECONDS = 60.0
 STORAGE = {"storage": "1Gi"}
+PODS = "/validate/pods"
+LIVE = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/weightlock"
 
 
 class Refused(Exception):
@@ -46,9 +49,22 @@ class Real:
     """A real API server, filled."""
 
     kubeconfig: Path
+    client: Client
 
     def relist(self) -> None:
         """Nobody can ask for it; servers before 1.21 make the webhook list quiet resources anew."""
+
+    async def addressed(self, requests: Sequence[bytes]) -> Sequence[bytes]:
+        """By the live configuration's path, once it ends with a token; good for 15 minutes."""
+        while not (token := await self._token()):
+            await asyncio.sleep(0.1)
+        path = f"{PODS}/{token}".encode()
+        return [each.replace(PODS.encode(), path, 1) for each in requests]
+
+    async def _token(self) -> str:
+        live = await _sent(self.client, "GET", LIVE, None)
+        paths = (divided(path_of(each["clientConfig"])[1]) for each in live["webhooks"])
+        return next(token for path, token in paths if path.endswith(PODS))
 
 
 @asynccontextmanager
@@ -60,7 +76,7 @@ async def real_apiserver(given: argparse.Namespace) -> AsyncIterator[Real]:
             await filled(client, given.checkpoints, given.policies)
             pin(OTHERS)
             churning = asyncio.create_task(churn(client, given.checkpoints, given.churn))
-            yield Real(server.kubeconfig)
+            yield Real(server.kubeconfig, client)
             churning.cancel()
             with suppress(asyncio.CancelledError):
                 await churning
@@ -129,7 +145,7 @@ async def put(client: Client, path: str, document: Json) -> Json:
     return await _sent(client, "PUT", path, document)
 
 
-async def _sent(client: Client, method: str, path: str, document: Json) -> Json:
+async def _sent(client: Client, method: str, path: str, document: Json | None) -> Json:
     content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
     deadline = asyncio.get_running_loop().time() + SECONDS
     reply = await client.call(method, path, document, deadline=deadline, content_type=content_type)

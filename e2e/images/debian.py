@@ -140,7 +140,9 @@ class DebianImages:
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, root / "build" / source.name)
         script = 'cd /build && exec sh install.sh "$@"'
-        self._commands.run(in_root(root, ["sh", "-c", script, "install", *words]), log)
+        environment = (f"{name}={value}" for name, value in ENVIRONMENT.items())  # as with Docker
+        words = ["env", *environment, "sh", "-c", script, "install", *words]
+        self._commands.run(in_root(root, words), log)
         return root
 
     def _wheels(self, product: Product) -> Path:

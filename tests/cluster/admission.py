@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.admitting import is_allowed, refused, why_refused
 from tests.support.protected import govern, install, put_policy
 from tests.unit.policy.builders import PQ, authority, signatures
 from tests.unit.webhook.objects import container, mount, pod_spec
@@ -51,15 +52,9 @@ class Case:
         return made
 
     def refused(self, manifest: Json, reason: str = "", *, by: Api | None = None) -> str:
-        with pytest.raises(ApiError) as refusal:
-            (by or self.tenant.api).create(manifest)
-        assert refusal.value.code == 403, refusal.value.message
-        assert "denied the request: " in refusal.value.message, "by a webhook, not by RBAC"
-        assert reason in refusal.value.message
-        with pytest.raises(ApiError) as missing:
-            self.admin.read(manifest)
-        assert missing.value.code == 404
-        return refusal.value.message
+        message = refused(manifest, by=by or self.tenant.api, admin=self.admin)
+        assert reason in message
+        return message
 
     def stored(self, manifest: Json, *, by: Api | None = None) -> Json:
         (by or self.tenant.api).create(manifest)
@@ -91,18 +86,6 @@ class Case:
         assert after["spec"] == before["spec"]
         assert after["metadata"].get("labels") == before["metadata"].get("labels")
         return refusal.value.message
-
-
-def is_allowed(api: Api, manifest: Json) -> bool:
-    return not why_refused(api, manifest)
-
-
-def why_refused(api: Api, manifest: Json) -> str:
-    try:
-        api.create(manifest, dry_run=True)
-    except ApiError as error:
-        return error.message
-    return ""
 
 
 def warnings_of(api: Api, manifest: Json) -> list[str]:

@@ -6,10 +6,11 @@ survive being written and read again. Used by coverage_guided.py and test_bounde
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -18,11 +19,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from tests.support import folders
 from tests.support.documents import MANIFEST, NOTARISED
-from tests.unit.oms import forge
+from tests.unit.oms import authority, forge
+from tests.unit.policy.builders import EC, PQ
 
 from weightlock import algorithms
 from weightlock.errors import WeightlockError
 from weightlock.formats import envelope, pem, segments, spki, statement
+from weightlock.formats.shards import Shard
 from weightlock.keys import pbes2
 from weightlock.keys.pkcs8 import PrivateKey, private_key_of_pkcs8, private_key_of_seed
 from weightlock.keys.private import private_key, private_key_text
@@ -30,7 +33,22 @@ from weightlock.keys.signing import generate
 from weightlock.names import API_VERSION
 from weightlock.oms import bundle
 from weightlock.oms import statement as oms_statement
+from weightlock.oms.certificates import certificate_of, der_of, signing_certificate
+from weightlock.oms.trust import Trust, distrust
 from weightlock.policy.documents import read_documents
+from weightlock.policy.requirements import SignatureRequirements
+from weightlock.reasons import Reason
+from weightlock.reporting import (
+    Gate,
+    ReadingLimits,
+    Report,
+    ReportedSignature,
+    Request,
+    parse_report,
+    parse_request,
+    report_json,
+    request_json,
+)
 
 PASSPHRASE: Final = b"correct horse"
 TENSOR_BYTES: Final = 20
@@ -75,6 +93,13 @@ def _oms_bundle(data: bytes) -> None:
 
 def _oms_statement(data: bytes) -> None:
     oms_statement.parse(data)
+
+
+def _certificate(data: bytes) -> None:
+    leaf, root = _certificates()
+    trust = Trust((), (certificate_of(root),))
+    distrust(signing_certificate(leaf), [data], trust, forge.NOW)
+    distrust(signing_certificate(data), [root], trust, forge.NOW)
 
 
 def _public_key(data: bytes) -> None:
@@ -129,6 +154,17 @@ def _policy(data: bytes) -> None:
     read_documents(data)
 
 
+def _report(data: bytes) -> None:
+    found = parse_report(data)
+    written = replace(parse_report(report_json(found)), message=found.message, hint=found.hint)
+    assert written == found  # sentences for people may be cut
+
+
+def _request(data: bytes) -> None:
+    found = parse_request(data.decode("utf-8", "surrogateescape"))
+    assert parse_request(request_json(found)) == found
+
+
 def _envelopes() -> list[bytes]:
     return [
         envelope.serialise(envelope.Envelope(payload, entries))
@@ -154,6 +190,25 @@ def _oms_bundles() -> list[bytes]:
         for payload in _oms_statements()
         for material in (None, chain, keyless)
     ]
+
+
+@cache
+def _certificates() -> tuple[bytes, ...]:
+    root = authority.root()
+    names = x509.SubjectAlternativeName(
+        [
+            x509.DNSName("a.example"),
+            x509.RFC822Name("b@a.example"),
+            x509.DirectoryName(x509.Name([])),
+        ]
+    )
+    traits = replace(authority.SIGNS_CODE, extra=[(names, False)])
+    leaf = authority.leaf(root, forge.Signer.new().point, traits, "b@a.example")
+    return der_of([leaf, root.certificate])
+
+
+def _signing_certificates() -> list[bytes]:
+    return list(_certificates()[:1])
 
 
 @cache
@@ -238,6 +293,36 @@ def _policies() -> list[bytes]:
     return [json.dumps(value).encode() for value in (policy, checkpoint)] + [yaml]
 
 
+def _requests() -> list[bytes]:
+    trust = (PQ, EC)
+    asked = Request("n-1", ReadingLimits(200_000, 20 << 40), trust, shard=Shard(1, 4))
+    gate = Gate((SignatureRequirements.of_keys(trust),), "llama-70b", 3)
+    gated = replace(asked, trust=(), shard=None, gate=gate)
+    return [request_json(each).encode() for each in (asked, gated)]
+
+
+def _reports() -> list[bytes]:
+    good = Report(
+        nonce="n-1",
+        reason=Reason.VERIFIED,
+        message="content and signatures are as signed by key-1",
+        hint="",
+        model=MANIFEST.model,
+        digest=MANIFEST.digest,
+        signatures=(ReportedSignature(PQ.algorithm, PQ.keyid, True, True, True),),
+        payload="cd" * 32,
+        shard=Shard(0, 2),
+        files=4,
+        bytes=1000,
+        milliseconds=4000,
+        device="cpu",
+        started_at=forge.NOW,
+        version="0.1.0",
+    )
+    bad = replace(good, reason=Reason.UNREADABLE, model=None, digest=None, signatures=())
+    return [report_json(each) for each in (good, bad)]
+
+
 _JSON: Final = (b"\\ud800", b"NaN", b"1e9", b"-0", b"null", b"true", b"[[[[", b'{"":{"":')
 _YAML: Final = (b"&a ", b"*a", b"!!str ", b"<<: ", b"? ", b"|\n", b"0x1f", b"yes", b"---\n")
 _DER: Final = (b"\x30\x80", b"\x30\x84", b"\x02\x01\x00", b"\x05\x00", b"\x03\x02\x00")
@@ -249,6 +334,7 @@ TARGETS: Final = {
         Target("statement", _statement, _statements, _JSON),
         Target("oms-bundle", _oms_bundle, _oms_bundles, _JSON),
         Target("oms-statement", _oms_statement, _oms_statements, _JSON),
+        Target("certificate", _certificate, _signing_certificates, _DER),
         Target("public-key", _public_key, _public_keys, (b"-----BEGIN PUBLIC KEY-----",)),
         Target("public-key-der", _public_key_der, _public_keys_der, _DER),
         Target("private-key", _private_key, _private_keys, (b"-----BEGIN EC PRIVATE KEY-----",)),
@@ -256,6 +342,8 @@ TARGETS: Final = {
         Target("encrypted-key-der", _encrypted_key_der, _encrypted_keys, _DER),
         Target("safetensors", _safetensors, _safetensors_files, (b"data_offsets", *_JSON)),
         Target("safetensors-header", _safetensors_header, _safetensors_headers, _JSON),
+        Target("report", _report, _reports, _JSON),
+        Target("request", _request, _requests, _JSON),
         Target("policy", _policy, _policies, (*_JSON, *_YAML)),
     )
 }

@@ -15,7 +15,10 @@ from tests.fuzz.targets import TARGETS, Target
 MAX_SECONDS = 10.0
 MAX_SECONDS_OF_40_KB = 2.0
 MAX_MEMORY = 32 * 1024 * 1024
-JSON_TARGETS = ("envelope", "statement", "oms-bundle", "oms-statement", "safetensors-header")
+JSON_TARGETS = (
+    "envelope", "statement", "oms-bundle", "oms-statement", "safetensors-header", "report",
+    "request",
+)  # fmt: skip
 
 bounded = settings(
     max_examples=100,

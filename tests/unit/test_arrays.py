@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import resource
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from weightlock.engines.gpu.recheck import Recheck
 from weightlock.engines.gpu.resident import Region, ResidentHasher, read_region
 from weightlock.engines.memory import memory_roots
 from weightlock.engines.state_file import StateFile
-from weightlock.errors import EngineUnavailable, Malformed
+from weightlock.errors import EngineUnavailable, Malformed, Unreadable
 from weightlock.formats.manifest import Manifest, ModelIdentity
 from weightlock.formats.tree import TreeParameters, segment_root
 from weightlock.reasons import Reason
@@ -345,9 +346,32 @@ def test_what_is_no_array_that_can_be_hashed_is_refused(
         verify_arrays({"embed": wrong}, *signed, complete=False)
 
 
+class Negated(Foreign):
+    """PyTorch hands such a view out as it lies in memory."""
+
+    def is_neg(self) -> bool:
+        return True
+
+
+def test_an_array_that_is_not_what_its_memory_says_is_refused() -> None:
+    with pytest.raises(Malformed, match="negated or conjugated"):
+        of_arrays({"a": Negated(np.ones(3), 1)})
+
+
 def test_a_type_that_safetensors_does_not_have_cannot_be_signed(tmp_path: Path) -> None:
     with pytest.raises(Malformed, match="type 5 of DLPack with 128 bits"):
         sign_arrays(tmp_path / "m.safetensors", {"a": np.zeros(2, complex)}, [keys.key()], OPTIONS)
+
+
+def test_a_disk_that_is_full_leaves_neither_half_a_file_nor_a_signature(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(Unreadable, match=r"m\.safetensors' cannot be written: File too large"):
+            sign_arrays(tmp_path / "m.safetensors", {"a": np.zeros(200_000)}, [keys.key()], OPTIONS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_arrays_on_a_gpu_are_written_as_they_lie_there(

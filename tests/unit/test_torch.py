@@ -97,6 +97,33 @@ def test_the_tensors_that_were_signed_are_without_findings(
     assert set(signed_tensors(folder, manifest)) == set(state)
 
 
+@dataclass(frozen=True)
+class LazyTensor(FakeTensor):
+    """One whose elements are others than its memory says, as PyTorch's views can be."""
+
+    negated: bool = False
+    conjugated: bool = False
+
+    def is_neg(self) -> bool:
+        return self.negated
+
+    def is_conj(self) -> bool:
+        return self.conjugated
+
+
+@pytest.mark.parametrize("lazy", [{"negated": True}, {"conjugated": True}])
+def test_a_tensor_that_is_not_what_its_memory_says_is_refused(
+    lazy: dict[str, bool], signed: tuple[Path, Manifest], state: dict[str, FakeTensor]
+) -> None:
+    # A pickle can say so of a tensor; the model would compute with minus the signed weights.
+    folder, manifest = signed
+    norm = state["norm"]
+    plain = LazyTensor(norm.data, norm.dtype, norm.shape)
+    assert verify_state_dict(state | {"norm": plain}, folder, manifest) == []
+    with pytest.raises(Malformed, match="'norm' is negated or conjugated when it is read"):
+        verify_state_dict(state | {"norm": replace(plain, **lazy)}, folder, manifest)  # type: ignore[arg-type]
+
+
 def damaged(name: str, state: dict[str, FakeTensor]) -> dict[str, FakeTensor]:
     first = state["norm"]
     changes = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.support.admitting import is_allowed
 from tests.unit.policy.builders import PQ, policy_object
 from tests.webhook_server.real import (
     Storage,
@@ -12,7 +13,7 @@ from tests.webhook_server.real import (
     running_webhook,
     verify,
 )
-from tests.webhook_server.site import Site, is_allowed
+from tests.webhook_server.site import Site
 
 from e2e.cluster.pytest_plugin import RunApiServer
 from e2e.cluster.waiting import wait_until

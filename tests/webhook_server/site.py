@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
+from tests.support.admitting import refused
 from tests.webhook_server.real import SCHEDULER, Webhook
 
 from e2e.cluster.api import Api, ApiError, Json
@@ -45,30 +45,11 @@ class Site:
         return found
 
     def refused(self, manifest: Json, *, by: Api | None = None, code: int = 403) -> str:
-        with pytest.raises(ApiError) as refusal:
-            (by or self.tenant.api).create(manifest)
-        assert refusal.value.code == code, refusal.value.message
-        assert "denied the request: " in refusal.value.message, "by a webhook, not by RBAC"
-        with pytest.raises(ApiError) as missing:
-            self.admin.read(manifest)
-        assert missing.value.code == 404
-        return refusal.value.message
+        return refused(manifest, by=by or self.tenant.api, admin=self.admin, code=code)
 
     def stored(self, manifest: Json, *, by: Api | None = None) -> Json:
         (by or self.tenant.api).create(manifest)
         return self.admin.read(manifest)
-
-
-def is_allowed(api: Api, manifest: Json) -> bool:
-    return not why_refused(api, manifest)
-
-
-def why_refused(api: Api, manifest: Json) -> str:
-    try:
-        api.create(manifest, dry_run=True)
-    except ApiError as error:
-        return error.message
-    return ""
 
 
 def bind(site: Site, pod: Json, node: str = "node-1", **metadata: object) -> None:

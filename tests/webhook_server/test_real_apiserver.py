@@ -7,6 +7,7 @@ every refusal has its twin: the same object, compliant.
 from __future__ import annotations
 
 import pytest
+from tests.support.admitting import is_allowed, why_refused
 from tests.unit.policy.builders import PQ, policy_object
 from tests.webhook_server.real import (
     OPERATOR,
@@ -15,7 +16,7 @@ from tests.webhook_server.real import (
     lines_of,
     verify,
 )
-from tests.webhook_server.site import Site, bind, is_allowed, why_not, why_refused
+from tests.webhook_server.site import Site, bind, why_not
 
 from e2e.cluster.api import ApiError, Json
 from e2e.cluster.waiting import wait_until

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.admitting import is_allowed
 from tests.unit.policy.builders import PQ
 from tests.webhook_server.real import PROTECTOR, Storage, checkpoint, verify
-from tests.webhook_server.site import Site, bind, is_allowed, why_not
+from tests.webhook_server.site import Site, bind, why_not
 
 from e2e.cluster.api import ApiError
 from e2e.cluster.waiting import wait_until

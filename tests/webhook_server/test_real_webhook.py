@@ -6,11 +6,12 @@ import re
 from contextlib import suppress
 
 import pytest
+from tests.support.admitting import is_allowed, why_refused
 from tests.webhook_server.real import (
     Webhook,
     lines_of,
 )
-from tests.webhook_server.site import Site, is_allowed, why_refused
+from tests.webhook_server.site import Site
 
 from e2e.cluster.api import ApiError, Json
 from e2e.cluster.waiting import wait_until

@@ -85,11 +85,17 @@ def hash_folder(path: Path, options: HashingOptions, watcher: Watcher) -> Hashed
 
 
 def hash_open_folder(
-    folder: CheckpointFolder, options: HashingOptions, watcher: Watcher
+    folder: CheckpointFolder,
+    options: HashingOptions,
+    watcher: Watcher,
+    found: Walk | None = None,
 ) -> HashedCheckpoint:
-    """Hash a folder that is already open; raises as hash_folder does."""
+    """Hash a folder that is already open; raises as hash_folder does.
+
+    `found` is a listing that somebody rests on already: exactly these files are hashed, or none.
+    """
     started = time.perf_counter()
-    found = folder.walk(options.limits)
+    found = found or folder.walk(options.limits)
     _refuse_unless_sound(found)
     files = folder.files(found.files)
     lengths = [

@@ -7,10 +7,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from weightlock.checkpoint.folder import CheckpointFolder
+from weightlock.checkpoint.walker import Walk
 from weightlock.errors import CheckpointRefused
 from weightlock.formats.manifest import UpstreamSigner
 from weightlock.hashing import HashingOptions, Watcher, describe, refuse_if_changed
@@ -41,12 +41,15 @@ def notarize(
         WeightlockError: as sign does.
     """
     with CheckpointFolder(path) as folder:
+        # Both steps open the files of this one listing, and compare each with it: folders that are
+        # swapped for the one step and put back for the other would show them different files.
         before = folder.walk(hashing.limits)
         # Step 1.
-        signer = _upstream_signer(folder, upstream, options.created_at, hashing, watcher)
+        believed = Settings(upstream, options.created_at)
+        signer = _upstream_signer(folder, before, believed, watcher)
         # Step 2.
         described = replace(options, upstream=signer, oms=False)
-        signed = sign_open_folder(folder, keys, described, hashing, watcher)
+        signed = sign_open_folder(folder, keys, described, hashing, watcher, before)
         # Step 3.
         refuse_if_changed(before, folder.walk(hashing.limits))
         write(folder, signed, described)
@@ -54,11 +57,7 @@ def notarize(
 
 
 def _upstream_signer(
-    folder: CheckpointFolder,
-    upstream: Trust,
-    now: datetime,
-    hashing: HashingOptions,
-    watcher: Watcher,
+    folder: CheckpointFolder, found: Walk, settings: Settings, watcher: Watcher
 ) -> UpstreamSigner:
     document = folder.read(OMS_FILE, max_bytes=MAX_BUNDLE_BYTES)
     if document is None:
@@ -67,12 +66,11 @@ def _upstream_signer(
             f"there is no {OMS_FILE} to notarise",
             hint="a model without an upstream signature is signed with: weightlock sign",
         )
-    found = folder.walk(hashing.limits)
     if found.findings:
         raise _refusal(Evidence(findings=found.findings))
     watcher.begin(len(found.files), sum(fact.size for fact in found.files))
     contents = Contents(found.files, folder.files(found.files))
-    result = verify_bundle(document, contents, Settings(upstream, now), watcher.advance)
+    result = verify_bundle(document, contents, settings, watcher.advance)
     if result.upstream is None:
         raise _refusal(result.evidence)
     return result.upstream

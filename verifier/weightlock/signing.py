@@ -88,17 +88,21 @@ def sign_open_folder(
     options: SigningOptions,
     hashing: HashingOptions,
     watcher: Watcher,
+    before: Walk | None = None,
 ) -> SignedCheckpoint:
-    """Do all but the writing; raises as sign does."""
+    """Do all but the writing; raises as sign does.
+
+    `before` is a listing whose files were looked at already: what is signed is these or nothing.
+    """
     check_keys(keys)
     check_model_name(options.model.name)
     oms_key = _oms_key(keys) if options.oms else None
     for name in (ENVELOPE_FILE, OMS_FILE) if oms_key else (ENVELOPE_FILE,):
         if not options.replace and writing.exists(folder.descriptor, name):
             raise writing.already_there(name)
-    before = folder.walk(hashing.limits)
+    before = before or folder.walk(hashing.limits)
     _refuse_leftovers(before)
-    hashed = hash_open_folder(folder, hashing, watcher)
+    hashed = hash_open_folder(folder, hashing, watcher, before)
     manifest = manifest_of(hashed, keys, options)
     documents = {ENVELOPE_FILE: sealed_envelope(manifest, keys)}
     if oms_key is not None:

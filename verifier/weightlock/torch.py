@@ -39,6 +39,7 @@ def verify_state_dict(
 
     Raises:
         CheckpointRefused: if there is nothing to compare, or a header is not the signed one.
+        Malformed: if a tensor is negated or conjugated when it is read.
         EngineUnavailable, EngineFault: if a GPU cannot be used or computes wrongly.
     """
     tensors = of_state(state)
@@ -60,7 +61,7 @@ def sign_state_dict(
     Raises:
         KeyUnusable: if the keys are none, classical only, or do not sign.
         SignatureExists, CheckpointRefused: if the folder cannot take it.
-        Malformed: if a safetensors file cannot hold a tensor.
+        Malformed: as verify_state_dict, or if a safetensors file cannot hold a tensor.
         EngineUnavailable, EngineFault: if a GPU cannot be used or computes wrongly.
     """
     laid_out = StateFile(file.name, of_state(state))

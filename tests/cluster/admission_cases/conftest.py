@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.admission import Case, is_allowed, new_case, protected
+from tests.cluster.admission import Case, new_case, protected
 from tests.cluster.admission_cases.shared import IMAGE, of_shared
+from tests.support.admitting import is_allowed
 from tests.support.protected import (
     bind,
     verify,

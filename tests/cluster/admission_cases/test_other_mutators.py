@@ -16,8 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.cluster.admission import Case, new_case, why_refused
+from tests.cluster.admission import Case, new_case
 from tests.cluster.admission_cases.shared import IMAGE
+from tests.support.admitting import why_refused
 from tests.support.protected import bind
 from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec, volume
 from tests.webhook_server.real import Webhook

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.cluster.admission import Case, new_case, why_refused
+from tests.cluster.admission import Case, new_case
 from tests.cluster.admission_cases.shared import MERGE_PATCH, WRITABLE, of_shared
+from tests.support.admitting import why_refused
 from tests.support.protected import (
     bind,
     verify,

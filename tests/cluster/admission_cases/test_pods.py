@@ -11,7 +11,7 @@ import copy
 from typing import Any
 
 import pytest
-from tests.cluster.admission import Case, is_allowed, new_case, patch
+from tests.cluster.admission import Case, new_case, patch
 from tests.cluster.admission_cases.shared import (
     APPLY,
     IMAGE,
@@ -20,6 +20,7 @@ from tests.cluster.admission_cases.shared import (
     STRATEGIC_PATCH,
     WRITABLE,
 )
+from tests.support.admitting import is_allowed
 from tests.support.protected import (
     bind,
     put_policy,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.cluster.admission import POISONED, Case, is_allowed, new_case, warnings_of
+from tests.cluster.admission import POISONED, Case, new_case, warnings_of
+from tests.support.admitting import is_allowed
 from tests.support.protected import (
     bind,
     delete_claim,

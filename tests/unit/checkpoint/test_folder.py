@@ -8,7 +8,7 @@ import pytest
 from tests.support import folders
 
 from weightlock.checkpoint.folder import CheckpointFolder
-from weightlock.checkpoint.walker import Limits
+from weightlock.checkpoint.walker import FileFact, Identity, Limits
 from weightlock.errors import (
     ChangedWhileReading,
     LimitExceeded,
@@ -92,6 +92,15 @@ def test_a_file_that_stays_the_same_opens_again_and_again(tmp_path: Path) -> Non
             with files.open(0) as file:
                 assert (file.name, file.size) == ("sub/weights.bin", 1000)
                 assert os.pread(file.descriptor, 2000, 0) == b"x" * 1000
+
+
+def test_a_file_that_goes_on_behind_its_size_is_unreadable() -> None:
+    # Whoever reads to the end, as loaders do, reads more than what was hashed (C10).
+    with CheckpointFolder(Path("/proc/sys/kernel/random")) as folder:
+        identity = Identity.of(os.stat("boot_id", dir_fd=folder.descriptor))
+        files = folder.files([FileFact("boot_id", identity)])
+        with pytest.raises(Unreadable, match="'boot_id' has more than the 0 bytes"), files.open(0):
+            pass
 
 
 def test_an_error_of_the_device_names_the_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,22 @@ def test_names_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     assert [finding.reason for finding in walk(tmp_path).findings] == [Reason.UNSAFE_NAME]
 
 
+def test_content_behind_a_size_of_zero_is_no_empty_file() -> None:
+    # As /proc does, FUSE file systems can: a signed empty __init__.py must not stand for code.
+    found = walk(Path("/proc/sys/kernel/random"))
+    assert ("boot_id", Reason.UNREADABLE) in reasons(found)
+    assert "boot_id" not in {file.name for file in found.files}
+
+
+def test_an_empty_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    folders.write(tmp_path, {"empty": b"", "weights.bin": b"x"})
+    tmp_path.chmod(0o755)
+    (tmp_path / "empty").chmod(0o000)
+    with CheckpointFolder(tmp_path) as folder:
+        found = folders.unprivileged(lambda: folder.walk(Limits()))
+    assert reasons(found) == [("empty", Reason.UNREADABLE)]
+
+
 @pytest.mark.parametrize(
     ("limits", "exceeded"),
     [
@@ -176,6 +193,28 @@ def test_very_many_findings_are_capped(tmp_path: Path) -> None:
     for number in range(1100):
         (tmp_path / f"link{number}").symlink_to("x")
     assert len(walk(tmp_path).findings) == 1000
+
+
+def test_findings_are_capped_while_they_are_found(tmp_path: Path) -> None:
+    for number in range(20_000):
+        (tmp_path / f"link{number}").symlink_to("x")
+    tracemalloc.start()
+    try:
+        assert len(walk(tmp_path).findings) == 1000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1024 * 1024
+
+
+def test_names_are_bounded_together_however_few_entries_there_are(tmp_path: Path) -> None:
+    # 200,000 entries whose names have 4096 bytes each would take gigabytes (A26).
+    folders.write(tmp_path, {"a" * 100 + "/" + "b" * 100: b"", "c": b""})
+    found = 100 + 201 + 1
+    assert walk(tmp_path, Limits(name_characters=found)).findings == ()
+    (finding,) = walk(tmp_path, Limits(name_characters=found - 1)).findings
+    assert finding.reason is Reason.LIMIT_EXCEEDED
+    assert finding.message == f"the names have more than {found - 1} characters together"
 
 
 def test_a_linked_folder_is_refused_and_the_real_one_named(tmp_path: Path) -> None:

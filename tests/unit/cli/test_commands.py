@@ -285,6 +285,14 @@ def test_an_empty_folder_is_no_checkpoint(
     assert "EmptyModel" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("public", ["taken.pub", "new.key"])
+def test_no_private_key_is_left_without_its_public_half(public: str, tmp_path: Path) -> None:
+    (tmp_path / "taken.pub").write_text("another key")
+    pair = ["--private-key", f"{tmp_path}/new.key", "--public-key", f"{tmp_path}/{public}"]
+    assert main(["keygen", *pair]) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.pub"]
+
+
 @pytest.mark.parametrize("as_folder", [True, False])
 def test_inspect_shows_an_envelope_without_believing_it(
     as_folder: bool,

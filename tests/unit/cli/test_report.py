@@ -1,6 +1,7 @@
 """`weightlock report` as a Job runs it: a process with arguments, a file, an exit code."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from weightlock.algorithms import ML_DSA_87
 from weightlock.checkpoint.folder import CheckpointFolder
 from weightlock.checkpoint.walker import Limits
 from weightlock.cli import report as command
-from weightlock.cli.main import main
+from weightlock.cli.main import main, parser
 from weightlock.digests import HashAlgorithm
 from weightlock.errors import EngineUnavailable, Unreadable
 from weightlock.formats.shards import Shard
@@ -295,6 +297,20 @@ def test_termination_leaves_no_report(tmp_path: Path) -> None:
     assert to.read_bytes() == b""
 
 
+def test_a_log_that_nobody_takes_any_more_keeps_no_report_back(model: Path) -> None:
+    reading, writing_end = os.pipe()
+    os.close(reading)
+    to = model.parent / "termination-log"
+    with os.fdopen(writing_end, "wb") as broken:
+        done = subprocess.run(  # noqa: S603 - this program
+            [*WHOLE_COMMAND, str(model), *request_arguments(asked()), f"--to={to}"],
+            stderr=broken,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert parse_report(to.read_bytes()).verdict is Verdict.VERIFIED
+
+
 def test_no_core_is_ever_dumped(model: Path) -> None:
     reported(model, asked())
     assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
@@ -333,6 +349,19 @@ def test_a_gate_opens_for_what_all_its_policies_accept(model: Path) -> None:
 def test_a_gate_stays_shut(model: Path, request_: Request, code: int, reason: Reason) -> None:
     assert run(model, request_, "--gate")[0] == code
     assert run(model, request_, "--gate")[1].reason is reason
+
+
+def test_a_gate_stays_shut_for_a_key_that_expires_while_the_content_is_read(model: Path) -> None:
+    end = "2027-01-01T00:00:00.000001Z"
+    short = SignatureRequirements.of_policy(
+        policy("p", signatures=signatures(authority("release", public(), notAfter=end)))
+    )
+    to = model.parent / "termination-log"
+    words = ["report", str(model), *request_arguments(gated(short)), f"--to={to}", "--gate"]
+    args = parser(words).parse_args(words)
+    args.now = datetime(2027, 1, 1, tzinfo=UTC)  # a moment before the end
+    assert command.run(args) == 1
+    assert parse_report(to.read_bytes()).reason is Reason.KEY_EXPIRED
 
 
 def test_a_gate_stays_shut_for_a_flipped_byte_and_for_trouble(model: Path) -> None:

@@ -2,7 +2,10 @@
 
 import os
 import random
+import resource
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import folders
 
-from weightlock.checkpoint.folder import CheckpointFolder
+from weightlock.checkpoint.folder import CheckpointFolder, OpenedFile
 from weightlock.checkpoint.walker import Limits
 from weightlock.digests import HashAlgorithm
 from weightlock.engines import cpu
 from weightlock.engines.cpu import BLOCK_BYTES, CpuEngine
-from weightlock.engines.engine import Engine, Span
+from weightlock.engines.engine import Engine, OpenFile, Span
 from weightlock.engines.oracle import OracleEngine
 from weightlock.engines.processes import start_process
 from weightlock.errors import ChangedWhileReading, EngineFault, Unreadable
@@ -119,6 +122,23 @@ def test_a_file_that_is_shorter_than_its_segments_is_an_error(length: int, tmp_p
             roots(engine, tmp_path, [Span(0, 0, length)])
 
 
+def test_many_cores_keep_within_the_descriptors_that_a_process_may_have(tmp_path: Path) -> None:
+    # Shells and containers often allow 1024; 64 cores once wanted eight times that.
+    size = cpu.PROCESS_BYTES // 1024
+    for number in range(1024):
+        with (tmp_path / f"{number:04}").open("wb") as file:
+            file.truncate(size)
+    spans = [Span(number, 0, size) for number in range(1024)]
+    used = len([*Path("/proc/self/fd").iterdir()])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 100, hard))
+    try:
+        found = roots(CpuEngine(8), tmp_path, spans)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found == [segment_root(SMALL, bytes(size))] * 1024
+
+
 def test_a_file_that_changes_meanwhile_is_an_error_and_never_a_root(tmp_path: Path) -> None:
     path = folders.write(tmp_path, {"a": bytes(cpu.PROCESS_BYTES)}) / "a"
     with CheckpointFolder(tmp_path) as opened:
@@ -171,6 +191,34 @@ def test_an_error_in_a_hashing_process_comes_back_as_the_same_error(tmp_path: Pa
         process.answer(1)
     os.close(folder)
     process.close()
+
+
+class BadAndGood:
+    """Two files as the checkpoint's folder opens them; the first cannot be read."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.paths = paths
+
+    @contextmanager
+    def open(self, file: int) -> Iterator[OpenFile]:
+        path = self.paths[file]
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            yield OpenedFile(path.name, descriptor, cpu.WORTH_SENDING_BYTES)
+        except OSError as error:
+            raise Unreadable(f"{path.name} cannot be read") from error
+        finally:
+            os.close(descriptor)
+
+
+def test_an_error_in_a_hashing_process_is_not_told_of_another_file(tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    folders.write(tmp_path, {"good": bytes(cpu.WORTH_SENDING_BYTES)})
+    batch = [cpu._Piece(n, 0, n, 0, cpu.WORTH_SENDING_BYTES) for n in range(2)]
+    files = BadAndGood(tmp_path / "bad", tmp_path / "good")
+    worker = cpu._Worker(files, SMALL, start_process(SMALL), lambda *_: None)
+    with pytest.raises(Unreadable, match=r"'bad'.*Is a directory"):
+        worker.work(iter([batch]))
 
 
 def test_without_an_interpreter_to_start_threads_do_the_work(

@@ -129,6 +129,18 @@ def test_as_many_values_as_allowed_are_read() -> None:
         strict_json.parse(b"[0,[],{}]", max_bytes=9, max_values=4)
 
 
+def test_whole_doubles_are_integers_only_where_they_are_asked_for() -> None:
+    assert strict_json.parse(b"[1000.0,-1.0]", max_bytes=99, whole_doubles=True) == [1000, -1]
+    with pytest.raises(Malformed, match=r"the number 1000\.0"):
+        parse(b"[1000.0]")
+
+
+@pytest.mark.parametrize("data", [b"1.00", b"1.5", b"1.0e0", b"-0.0", b"NaN", b"1" * 21 + b".0"])
+def test_other_doubles_are_refused_all_the_same(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        strict_json.parse(data, max_bytes=99, whole_doubles=True)
+
+
 @pytest.mark.parametrize(
     "data",
     [

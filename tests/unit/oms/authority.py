@@ -58,7 +58,9 @@ SIGNS_CODE = Traits(usage=key_usage(digital_signature=True), purposes=CODE_SIGNI
 
 def root(name: str = "root", traits: Traits = CA) -> Authority:
     private = ec.generate_private_key(ec.SECP256R1())
-    return Authority(_certificate(name, private.public_key(), name, private, traits), private)
+    named = _named(name)
+    certificate = _certificate(named, private.public_key(), (named, private), traits)
+    return Authority(certificate, private)
 
 
 def intermediate(issuer: Authority, name: str = "middle", traits: Traits = CA) -> Authority:
@@ -66,26 +68,30 @@ def intermediate(issuer: Authority, name: str = "middle", traits: Traits = CA) -
     return Authority(_issued(issuer, name, private.public_key(), traits), private)
 
 
-def leaf(issuer: Authority, key: PublicKey, traits: Traits = SIGNS_CODE) -> x509.Certificate:
-    return _issued(issuer, "signer", key, traits)
+def leaf(
+    issuer: Authority, key: PublicKey, traits: Traits = SIGNS_CODE, address: str = ""
+) -> x509.Certificate:
+    return _issued(issuer, "signer", key, traits, address)
 
 
-def _issued(issuer: Authority, name: str, key: PublicKey, traits: Traits) -> x509.Certificate:
-    [attribute] = issuer.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return _certificate(name, key, str(attribute.value), issuer.private, traits)
+def _issued(
+    issuer: Authority, name: str, key: PublicKey, traits: Traits, address: str = ""
+) -> x509.Certificate:
+    issuers = (issuer.certificate.subject, issuer.private)
+    return _certificate(_named(name, address), key, issuers, traits)
 
 
 def _certificate(
-    subject: str,
+    subject: x509.Name,
     key: PublicKey,
-    issuer: str,
-    issuer_private: ec.EllipticCurvePrivateKey,
+    issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey],
     traits: Traits,
 ) -> x509.Certificate:
+    issuer_name, issuer_private = issuer
     builder = (
         x509.CertificateBuilder()
-        .subject_name(_named(subject))
-        .issuer_name(_named(issuer))
+        .subject_name(subject)
+        .issuer_name(issuer_name)
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(traits.start)
@@ -107,5 +113,6 @@ def _extensions(traits: Traits) -> list[tuple[x509.ExtensionType, bool]]:
     return [*found, *traits.extra]
 
 
-def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def _named(name: str, address: str = "") -> x509.Name:
+    addresses = [x509.NameAttribute(NameOID.EMAIL_ADDRESS, address)] if address else []
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name), *addresses])

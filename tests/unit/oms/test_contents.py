@@ -1,5 +1,6 @@
 """A closed world: the signed files, all of them, and nothing else."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -110,6 +111,18 @@ def test_what_the_signer_ignored_is_extra_and_says_so() -> None:
         (Reason.EXTRA_FILE, ".github/x"),
     ]
     assert ["on purpose" in finding.hint for finding in comparison.findings] == [True, True, False]
+
+
+def test_many_extra_files_under_many_ignored_paths_take_linear_time() -> None:
+    resources = [forge.resource(name, content) for name, content in MODEL.items()]
+    ignored = [f"ignored-{number}" for number in range(10_000)]
+    document = forge.statement(resources, ignore_paths=ignored)
+    extra = {f"some/folder/{number}": 1 for number in range(30_000)}
+    manifest = statement.parse(forge.compact(document))
+    present = [Present(name, size) for name, size in (SIZES | extra).items()]
+    started = time.process_time()
+    contents.compared(manifest, present, frozenset())
+    assert time.process_time() - started < 1
 
 
 class TestTolerated:

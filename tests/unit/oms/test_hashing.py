@@ -133,3 +133,16 @@ def test_after_a_failure_the_other_threads_stop(path: Path) -> None:
     with pytest.raises(Unreadable, match="the largest"):
         digests(Failing(path), stretches, SHA256, wait_for_the_failure, workers=2)
     assert len(seen) < 50_000
+
+
+def test_after_a_failure_nobody_hashes_a_huge_file_to_its_end(tmp_path: Path) -> None:
+    # An interrupt too waited for whatever each thread had begun: hours, for a terabyte.
+    huge, short = tmp_path / "huge", tmp_path / "short"
+    for path in (huge, short):
+        path.touch()
+    os.truncate(huge, 1 << 40)
+    done: list[int] = []
+    stretches = [Stretch(0, 0, 1 << 40, 1 << 40), Stretch(1, 0, 1, 1)]
+    with pytest.raises(ChangedWhileReading):
+        digests(PlainFiles(huge, short), stretches, SHA256, done.append, workers=2)
+    assert sum(done) < 1 << 34

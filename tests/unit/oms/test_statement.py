@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 
 import pytest
 from tests.unit.oms import forge
@@ -115,8 +116,22 @@ def test_integers_that_protobuf_prints_as_doubles_are_integers() -> None:
     assert (found.shard_bytes, found.files[0].name) == (10, "1.0")
 
 
+def test_a_payload_of_numbers_alone_is_refused_in_little_memory() -> None:
+    # 64 MiB of them once took 4 GB, before anything of a stranger's bundle was believed (A26).
+    payload = b"12 " * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused):
+            statement.parse(payload)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(payload)
+
+
 @pytest.mark.parametrize(
-    "spelling", ["10.5", "1e1", "10.00", "-10.0", '"10"', "true", "0", "010.0"]
+    "spelling",
+    ["10.5", "1e1", "10.00", "-10.0", '"10"', "true", "0", "010.0", "-0.0", "1.0.0", "10.0e0"],
 )
 def test_other_sizes_of_shards_are_refused(spelling: str) -> None:
     payload = forge.compact(sharded("a:0:10", size=10)).replace(

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from tests.unit.oms import authority
 from tests.unit.oms.authority import (
     CA,
@@ -182,6 +183,39 @@ def test_an_authority_vouches_only_for_the_names_that_it_may(name: str, *, trust
     leaf = authority.leaf(middle, SIGNER, replace(SIGNS_CODE, extra=[(alternative, False)]))
     assert (complaint(leaf, [middle], [root]) is None) is trusted
     assert signing_certificate(der_of([leaf])[0]).alternative_names == (name,)
+
+
+def directory(name: str) -> x509.DirectoryName:
+    return x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+
+
+@pytest.mark.parametrize(
+    ("permitted", "excluded"),
+    [
+        pytest.param([directory("other")], None, id="another name is permitted"),
+        pytest.param(None, [directory("signer")], id="this name is excluded"),
+        pytest.param([x509.DNSName("a.example"), directory("other")], None, id="beside a host"),
+    ],
+)
+@pytest.mark.parametrize("critical", [True, False])
+def test_limits_on_the_subject_which_nobody_checks_are_not_overlooked(
+    permitted: Any, excluded: Any, *, critical: bool
+) -> None:
+    # The library refuses what it cannot check only where the extension is critical.
+    only = x509.NameConstraints(permitted, excluded)
+    root = authority.root()
+    middle = authority.intermediate(root, traits=replace(CA, extra=[(only, critical)]))
+    assert complaint(authority.leaf(middle, SIGNER), [middle], [root]) is not None
+
+
+def test_an_address_in_the_subject_is_not_overlooked_where_addresses_are_limited() -> None:
+    only = x509.NameConstraints([x509.RFC822Name("good.example")], None)
+    root = authority.root()
+    middle = authority.intermediate(root, traits=replace(CA, extra=[(only, False)]))
+    named = authority.leaf(middle, SIGNER)
+    addressed = authority.leaf(middle, SIGNER, address="x@evil.example")
+    assert complaint(named, [middle], [root]) is None
+    assert complaint(addressed, [middle], [root]) is not None
 
 
 def test_a_key_that_bundles_do_not_know_is_refused() -> None:

@@ -10,24 +10,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from weightlock.checkpoint.walker import (
+    COPY,
+    OPEN_FILE,
     OPEN_FOLDER,
     OPEN_TO_PASS,
     FileFact,
     Identity,
     Limits,
     Walk,
+    goes_on,
     open_below,
     walk,
 )
 from weightlock.engines.reading import read_exactly
 from weightlock.errors import ChangedWhileReading, LimitExceeded, Unreadable, UnsafeEntry
 from weightlock.formats.filenames import printable
-
-# A pipe that took a file's name would block without O_NONBLOCK.
-_OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +111,16 @@ class FolderFiles:
         """Open one file; leaving compares it with what the walk saw."""
         fact = self._facts[file]
         try:
-            descriptor = open_below(self._folder, fact.name, _OPEN_FILE)
+            descriptor = open_below(self._folder, fact.name, OPEN_FILE)
         except OSError as error:
             raise _unreadable(fact.name, error) from error
         try:
             _check_same(fact, descriptor, "between listing and opening")
+            if goes_on(descriptor, fact.size):
+                raise Unreadable(
+                    f"{printable(fact.name)} has more than the {fact.size} bytes of its size",
+                    hint=COPY,
+                )
             yield OpenedFile(fact.name, descriptor, fact.size)
             _check_same(fact, descriptor, "while it was read")
         except OSError as error:

@@ -19,9 +19,12 @@ from weightlock.reasons import Reason
 from weightlock.verdict.evidence import Finding
 
 MAX_FINDINGS: Final = 1000
+COPY: Final = "copy the checkpoint to a file system that knows the sizes of its files"
 OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 OPEN_TO_PASS: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """For a folder on the way to another; who may not list it may pass."""
+# A pipe that took a file's name would block without O_NONBLOCK.
+OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class Limits:
     entries: int = 1_000_000
     bytes: int = 1 << 50
     depth: int = 64
+    name_characters: int = 1 << 28
+    """Of all entries' names together, each with the folders on its way. A manifest has room for a
+    fifth of that; it bounds what a hostile folder takes of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,14 @@ def open_below(root: int, name: str, flags: int) -> int:
             os.close(folder)
 
 
+def goes_on(descriptor: int, size: int) -> bool:
+    """Whether a file has more bytes than its size says: some file systems tell none, as /proc does.
+
+    Loaders read to the end, so whatever is there would be loaded and never hashed (C10).
+    """
+    return bool(os.pread(descriptor, 1, size))
+
+
 class _LimitReached(Exception):
     """Stops the walk; its text says which limit."""
 
@@ -114,7 +128,7 @@ class _Walker:
         self._device = os.fstat(root).st_dev
         self._limits = limits
         self._pending: list[str] = [""]
-        self._entries = 0
+        self._entries = self._characters = 0
         self._bytes = 0
 
     def run(self) -> None:
@@ -133,13 +147,15 @@ class _Walker:
         try:
             with os.scandir(descriptor) as entries:
                 for entry in entries:
-                    self._entry(folder, entry)
+                    self._entry(descriptor, folder, entry)
+                    if len(self.findings) >= MAX_FINDINGS:
+                        return
         finally:
             os.close(descriptor)
 
-    def _entry(self, folder: str, entry: "os.DirEntry[str]") -> None:
+    def _entry(self, descriptor: int, folder: str, entry: "os.DirEntry[str]") -> None:
         name = f"{folder}/{entry.name}" if folder else entry.name
-        self._count()
+        self._count(name)
         try:
             filenames.check(name)
             status = entry.stat(follow_symlinks=False)
@@ -154,8 +170,21 @@ class _Walker:
             self._find(Reason.UNSAFE_ENTRY, name, complaint, _way_out(status))
         elif stat.S_ISDIR(status.st_mode):
             self._enter(name)
-        elif name not in UNSIGNED_FILES:
+        elif name not in UNSIGNED_FILES and self._is_read(descriptor, name, status):
             self._keep(name, status)
+
+    def _is_read(self, folder: int, name: str, status: os.stat_result) -> bool:
+        """Whether nothing in a file stays unread: one of no bytes is never opened again."""
+        if status.st_size:
+            return True
+        try:
+            hides = _hides_content(folder, name.rpartition("/")[2])
+        except OSError as error:
+            self._find(Reason.UNREADABLE, name, f"cannot be read: {_why(error)}")
+            return False
+        if hides:
+            self._find(Reason.UNREADABLE, name, "has content, and its size is said to be 0", COPY)
+        return not hides
 
     def _enter(self, name: str) -> None:
         if name.count("/") + 1 >= self._limits.depth:
@@ -168,13 +197,25 @@ class _Walker:
             raise _LimitReached(f"the files have more than {self._limits.bytes} bytes")
         self.files.append(FileFact(name, Identity.of(status)))
 
-    def _count(self) -> None:
+    def _count(self, name: str) -> None:
         self._entries += 1
+        self._characters += len(name)
+        if self._characters > self._limits.name_characters:
+            most = self._limits.name_characters
+            raise _LimitReached(f"the names have more than {most} characters together")
         if self._entries > self._limits.entries:
             raise _LimitReached(f"there are more than {self._limits.entries} entries")
 
     def _find(self, reason: Reason, name: str, message: str, hint: str = "") -> None:
         self.findings.append(Finding(reason, name, message, hint))
+
+
+def _hides_content(folder: int, name: str) -> bool:
+    descriptor = os.open(name, OPEN_FILE, dir_fd=folder)
+    try:
+        return goes_on(descriptor, 0)
+    finally:
+        os.close(descriptor)
 
 
 def _complaint(status: os.stat_result, device: int) -> str:

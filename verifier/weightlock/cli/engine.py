@@ -10,6 +10,7 @@ from weightlock.cli.starting import GPUS, Wanted
 from weightlock.engines.choice import choose_engine, open_gpu
 from weightlock.engines.engine import Engine
 from weightlock.errors import EngineUnavailable
+from weightlock.policy.scalars import visible
 
 
 def engine_of(args: argparse.Namespace) -> Engine:
@@ -34,4 +35,6 @@ def engine_of(args: argparse.Namespace) -> Engine:
 
 
 def _notice(message: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(message, style="yellow"))
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        Text(visible(message), style="yellow")
+    )

@@ -139,7 +139,15 @@ def _bundle_document(described: Description) -> dict[str, object]:
     }
 
 
-def _shown(value: object) -> str:
+def _shown(value: object) -> str | list[str]:
+    if not isinstance(value, list):
+        return _text(value)
+    lines = [_line(item) for item in value[:_MAX_FILES_SHOWN]]
+    rest = len(value) - len(lines)
+    return [*lines, f"and {rest} more"] if rest else lines
+
+
+def _text(value: object) -> str:
     match value:
         case None | "":
             return ""
@@ -147,11 +155,6 @@ def _shown(value: object) -> str:
             return output.size(value)
         case Mapping():
             return "  ".join(f"{key}={item}" for key, item in value.items() if item not in ("", []))
-        case list():
-            lines = [_line(item) for item in value[:_MAX_FILES_SHOWN]]
-            rest = len(value) - len(lines)
-            lines += [f"and {rest} more"] if rest else []
-            return "\n              ".join(lines)
     return str(value)
 
 
@@ -159,4 +162,4 @@ def _line(item: object) -> str:
     if isinstance(item, Mapping) and "name" in item:
         size = f"  {output.size(item['bytes'])}" if "bytes" in item else ""
         return printable(str(item["name"])) + size
-    return _shown(item)
+    return _text(item)

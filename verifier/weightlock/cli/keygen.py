@@ -5,6 +5,8 @@ from pathlib import Path
 
 from weightlock import algorithms
 from weightlock.cli import keyfiles, output
+from weightlock.errors import KeyUnusable
+from weightlock.keys import files
 from weightlock.keys.private import write_private_key
 from weightlock.keys.public import write_public_key
 from weightlock.keys.signing import generate
@@ -34,6 +36,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    # Both names first: a private key without its public half is of no use, and lies about.
+    if args.private_key == args.public_key:
+        raise KeyUnusable(
+            "both halves of the key pair would have one name", hint="give each its own"
+        )
+    for path in (args.private_key, args.public_key):
+        files.refuse_taken(path)
     key = generate(algorithms.signature_algorithm(args.algorithm))
     write_private_key(args.private_key, key, keyfiles.passphrase(args))
     write_public_key(args.public_key, key.public)

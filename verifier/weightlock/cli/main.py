@@ -5,7 +5,6 @@ The edge: the clock is read here, and whatever went wrong becomes one line and a
 
 import argparse
 import importlib
-import os
 import resource
 import sys
 import traceback
@@ -14,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 import weightlock
-from weightlock.cli import output
+from weightlock.cli import output, streams
 from weightlock.cli.starting import begin
 from weightlock.errors import WeightlockError
 
@@ -32,29 +31,42 @@ COMMANDS: Final = {
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
+MOST_OPEN_FILES: Final = 65536
+
 COMMAND_GROUP: Final = "weightlock.commands"
 """Entry points of this group are modules of other packages that add commands to this program."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    streams.hold()
     _forbid_core_dumps()
+    _allow_open_files()
     arguments = sys.argv[1:] if argv is None else argv
     starting = begin(arguments)
     args = parser(arguments).parse_args(arguments)
     args.starting = starting
     args.now = datetime.now(UTC)
     try:
-        code: int = args.run(args)
+        code = _code(args)
         sys.stdout.flush()
+    except OSError as error:
+        streams.lose_output(error)
+        return output.EXIT_ERROR
+    return code
+
+
+def _code(args: argparse.Namespace) -> int:
+    try:
+        code: int = args.run(args)
     except WeightlockError as error:
         return output.report_error(error, as_json=args.json)
     except KeyboardInterrupt:
         return output.EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Who read our output has gone; keep the interpreter from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return output.EXIT_ERROR
+    except OSError:  # reading is translated where it is done: what is left is our own output
+        if args.traceback:
+            traceback.print_exc()
+        raise
     except Exception as error:  # a bug: still no traceback for users, and never exit code 0
         if args.traceback:
             traceback.print_exc()
@@ -114,6 +126,14 @@ class _Parser(argparse.ArgumentParser):
 def _forbid_core_dumps() -> None:
     # A core dump would hold private keys and pieces of models (F13).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _allow_open_files() -> None:
+    # Every core holds many small files open; what shells allow by default would slow them down.
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if most == resource.RLIM_INFINITY else min(most, MOST_OPEN_FILES)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 if __name__ == "__main__":

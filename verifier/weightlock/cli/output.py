@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.text import Text
 from weightlock.errors import WeightlockError
 from weightlock.formats.manifest import Manifest
 from weightlock.names import TREE_ID
+from weightlock.policy.scalars import visible
 from weightlock.reasons import Reason, Verdict, verdict_of
 
 EXIT_OF_VERDICT: Final = {
@@ -42,17 +43,24 @@ def print_json(document: Mapping[str, object]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=True) + "\n")
 
 
-def print_lines(title: str, verdict: Verdict, rows: Mapping[str, str]) -> None:
+Rows = Mapping[str, str | Sequence[str]]
+"""Labels with a line each, or several. Whoever wrote them, they are escaped when they are printed:
+a signature file's words must neither obey a terminal nor look like a row of ours (D03)."""
+
+
+def print_lines(title: str, verdict: Verdict, rows: Rows) -> None:
     """Write a verdict's title and its rows to standard output."""
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(title, style=_COLOUR.get(verdict, "bold")))
+    console.print(Text(visible(title), style=_COLOUR.get(verdict, "bold")))
     print_rows(rows, console)
 
 
-def print_rows(rows: Mapping[str, str], console: Console | None = None) -> None:
+def print_rows(rows: Rows, console: Console | None = None) -> None:
     """Write labelled rows to standard output; rows without text are left out."""
     console = console or Console(highlight=False, soft_wrap=True)
-    for label, text in rows.items():
+    for label, said in rows.items():
+        lines = [said] if isinstance(said, str) else said
+        text = f"\n{'':14}".join(map(visible, lines))
         if text:
             # Text objects, not markup: a file name must not be able to colour or hide anything.
             console.print(Text(f"  {label:<11} ", style="dim") + Text(text))
@@ -66,9 +74,9 @@ def report_error(error: WeightlockError, *, as_json: bool) -> int:
     else:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         heading = Text(f"{verdict}: {error.reason}", style=_COLOUR.get(verdict, "bold"))
-        console.print(heading + Text(f": {error.message}", style="default not bold"))
+        console.print(heading + Text(f": {visible(error.message)}", style="default not bold"))
         if error.hint:
-            console.print(Text(f"  {error.hint}"))
+            console.print(Text(f"  {visible(error.hint)}"))
     return exit_code(verdict)
 
 

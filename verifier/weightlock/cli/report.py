@@ -9,11 +9,10 @@ judges itself, and its exit code is the judgement.
 import argparse
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -21,6 +20,7 @@ import weightlock
 from weightlock.checkpoint.selection import Selection
 from weightlock.checkpoint.walker import Limits
 from weightlock.cli import arguments, output
+from weightlock.cli.streams import say
 from weightlock.engines.choice import choose_engine
 from weightlock.engines.engine import Engine
 from weightlock.errors import Malformed, Unreadable, WeightlockError
@@ -112,11 +112,13 @@ def run(args: argparse.Namespace) -> int:
     verification = _verified(args, request)
     judgement = verification.judgement
     if args.gate and judgement.admits:
-        # The content is as its signers say; now, whether it is the model that was asked for.
-        judgement = judge(verification.evidence, _requirements(request), args.now, request.expected)
+        # The content is as its signers say; now, whether it is the model that was asked for, and
+        # whether their keys count still: the pod starts now, perhaps hours after we did.
+        done = args.now + timedelta(seconds=verification.seconds)
+        judgement = judge(verification.evidence, _requirements(request), done, request.expected)
     report = report_of(verification, judgement, request, args.now)
     write(args.to, report_json(report))
-    _say(f"{report.verdict} ({report.reason}): {judgement.message}")
+    say(f"{report.verdict} ({report.reason}): {judgement.message}")
     if not args.gate:
         return output.EXIT_DONE
     return output.EXIT_DONE if judgement.admits else _refusal(judgement)
@@ -189,7 +191,7 @@ class Lines:
     def begin(self, files: int, size: int) -> None:
         """So many files and bytes are going to be hashed."""
         self._total = size
-        _say(f"hashing {files} files, {output.size(size)}")
+        say(f"hashing {files} files, {output.size(size)}")
 
     def advance(self, size: int) -> None:
         """So many bytes more were hashed."""
@@ -199,7 +201,7 @@ class Lines:
             self._said = now
             share = 100 * self._done // max(self._total, 1)
             speed = output.rate(self._done, now - self._began)
-            _say(
+            say(
                 f"{output.size(self._done)} of {output.size(self._total)} ({share} %), {speed} GB/s"
             )
 
@@ -227,7 +229,7 @@ def _request(args: argparse.Namespace) -> Request:
 
 def _verified(args: argparse.Namespace, request: Request) -> Verification:
     try:
-        engine = choose_engine(request.engine.value, threads=arguments.threads(args), notice=_say)
+        engine = choose_engine(request.engine.value, threads=arguments.threads(args), notice=say)
         options = replace(_options(request, args.now, engine), below=args.below)
     except WeightlockError as error:
         # No device, or a key that no library here takes: that too is an answer.
@@ -264,11 +266,6 @@ def _refusal(judgement: Judgement) -> int:
 def _plain(device: str) -> str:
     letters = (each if " " <= each <= "~" and each not in '"\\' else "?" for each in device)
     return "".join(letters)[:_DEVICE_CHARACTERS] or "unknown"
-
-
-def _say(message: str) -> None:
-    sys.stderr.write(f"weightlock: {message}\n")
-    sys.stderr.flush()
 
 
 def _terminated(_number: int, _frame: object) -> NoReturn:

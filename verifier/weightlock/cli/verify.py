@@ -149,7 +149,7 @@ def _print(verification: Verification, selection: Selection) -> None:
         shown = others[:MAX_FINDINGS_SHOWN]
         rest = len(others) - len(shown)
         shown += [f"and {rest} more"] if rest else []
-        output.print_rows({"found": "\n              ".join(shown)})
+        output.print_rows({"found": shown})
 
 
 def _signatures_line(facts: Sequence[SignatureFact]) -> str:

@@ -7,6 +7,7 @@ here: a process only ever sees descriptors.
 """
 
 import itertools
+import resource
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from weightlock.engines.lattice import NumberedSegment, lattice_sum
 from weightlock.engines.processes import HashingProcess, start_process
 from weightlock.engines.subtree import MAX_DESCRIPTORS, SubtreeHasher, TooShort
 from weightlock.engines.workers import run
-from weightlock.errors import ChangedWhileReading
+from weightlock.errors import ChangedWhileReading, Unreadable
 from weightlock.formats.filenames import printable
 from weightlock.formats.lthash import LtHash
 from weightlock.formats.tree import TreeParameters, merkle_tree_hash, sealed_segment_root
@@ -34,6 +35,8 @@ PROCESS_BYTES: Final = 64 * 1024 * 1024
 """Below this, starting processes costs more than they gain."""
 WORTH_SENDING_BYTES: Final = 1024 * 1024
 _REQUESTS_AHEAD: Final = 2
+_OTHER_DESCRIPTORS: Final = 4
+"""Of a thread: its process' channel, both ends of a new one, a folder on the way to a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class CpuEngine:
             process = start_process(parameters) if starts else None
             _Worker(files, parameters, process, record).work(batches)
 
-        run(_batches(spans, self._threads), work, self._threads)
+        run(_batches(spans, self._threads, _most_files(self._threads)), work, self._threads)
         return [
             sealed_segment_root(
                 parameters, span.length, merkle_tree_hash(parameters.algorithm, roots)
@@ -173,6 +176,9 @@ class _Worker:
                 roots = process.answer(len(batch))
             except TooShort:
                 raise _too_short(files) from None
+            except OSError as error:
+                # Closing the files would tell it of the one that was opened last.
+                raise _unreadable(files, error) from error
         self._record(batch, roots)
 
 
@@ -184,7 +190,25 @@ def _too_short(files: Sequence[OpenFile]) -> ChangedWhileReading:
     )
 
 
-def _batches(spans: Sequence[Span], threads: int) -> Iterator[_Batch]:
+def _unreadable(files: Sequence[OpenFile], error: OSError) -> Unreadable:
+    names = ", ".join(printable(file.name) for file in files[:3])
+    others = " or another" if len(files) > 3 else ""  # noqa: PLR2004 - as many as are named
+    return Unreadable(
+        f"{names}{others} cannot be read: {error.strerror or type(error).__name__}",
+        hint="the verifier must be able to read every file of the checkpoint",
+    )
+
+
+def _most_files(threads: int) -> int:
+    """How many files a batch may hold, so that all threads' leave half of the descriptors free."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return MAX_DESCRIPTORS
+    each = (allowed // 2 - _OTHER_DESCRIPTORS * threads) // (_REQUESTS_AHEAD * threads)
+    return max(1, min(MAX_DESCRIPTORS, each))
+
+
+def _batches(spans: Sequence[Span], threads: int, most_files: int) -> Iterator[_Batch]:
     remaining = sum(span.length for span in spans)
     batch: list[_Piece] = []
     size = files = 0
@@ -193,7 +217,7 @@ def _batches(spans: Sequence[Span], threads: int) -> Iterator[_Batch]:
         batch.append(piece)
         size += piece.length
         enough = min(BATCH_BYTES, remaining // (4 * threads))
-        if size >= enough or len(batch) >= BATCH_PIECES or files >= MAX_DESCRIPTORS:
+        if size >= enough or len(batch) >= BATCH_PIECES or files >= most_files:
             yield batch
             remaining -= size
             batch, size, files = [], 0, 0

@@ -12,7 +12,7 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from weightlock.engines.memory import InMemory
+from weightlock.engines.memory import InMemory, refuse_lazy
 from weightlock.errors import EngineUnavailable, Malformed
 from weightlock.formats.filenames import printable
 
@@ -109,6 +109,7 @@ def of_arrays(arrays: Mapping[str, Array]) -> dict[str, InMemory]:
 
 
 def _of_array(what: str, array: Array) -> InMemory:
+    refuse_lazy(what, array)
     kind = _kind(what, array)
     capsule = _capsule(what, array, kind)
     tensor = _tensor(what, capsule)

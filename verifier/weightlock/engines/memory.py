@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any, Final
 
+from weightlock.errors import Malformed
 from weightlock.formats.tree import (
     TreeParameters,
     chunks,
@@ -46,6 +47,24 @@ RegionHasher = Callable[[int, TreeParameters, Sequence[tuple[int, int]]], list[b
 """Segment roots of (address, length) in the memory of a GPU with this number."""
 RegionReader = Callable[[int, int, int, Callable[[memoryview], object]], None]
 """Hands what lies at an address, of a length, in a GPU's memory, to a function, in its order."""
+
+
+def refuse_lazy(what: str, tensor: object) -> None:
+    """Refuse a tensor that is to be negated or conjugated whenever it is read.
+
+    PyTorch marks views so instead of computing them, and a pickle can mark any tensor: its memory
+    would be the signed one, and what a model computes with another.
+
+    Raises:
+        Malformed: if it is one.
+    """
+    for name in ("is_neg", "is_conj"):
+        ask = getattr(tensor, name, None)
+        if callable(ask) and ask():
+            raise Malformed(
+                f"{what} is negated or conjugated when it is read",
+                hint="replace it by what it stands for: tensor.resolve_conj().resolve_neg()",
+            )
 
 
 def memory_roots(

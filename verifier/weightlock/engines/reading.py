@@ -14,7 +14,7 @@ def read_exactly(file: OpenFile, offset: int, length: int) -> bytes:
         ChangedWhileReading: if the file ends before.
         OSError: if it cannot be read; the file's context manager names the file.
     """
-    data = os.pread(file.descriptor, length, offset)
+    data = bytearray(os.pread(file.descriptor, length, offset))
     while len(data) < length:
         more = os.pread(file.descriptor, length - len(data), offset + len(data))
         if not more:
@@ -23,4 +23,4 @@ def read_exactly(file: OpenFile, offset: int, length: int) -> bytes:
                 hint="stop whatever writes to the checkpoint, then try again",
             )
         data += more
-    return data
+    return bytes(data)

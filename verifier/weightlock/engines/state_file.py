@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from weightlock.engines import dlpack, tensors
 from weightlock.engines.memory import (
@@ -14,7 +14,8 @@ from weightlock.engines.memory import (
     memory_roots,
     read_out,
 )
-from weightlock.errors import Malformed
+from weightlock.errors import Malformed, Unreadable
+from weightlock.formats.filenames import printable
 from weightlock.formats.manifest import FileEntry, SegmentEntry, file_entry
 from weightlock.formats.segments import PREFIX_BYTES
 from weightlock.formats.tree import TreeParameters, segment_root
@@ -53,13 +54,30 @@ class StateFile:
         return len(self._header) + sum(tensor.length for tensor in self._tensors.values())
 
     def write(self, folder: Path, read_from_gpu: RegionReader | None = None) -> None:
-        """Write it into a folder in which there is no such file."""
-        with (folder / self.name).open("xb") as file:
+        """Write it into a folder in which there is no such file; all of it, or none.
+
+        Raises:
+            Unreadable: if it cannot be written.
+            EngineUnavailable: if a GPU cannot be used.
+        """
+        path = folder / self.name
+        try:
+            with path.open("xb") as file:
+                self._write_to(file, path, read_from_gpu)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise Unreadable(f"{printable(self.name)} cannot be written: {why}") from error
+
+    def _write_to(self, file: BinaryIO, path: Path, read_from_gpu: RegionReader | None) -> None:
+        try:
             file.write(self._header)
             for tensor in self._tensors.values():
                 read_out(tensor, file.write, read_from_gpu)
             file.flush()
             os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()  # half of it would stand in the way of the next attempt
+            raise
 
 
 def _header_of(tensors: Tensors) -> bytes:

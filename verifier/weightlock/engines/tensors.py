@@ -6,7 +6,7 @@ PyTorch itself is not imported; whatever has the attributes of `Tensor` will do.
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, Self
 
-from weightlock.engines.memory import InMemory
+from weightlock.engines.memory import InMemory, refuse_lazy
 from weightlock.errors import EngineUnavailable
 from weightlock.formats.filenames import printable
 
@@ -88,11 +88,13 @@ def of_state(state: State) -> dict[str, InMemory]:
 
     Raises:
         EngineUnavailable: if one lies where nothing here can hash it.
+        Malformed: if one is not what its memory says.
     """
     return {name: _of_tensor(name, tensor) for name, tensor in state.items()}
 
 
 def _of_tensor(name: str, tensor: Tensor) -> InMemory:
+    refuse_lazy(f"the tensor {printable(name)}", tensor)
     device = tensor.device
     if device.type not in {"cpu", "cuda"}:
         raise EngineUnavailable(

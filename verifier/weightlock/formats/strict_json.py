@@ -18,17 +18,24 @@ MAX_VALUES: Final = 4 * 1024 * 1024
 _MAX_INTEGER_DIGITS: Final = 20  # every 64-bit number fits; int() of millions of digits is slow
 # A string that nobody closed reaches to the end, or else each of its quotes would be tried again.
 _STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_WHOLE_DOUBLE: Final = re.compile(r"(-?[0-9]+)\.0", re.ASCII)
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]", re.ASCII)  # UTF-8 itself has none
 _NOT_A_BRACKET: Final = re.compile(r"[^\[\]{}]++")
 
 
 def parse(
-    data: bytes, *, max_bytes: int, what: str = "the document", max_values: int = MAX_VALUES
+    data: bytes,
+    *,
+    max_bytes: int,
+    what: str = "the document",
+    max_values: int = MAX_VALUES,
+    whole_doubles: bool = False,
 ) -> object:
     """The value of a JSON document.
 
     `max_values` bounds how many commas and opening brackets it has, which no value can be without;
-    those inside strings count too, so that counting costs next to nothing.
+    those inside strings count too, so that counting costs next to nothing. With `whole_doubles`
+    the number `1000.0` is the integer 1000, for writers that print every integer so.
 
     Raises:
         LimitExceeded: if it is larger, deeper or of more values than allowed.
@@ -48,7 +55,7 @@ def parse(
             text,
             object_pairs_hook=_object_without_duplicates,
             parse_constant=_refuse_number,
-            parse_float=_refuse_number,
+            parse_float=_whole_double if whole_doubles else _refuse_number,
             parse_int=_integer,
         )
     except Malformed as error:
@@ -195,6 +202,13 @@ def _integer(digits: str) -> int:
     if digits == "-0":
         raise Malformed("the integer -0; expected 0")
     return int(digits)
+
+
+def _whole_double(spelling: str) -> int:
+    match = _WHOLE_DOUBLE.fullmatch(spelling)
+    if match is None:
+        _refuse_number(spelling)
+    return _integer(match[1])
 
 
 def _refuse_number(spelling: str) -> NoReturn:

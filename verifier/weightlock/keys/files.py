@@ -68,11 +68,25 @@ def create(path: Path, content: bytes, *, mode: int) -> None:
         # 3. The name itself is durable.
         _sync_folder(path.parent)
     except FileExistsError:
-        raise KeyUnusable(
-            f"{path} exists already and is not overwritten", hint="choose another name or move it"
-        ) from None
+        raise _taken(path) from None
     except OSError as error:
         raise KeyUnusable(f"{path} cannot be created: {_words(error)}") from error
+
+
+def refuse_taken(path: Path) -> None:
+    """Refuse a name that `create` would refuse, before something else is made for nothing.
+
+    Raises:
+        KeyUnusable: if the name is taken.
+    """
+    if os.path.lexists(path):
+        raise _taken(path)
+
+
+def _taken(path: Path) -> KeyUnusable:
+    return KeyUnusable(
+        f"{path} exists already and is not overwritten", hint="choose another name or move it"
+    )
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:

@@ -73,9 +73,10 @@ def compared(
     missing = [file.name for file in manifest.files if file.name not in numbers]
     there = [(file, numbers[file.name]) for file in manifest.files if file.name in numbers]
     resized = [file.name for file, number in there if file.size not in (None, present[number].size)]
+    ignored = frozenset(manifest.ignored_paths)
     findings = (
         *_capped(_missing(name) for name in missing),
-        *_capped(_extra(file, manifest) for file in extra),
+        *_capped(_extra(file, manifest, ignored) for file in extra),
         *_capped(_mismatch(name) for name in resized),
     )
     parts = [part for file, number in there for part in _parts(file, number, present[number].size)]
@@ -120,17 +121,17 @@ def _missing(name: str) -> Finding:
     )
 
 
-def _extra(file: PresentFile, manifest: OmsManifest) -> Finding:
+def _extra(file: PresentFile, manifest: OmsManifest, ignored: Collection[str]) -> Finding:
     return Finding(
         Reason.EXTRA_FILE,
         file.name,
         "is there and nobody signed it",
-        _extra_hint(file, manifest),
+        _extra_hint(file, manifest, ignored),
     )
 
 
-def _extra_hint(file: PresentFile, manifest: OmsManifest) -> str:
-    if _is_below(file.name, manifest.ignored_paths):
+def _extra_hint(file: PresentFile, manifest: OmsManifest, ignored: Collection[str]) -> str:
+    if _is_below(file.name, ignored):
         return "the signer left this path out on purpose; remove it from the checkpoint"
     if manifest.serialization is Serialization.SHARDS and file.size == 0:
         return "signatures by shards leave empty files out; ask for one by files"

@@ -3,7 +3,6 @@
 import hashlib
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from weightlock.algorithms import ECDSA_P256, ECDSA_P384, ECDSA_P521
 from weightlock.errors import Malformed
 from weightlock.formats.spki import public_key_info_of_der
+from weightlock.signatures.checked import CheckedVerifyingKey
 from weightlock.signatures.schemes import VerifyingKey
 from weightlock.signatures.verifying import verifying_key
 
@@ -46,8 +46,7 @@ def accepts_with_sha256(key: VerifyingKey, signature: bytes, message: bytes) -> 
     point = load_der_public_key(key.spki)
     if not isinstance(point, ec.EllipticCurvePublicKey):
         return False
-    try:
-        point.verify(signature, message, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        return False
-    return True
+    scheme = ec.ECDSA(hashes.SHA256())
+    info = public_key_info_of_der(key.spki)
+    checked = CheckedVerifyingKey(info, lambda s, m: point.verify(s, m, scheme) is None)
+    return checked.accepts(signature, message)

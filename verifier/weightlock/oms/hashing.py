@@ -6,7 +6,7 @@ buffer; the largest stretches go first so that no thread is left alone with the 
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -46,26 +46,37 @@ def digests(
     results: dict[int, Digest] = {}
     pending = _Pending(stretches)
 
+    def advance(size: int) -> None:
+        if pending.given_up:
+            raise _GivenUp
+        progress(size)
+
     def work() -> None:
         buffer = bytearray(BUFFER_BYTES)
-        try:
-            for index in pending:
-                stretch = stretches[index]
-                with files.open(stretch.file) as opened:
-                    results[index] = _digest(opened, stretch, algorithm, buffer, progress)
-        finally:
-            # After a failure the others need not finish; after the last stretch nothing is left.
-            pending.stop()
+        for index in pending:
+            stretch = stretches[index]
+            with files.open(stretch.file) as opened:
+                results[index] = _digest(opened, stretch, algorithm, buffer, advance)
 
     cores = workers or len(os.sched_getaffinity(0))
-    _run(work, threads=min(cores, max(len(stretches), 1)))
+    _run(work, pending, threads=min(cores, max(len(stretches), 1)))
     return [results[index] for index in range(len(stretches))]
 
 
-def _run(work: Callable[[], None], *, threads: int) -> None:
+def _run(work: Callable[[], None], pending: "_Pending", *, threads: int) -> None:
     with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(work) for _ in range(threads)]:
-            future.result()
+        futures = [pool.submit(work) for _ in range(threads)]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            # The pool waits for all of them, an interrupt included: none must hash on for hours.
+            pending.give_up()
+            raise
+
+
+class _GivenUp(Exception):
+    """Ends a thread whose work nobody wants any more; who gave up has raised the reason."""
 
 
 class _Pending:
@@ -76,6 +87,7 @@ class _Pending:
         self._indices = iter(
             sorted(range(len(stretches)), key=lambda index: -stretches[index].length)
         )
+        self.given_up = False
 
     def __iter__(self) -> Iterator[int]:
         while True:
@@ -85,9 +97,10 @@ class _Pending:
                 return
             yield index
 
-    def stop(self) -> None:
+    def give_up(self) -> None:
         with self._lock:
             self._indices = iter(())
+            self.given_up = True
 
 
 def _digest(

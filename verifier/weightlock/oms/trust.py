@@ -2,8 +2,9 @@
 
 The certificate must be within its validity at the given time, allow digital signatures and be for
 code signing; then a path to a given authority is built and checked by the library: signatures,
-names, name constraints, path lengths, validity of every certificate on it. What else lies in a
-bundle is only material for that path.
+alternative names, path lengths, validity of every certificate on it. An authority that is limited
+to certain subjects is believed about nobody. What else lies in a bundle is only material for that
+path.
 
 Time: model-signing checks the path at the moment the certificate became valid, so that none ever
 expires. Here it is checked at the time that the caller gives: a bundle carries no proof of when it
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -98,7 +99,9 @@ def _no_path(
         .store(Store(list(trust.authorities)))
         .time(now.astimezone(UTC))
         .max_chain_depth(MAX_INTERMEDIATES)
-        .extension_policies(ca_policy=_authority_policy(), ee_policy=ExtensionPolicy.permit_all())
+        .extension_policies(
+            ca_policy=_authority_policy(leaf), ee_policy=ExtensionPolicy.permit_all()
+        )
         .build_client_verifier()
     )
     try:
@@ -111,14 +114,34 @@ def _no_path(
     return None
 
 
-def _authority_policy() -> ExtensionPolicy:
+def _authority_policy(leaf: SigningCertificate) -> ExtensionPolicy:
+    subject = leaf.certificate.subject
+    has_address = bool(subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS))
+
+    def limits_what_is_checked(
+        _: Policy, __: x509.Certificate, found: x509.NameConstraints | None
+    ) -> None:
+        # The library compares alternative names. Of the subject, by which a signer is called here,
+        # it compares nothing, and it says so only where the extension is critical.
+        kinds = _kinds(found) if found is not None else set()
+        if x509.DirectoryName in kinds or (has_address and x509.RFC822Name in kinds):
+            raise ValueError("an issuer is limited to certain subjects, which nobody checks here")
+
     # The library itself looks at what basicConstraints says once they must be present.
     return (
         ExtensionPolicy.permit_all()
         .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
         .require_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_sign_certificates)
         .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _may_issue_code_signers)
+        .may_be_present(x509.NameConstraints, Criticality.AGNOSTIC, limits_what_is_checked)
     )
+
+
+def _kinds(limits: x509.NameConstraints) -> set[type[x509.GeneralName]]:
+    return {
+        type(name)
+        for name in (*(limits.permitted_subtrees or ()), *(limits.excluded_subtrees or ()))
+    }
 
 
 def _may_sign_certificates(_: Policy, __: x509.Certificate, found: x509.KeyUsage) -> None:

@@ -48,10 +48,15 @@ def shown(value: object) -> str:
 
 def printable(text: str) -> str:
     """A sentence of others with whatever a terminal might obey escaped, and cut (B30)."""
-    safe = "".join(
+    safe = visible(text)
+    return safe if len(safe) <= _SENTENCE_CHARACTERS else safe[:_SENTENCE_CHARACTERS] + "..."
+
+
+def visible(text: str) -> str:
+    """One line of others with whatever a terminal might obey escaped (B30)."""
+    return "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in text
     )
-    return safe if len(safe) <= _SENTENCE_CHARACTERS else safe[:_SENTENCE_CHARACTERS] + "..."
 
 
 def _shortened(text: str) -> str:

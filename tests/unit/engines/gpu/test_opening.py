@@ -1,6 +1,7 @@
 """Which of the GPUs of a machine work: those that can be had."""
 
 import logging
+import os
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from tests.unit.engines.gpu.test_device_process import OPTIONS
 
 from weightlock.engines.gpu.device_process import DeviceProcess
 from weightlock.engines.gpu.engine import Lane
-from weightlock.engines.gpu.lane import MAX_READERS, LocalLane, readers_for
+from weightlock.engines.gpu.lane import LocalLane, readers_for
 from weightlock.engines.gpu.opening import usable_lanes
 from weightlock.errors import EngineUnavailable
 
@@ -55,6 +56,23 @@ def test_without_any_the_first_ones_trouble_is_told() -> None:
         usable_lanes(busy, [other("absent")])
 
 
-def test_each_device_of_several_gets_its_share_of_the_cores() -> None:
-    assert readers_for(1) >= readers_for(2) >= readers_for(1000) == 1
-    assert readers_for(1) <= MAX_READERS
+@pytest.mark.parametrize(
+    ("devices", "cores", "readers"),
+    [
+        pytest.param(1, 1, 1, id="there is always one"),
+        pytest.param(1, 8, 7, id="most cores, not all"),
+        pytest.param(1, 64, 14, id="one device is fed by so many and no more"),
+        pytest.param(2, 32, 14, id="two divide the cores"),
+        pytest.param(3, 64, 7, id="three would crowd the memory"),
+        pytest.param(8, 128, 7, id="and so would eight"),
+        pytest.param(8, 32, 3, id="however few cores there are"),
+    ],
+)
+def test_each_device_of_several_gets_its_share_of_the_cores(
+    devices: int, cores: int, readers: int
+) -> None:
+    assert readers_for(devices, cores) == readers
+
+
+def test_the_cores_are_those_of_this_process() -> None:
+    assert readers_for(1) == readers_for(1, len(os.sched_getaffinity(0)))

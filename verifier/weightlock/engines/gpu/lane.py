@@ -22,7 +22,10 @@ from weightlock.errors import EngineUnavailable
 from weightlock.formats.tree import TreeParameters
 
 MAX_READERS: Final = 14
-"""For each device: more reading processes only compete for the caches."""
+"""For each of one or two devices: more reading processes only compete for the caches."""
+ENOUGH_READERS: Final = 7
+"""They read what one bus carries. From three devices on more only compete for the memory."""
+FEW_DEVICES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,8 @@ def start_reader(geometry: Geometry) -> ReadingProcess:
     return ReadingProcess(BUFFERS * geometry.read_bytes)
 
 
-def readers_for(devices: int) -> int:
+def readers_for(devices: int, cores: int | None = None) -> int:
     """For each device: most cores; the others plan, check, collect, and serve the driver."""
-    cores = len(os.sched_getaffinity(0)) // devices
-    return max(1, min(MAX_READERS, cores * 7 // 8))
+    share = (cores or len(os.sched_getaffinity(0))) // devices
+    most = MAX_READERS if devices <= FEW_DEVICES else ENOUGH_READERS
+    return max(1, min(most, share * 7 // 8))
