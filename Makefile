@@ -11,7 +11,7 @@ PURE := $(addprefix */weightlock/,formats/* policy/* verdict/* reporting/* algor
 COMMA := ,
 EMPTY :=
 
-.PHONY: help test coverage gpu-tests lint format bench wheel lock clean
+.PHONY: help test coverage mutants gpu-tests lint format bench wheel lock clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | sort | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -31,6 +31,11 @@ coverage: WORDS = --quiet --cov --cov-report=
 coverage: test ## the tests, with the coverage that must be reached
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=100 --include='$(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(PURE)))'
+
+mutants: PATHS ?= webhook/weightlock_webhook/guards
+mutants: TESTS ?= tests/unit/webhook_server/test_guards.py tests/unit/webhook_server/test_reviews.py
+mutants: $(STAMP) ## break decisions in one place at a time, and list what no test notices: PATHS=... TESTS=...
+	$(BIN)/python -m pytest -p bench.mutants $(addprefix --mutate ,$(PATHS)) -q --tb=no -p no:cacheprovider $(TESTS)
 
 lint: $(STAMP) ## style, types and import contracts
 	$(BIN)/ruff check

@@ -47,6 +47,7 @@ def shelf(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory) -> 
         sign(write_model(place / "stranger"), stranger)
         sign(write_model(place / "retired"), retired)
         write_model(place / "unsigned")
+        (place / "linked").symlink_to("good")
         sign(write_model(place / "new"), release, name="mistral", version=2)
         sign(write_model(place / "old"), release, name="mistral", version=1)
         team.govern({"release": release, "retired": retired, "publisher": publisher})
@@ -74,6 +75,7 @@ BAD = [
     ("stranger", "Failed", "SignerUntrusted"),
     ("retired", "Failed", "KeyExpired"),
     ("unsigned", "Failed", "Unsigned"),
+    ("linked", "Failed", "UnsafeEntry"),
     ("old", "Failed", "Rollback"),
 ]
 

@@ -103,8 +103,14 @@ def test_a_squatted_job_is_no_ones_verdict(shelf: Shelf, node: NodeAgent) -> Non
     node.paused.add("squatted")
     checkpoint = shelf.good("squatted")
     uid = checkpoint["metadata"]["uid"]
-    for number in range(3):
-        shelf.api.create(squatter(shelf, uid, f"wl-squatter-{number}", completions=number))
+    ways: list[Json] = [
+        *({"completions": number} for number in range(3)),
+        {"suspend": True},
+        {"ttlSecondsAfterFinished": 0},
+        {"completions": 0, "ttlSecondsAfterFinished": 0, "backoffLimit": 0},
+    ]
+    for number, way in enumerate(ways):
+        shelf.api.create(squatter(shelf, uid, f"wl-squatter-{number}", **way))
     shelf.reaches("squatted", "Verifying")
     time.sleep(1)
     assert shelf.status("squatted")["phase"] == "Verifying"
@@ -112,7 +118,7 @@ def test_a_squatted_job_is_no_ones_verdict(shelf: Shelf, node: NodeAgent) -> Non
     shelf.reaches("squatted", "Verified")
 
 
-def squatter(shelf: Shelf, uid: str, name: str, *, completions: int) -> Json:
+def squatter(shelf: Shelf, uid: str, name: str, **spec: object) -> Json:
     labels = {
         "weightlock.dev/checkpoint-uid": uid,
         "weightlock.dev/verification": "0123456789abcdef",
@@ -122,9 +128,7 @@ def squatter(shelf: Shelf, uid: str, name: str, *, completions: int) -> Json:
         "metadata": {"labels": labels, "annotations": {"weightlock.dev/checkpoint": "nobody"}},
         "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "any"}]},
     }
-    job = shelf.tenant.object(
-        "batch/v1", "Job", name, spec={"completions": completions, "template": template}
-    )
+    job = shelf.tenant.object("batch/v1", "Job", name, spec={**spec, "template": template})
     job["metadata"]["labels"] = labels
     job["metadata"]["ownerReferences"] = [
         {

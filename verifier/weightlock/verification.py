@@ -75,6 +75,8 @@ class VerificationOptions:
     """Paths below which an OMS bundle may leave files unsigned; such a verdict is ClassicalOnly."""
     selection: Selection = field(default_factory=Selection)
     limits: Limits = field(default_factory=Limits)
+    below: str = ""
+    """Where the folder lies below the path that is given; no link on the way is followed (A19)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def verify(path: Path, options: VerificationOptions, watcher: Watcher) -> Verifi
     case = _Case(options.requirements)
     try:
         # Step 1.
-        with CheckpointFolder(path) as folder:
+        with CheckpointFolder(path, options.below) as folder:
             _gather(folder, options, watcher, case)
     except WeightlockError as error:
         hint = error.hint or (_AGAIN if error.reason is Reason.MALFORMED else "")

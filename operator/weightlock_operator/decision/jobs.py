@@ -1,4 +1,7 @@
-"""The verification Job: our program, the one path read-only, and nothing else.
+"""The verification Job: our program, the volume read-only, and nothing else.
+
+The volume is mounted whole, and the program goes to the checkpoint's folder by itself and reads no
+other: a kubelet that is told a `subPath` follows the links on the way to it (A19).
 
 The pod is Restricted in the sense of the pod security standards, has no token, no network policy of
 its own (the label lets one deny its egress), and no writable file system but a scratch folder. It
@@ -197,18 +200,12 @@ def _pod_spec(order: Order) -> dict[str, object]:
 
 
 def _container(order: Order) -> dict[str, object]:
-    mount: dict[str, object] = {
-        "name": "checkpoint",
-        "mountPath": CHECKPOINT_MOUNT,
-        "readOnly": True,
-    }
-    if order.spec.path.components and not isinstance(order.spec.source, HostPathSource):
-        mount["subPath"] = "/".join(order.spec.path.components)
+    mount = {"name": "checkpoint", "mountPath": CHECKPOINT_MOUNT, "readOnly": True}
     return {
         "name": CONTAINER,
         "image": order.image,
         "imagePullPolicy": order.facts.installation.pull_policy,
-        "args": ["report", CHECKPOINT_MOUNT, *_arguments(order)],
+        "args": ["report", CHECKPOINT_MOUNT, *_below(order.spec), *_arguments(order)],
         # Kernels are compiled into a cache, and libraries look for a home.
         "env": [
             {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the scratch volume's mount path
@@ -227,6 +224,13 @@ def _container(order: Order) -> dict[str, object]:
         "terminationMessagePolicy": "File",
         "volumeMounts": [mount, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
     }
+
+
+def _below(spec: CheckpointSpec) -> tuple[str, ...]:
+    if isinstance(spec.source, HostPathSource) or not spec.path.components:
+        return ()
+    # Kubelets put values of variables into arguments, where they find `$(NAME)`.
+    return (f"--below={'/'.join(spec.path.components)}".replace("$", "$$"),)
 
 
 def _arguments(order: Order) -> tuple[str, ...]:
@@ -274,8 +278,8 @@ def _resources(order: Order) -> dict[str, object]:
 def volume_source(spec: CheckpointSpec) -> Mapping[str, object]:
     """The volume that a checkpoint is on, read-only wherever volumes can say so.
 
-    A path of a node cannot say so, and kubelets make a subPath that is missing, as root. So such a
-    volume is the checkpoint's own folder, and missing stays missing (E22).
+    A path of a node cannot say so, and holds what is none of ours. So such a volume is the
+    checkpoint's own folder, and missing stays missing (E22).
     """
     match spec.source:
         case ClaimSource(claim_name=claim):

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.unit.webhook.objects import Object, claim_volume, container, mount, pod_spec
 
+APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"

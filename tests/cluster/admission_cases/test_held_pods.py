@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.cluster.admission import Case, new_case, warnings_of
 from tests.cluster.admission_cases.shared import (
+    APPLY,
     JSON_PATCH,
     MERGE_PATCH,
     STRATEGIC_PATCH,
@@ -115,10 +116,17 @@ def test_a17_a_folder_beside_the_registered_ones_is_held_and_one_around_them_is_
             {"metadata": {"annotations": {WAITS_FOR_ANNOTATION: "[]"}}},
             id="strategic merge",
         ),
+        pytest.param(
+            APPLY,
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {HELD_LABEL: "false"}}},
+            id="server-side apply",
+        ),
     ],
 )
 def test_a17_nobody_but_the_operator_lets_a_pod_go(holding: Case, kind: str, body: Any) -> None:
     manifest = held(holding)
+    if kind == APPLY:
+        body["metadata"]["name"] = manifest["metadata"]["name"]
     holding.refused_patch(manifest, body, kind)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.admission import Case, new_case
-from tests.cluster.admission_cases.shared import WRITABLE, of_shared
+from tests.cluster.admission_cases.shared import MERGE_PATCH, WRITABLE, of_shared
 from tests.support.admitting import why_refused
 from tests.support.protected import (
     bind,
@@ -91,6 +91,15 @@ def test_a06_a_large_pod_is_judged_like_any_other(verified: Case, kibibytes: int
     verified.refused(verified.pod(bad), "NoCheckpoint")
     found = verified.stored(verified.pod(padded(pod_spec(), kibibytes)))
     assert len(found["spec"]["containers"][0]["env"]) == kibibytes
+
+
+def test_a06_an_update_that_carries_a_large_pod_twice_is_judged_too(verified: Case) -> None:
+    manifest = verified.pod(padded(pod_spec(), 1100))
+    verified.stored(manifest)
+    verified.tenant.api.patch(manifest, {"metadata": {"labels": {"a": "b"}}})
+    assert verified.admin.read(manifest)["metadata"]["labels"]["a"] == "b"
+    ours = {"metadata": {"labels": {"weightlock.dev/verification": "n"}}}
+    verified.refused_patch(manifest, ours, MERGE_PATCH)
 
 
 def test_a06_so_is_one_with_many_volumes_and_there_is_an_end(verified: Case) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.cluster.admission import Case, new_case, patch
 from tests.cluster.admission_cases.shared import (
+    APPLY,
     IMAGE,
     JSON_PATCH,
     MERGE_PATCH,
@@ -31,9 +32,6 @@ from e2e.cluster.api import ApiError, Json
 from e2e.cluster.apiserver import ApiServer
 from e2e.cluster.waiting import wait_until
 from weightlock.names import API_VERSION
-
-APPLY = "application/apply-patch+yaml"
-
 
 OWNER = {
     "apiVersion": "batch/v1",

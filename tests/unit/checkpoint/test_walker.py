@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -224,8 +225,54 @@ def test_a_linked_folder_is_refused_and_the_real_one_named(tmp_path: Path) -> No
     assert str(tmp_path / "v1") in refusal.value.hint
 
 
+@pytest.mark.parametrize("depth", [0, 1, 2], ids=["the first", "one between", "the last"])
+@pytest.mark.parametrize("target", ["elsewhere", "/", ".."], ids=["beside", "outside", "above"])
+def test_no_component_on_the_way_to_a_folder_may_be_a_link(
+    depth: int, target: str, tmp_path: Path
+) -> None:
+    folders.write(tmp_path / "a/b/c", folders.SAMPLE)
+    with CheckpointFolder(tmp_path, "a/b/c") as folder:
+        assert folder.read("weights.bin", max_bytes=1 << 20) == folders.SAMPLE["weights.bin"]
+    turned = tmp_path.joinpath(*"abc"[: depth + 1])
+    turned.rename(turned.with_name("elsewhere"))
+    turned.symlink_to(target)
+    with pytest.raises(UnsafeEntry) as refusal:
+        CheckpointFolder(tmp_path, "a/b/c")
+    assert str(turned) in refusal.value.message
+    turned.unlink()
+    turned.with_name("elsewhere").rename(turned)
+    with CheckpointFolder(tmp_path, "a/b/c"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("mode", "found"), [pytest.param(0o711, 4, id="pass"), pytest.param(0o700, "denied", id="not")]
+)
+def test_who_may_not_list_a_folder_may_pass_it(mode: int, found: object) -> None:
+    # Not in pytest's folder, which is open to its user alone.
+    with tempfile.TemporaryDirectory() as name:
+        volume = Path(name)
+        folders.write(volume / "a/b", folders.SAMPLE)
+        volume.chmod(0o711)
+        (volume / "a").chmod(mode)
+        (volume / "a/b").chmod(0o755)
+
+        def listed() -> object:
+            try:
+                with CheckpointFolder(volume, "a/b") as folder:
+                    return len(folder.walk(Limits()).files)
+            except Unreadable as error:
+                return error.message.split()[-1]
+
+        assert folders.unprivileged(listed) == found
+
+
 @pytest.mark.parametrize("name", ["file", "nothing"])
 def test_what_is_no_folder_is_unreadable(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(Unreadable):
         CheckpointFolder(tmp_path / name)
+    with pytest.raises(Unreadable):
+        CheckpointFolder(tmp_path, name)
+    with pytest.raises(Unreadable):
+        CheckpointFolder(tmp_path, f"{name}/below")

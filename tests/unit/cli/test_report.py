@@ -135,6 +135,20 @@ def test_a_missing_folder_is_reported_as_an_error(tmp_path: Path) -> None:
     assert (report.verdict, report.reason) == (Verdict.ERROR, Reason.UNREADABLE)
 
 
+def test_a_folder_below_a_volume_is_verified_and_no_link_to_it_followed(model: Path) -> None:
+    volume = model.parent
+    assert reported(volume, asked(), "--below=model").verdict is Verdict.VERIFIED
+    (volume / "current").symlink_to("model")
+    report = reported(volume, asked(), "--below=current")
+    assert (report.verdict, report.reason) == (Verdict.FAILED, Reason.UNSAFE_ENTRY)
+
+
+@pytest.mark.parametrize("path", ["..", "model/..", "/model", "model/", "a//b", "."])
+def test_a_path_that_is_not_normal_is_a_usage_error(model: Path, path: str) -> None:
+    done = process(model.parent, [*request_arguments(asked()), f"--below={path}"])
+    assert (done.returncode, "normalised" in done.stderr) == (2, True)
+
+
 def test_facts_of_all_keys_are_reported_and_judged_elsewhere(tmp_path: Path) -> None:
     folder = folders.write(tmp_path / "model", folders.SAMPLE)
     second, stranger = key("ML-DSA-87"), key("SLH-DSA-SHA2-128f")

@@ -57,6 +57,13 @@ NAMED = {"checkpoint": "llama-step-1200", "path": "/step-1200/x", "claim": "llam
     [
         pytest.param([NAMED], True, id="by name"),
         pytest.param([{"claim": "llama", "path": "/step-1200"}], True, id="by claim"),
+        pytest.param(
+            [{"checkpoint": "llama-step-1200", "path": "/step-1200"}], True, id="by name alone"
+        ),
+        pytest.param(
+            [{"checkpoint": "llama-step-1", "path": "/step-1200"}], False, id="another name"
+        ),
+        pytest.param([{"path": "/step-1200"}], False, id="for nobody in particular"),
         pytest.param([{"claim": "llama", "path": "/"}], False, id="more than was verified"),
         pytest.param([{"claim": "llama"}], False, id="the whole claim"),
         pytest.param([{"claim": "gpt", "path": "/step-1200"}], False, id="another claim"),

@@ -74,11 +74,27 @@ def test_what_cannot_be_recorded_takes_the_verdict_until_it_can() -> None:
     assert (cluster.phase, cluster.floors) == ("Verified", {RELEASED: 7})
 
 
+def test_what_is_remembered_already_needs_no_recording() -> None:
+    cluster = Cluster()
+    cluster.settle()
+    assert cluster.floors == {RELEASED: 7}
+    again = reconcile.actions_for(replace(cluster.facts(), unkept="422: Too long"))
+    assert (again.status, again.reason.value) == (None, "Verified")
+
+
 def test_tenants_share_a_part_of_it() -> None:
     others = crowd("ModelPolicy team-b/own", MOST_BYTES_OF_TENANTS // 320, LONG)
     cluster = Cluster(policies=[policy_object("own", "team-a")], floors=dict(others))
     cluster.settle()
     assert (cluster.phase, cluster.floors) == ("Verified", others)
+
+
+def test_what_cluster_policies_remember_takes_nothing_of_that_part() -> None:
+    others = crowd("ClusterModelPolicy other", MOST_BYTES_OF_TENANTS // 320, LONG)
+    cluster = Cluster(policies=[policy_object("own", "team-a")], floors=dict(others))
+    cluster.settle()
+    own = RELEASED._replace(policy="ModelPolicy team-a/own")
+    assert (cluster.phase, cluster.floors) == ("Verified", {**others, own: 7})
 
 
 def test_a_version_that_nobody_has_numbered_is_not_remembered() -> None:

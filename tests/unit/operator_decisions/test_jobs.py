@@ -1,5 +1,6 @@
 """The Job that is made: what it runs, what it may do, what it reads, and where."""
 
+import re
 from typing import Any
 
 import pytest
@@ -71,6 +72,22 @@ def test_the_pod_is_restricted() -> None:
     assert pod["enableServiceLinks"] is False
 
 
+def test_a_job_and_its_pods_can_be_told_by_their_labels() -> None:
+    """Network policies, quotas and our own guards go by them."""
+    job = job_for(Cluster())
+    for where in ("metadata.labels", "spec.template.metadata.labels"):
+        labels = step(job, where)
+        assert isinstance(labels, dict)
+        nonce = labels.pop("weightlock.dev/verification")
+        assert str(step(job, "metadata.name")).endswith(f"-{nonce}")
+        assert labels == {
+            "app.kubernetes.io/name": "weightlock",
+            "app.kubernetes.io/component": "verifier",
+            "app.kubernetes.io/managed-by": "weightlock",
+            "weightlock.dev/checkpoint-uid": str(step(job, "metadata.ownerReferences.0.uid")),
+        }
+
+
 def test_it_ends_and_is_never_started_again() -> None:
     job = job_for(with_policy(verification={"limits": {"deadline": "90m"}}))
     assert step(job, "spec.backoffLimit") == 0
@@ -80,18 +97,33 @@ def test_it_ends_and_is_never_started_again() -> None:
     assert step(job, f"{CONTAINER}.terminationMessagePolicy") == "File"
 
 
-def test_the_one_path_is_mounted_read_only() -> None:
+def test_the_volume_is_mounted_read_only_and_no_kubelet_follows_links_in_it() -> None:
     job = job_for(Cluster())
     assert step(job, f"{CONTAINER}.volumeMounts.0") == {
         "name": "checkpoint",
         "mountPath": "/checkpoint",
-        "subPath": "step-1200",
         "readOnly": True,
     }
+    assert step(job, f"{CONTAINER}.args.2") == "--below=step-1200"
     assert step(job, f"{POD}.volumes.0") == {
         "name": "checkpoint",
         "persistentVolumeClaim": {"claimName": "llama", "readOnly": True},
     }
+
+
+def test_a_path_says_the_same_after_a_kubelet_put_variables_into_it() -> None:
+    odd = checkpoint_object(
+        source={"persistentVolumeClaim": {"claimName": "llama"}, "path": "/a$$b/$(HOME)/$x"}
+    )
+    text = step(job_for(Cluster(checkpoint=odd)), f"{CONTAINER}.args.2")
+    assert expanded(str(text), {"HOME": "/root"}) == "--below=a$$b/$(HOME)/$x"
+
+
+def expanded(text: str, variables: dict[str, str]) -> str:
+    """What a kubelet makes of an argument."""
+    return re.sub(
+        r"\$(?:\$|\((\w+)\))", lambda found: variables[found[1]] if found[1] else "$", text
+    )
 
 
 IMAGE = "registry.example/models/llama@sha256:" + "ab" * 32
@@ -140,7 +172,7 @@ def test_every_source_becomes_a_volume(source: Any, volume: Any) -> None:
     cluster = on_node(source, server=ServerFeatures(image_volumes=True))
     job = job_for(cluster)
     assert step(job, f"{POD}.volumes.0") == {"name": "checkpoint", **volume}
-    assert "subPath" not in str(step(job, CONTAINER))
+    assert "below" not in str(step(job, CONTAINER))
     cluster.settle()
     assert cluster.phase == "Verified"
 
@@ -158,7 +190,7 @@ def test_a_folder_of_a_node_that_is_missing_is_not_made() -> None:
         "path": "/mnt/models/llama/step-1200",
         "type": "Directory",
     }
-    assert "subPath" not in str(step(job, CONTAINER))
+    assert "below" not in str(step(job, CONTAINER))
 
 
 def test_a_path_of_a_node_is_read_on_that_node() -> None:

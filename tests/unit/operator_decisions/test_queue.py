@@ -11,7 +11,7 @@ from tests.unit.operator_decisions.simulated import Cluster
 from tests.unit.policy.builders import NOW, policy_object
 
 from weightlock_operator.decision import reconcile
-from weightlock_operator.decision.backoff import FIRST, SLOWEST, delay_after, spread
+from weightlock_operator.decision.backoff import FIRST, SLOWEST, SPREAD, delay_after, spread
 from weightlock_operator.decision.queue import Load, Place, Running, Ticket, places
 from weightlock_operator.decision.statuses import rounded
 
@@ -261,3 +261,31 @@ def test_the_wait_grows_and_has_an_end(attempts: int, retries: int, uid: str) ->
     assert FIRST <= wait <= 1.25 * SLOWEST
     assert wait <= delay_after(attempts + 1, retries, uid)
     assert 1 <= spread(uid, 0.25) <= 1.25
+
+
+@pytest.mark.parametrize(
+    ("attempts", "retries", "minutes"),
+    [
+        pytest.param(0, 3, 0.5, id="none yet"),
+        pytest.param(1, 3, 0.5, id="the first"),
+        pytest.param(2, 3, 1, id="twice as long"),
+        pytest.param(3, 3, 2, id="the last that is soon"),
+        pytest.param(4, 3, 60, id="then every hour"),
+        pytest.param(1, 0, 60, id="at once, where no retry is wanted"),
+        pytest.param(7, 20, 32, id="still doubling"),
+        pytest.param(8, 20, 60, id="never above an hour"),
+        pytest.param(200, 300, 60, id="whatever the number"),
+    ],
+)
+def test_the_wait_doubles_and_is_hourly_in_the_end(
+    attempts: int, retries: int, minutes: float
+) -> None:
+    wait = delay_after(attempts, retries, "u") / spread("u", SPREAD)
+    assert abs(wait - timedelta(minutes=minutes)) < timedelta(milliseconds=1)
+
+
+def test_checkpoints_that_failed_together_are_not_tried_together() -> None:
+    factors = sorted(spread(f"uid-{number}", 0.25) for number in range(100))
+    assert len(set(factors)) == 100
+    assert factors[0] < 1.05
+    assert factors[-1] > 1.2

@@ -17,7 +17,7 @@ from tests.unit.operator_decisions.simulated import (
     claim_object,
     pod_object,
 )
-from tests.unit.policy.builders import EC, PQ, Json, authority, policy_object, rule, signatures
+from tests.unit.policy.builders import EC, NOW, PQ, Json, authority, policy_object, rule, signatures
 
 from weightlock.policy.checkpoints import VolumeStatus
 from weightlock.policy.paths import VolumePath
@@ -25,6 +25,7 @@ from weightlock.reasons import Reason
 from weightlock_operator.decision import reconcile
 from weightlock_operator.decision.actions import Decision, EventType
 from weightlock_operator.decision.announcing import EVICT_EVERY, MOST_PODS
+from weightlock_operator.decision.conditions import Condition, conditions_of
 from weightlock_operator.decision.facts import Registered
 from weightlock_operator.decision.flights import DeviceKind, Flight
 from weightlock_operator.decision.memory import Memory, recall
@@ -186,10 +187,21 @@ def test_conditions_say_what_the_phase_says(verified: Cluster) -> None:
         "Scheduled": ("False", "NothingToDo"),
         "Fresh": ("True", "WithinMaxAge"),
     }
+    metadata: Any = verified.checkpoint["metadata"]
+    assert {each["observedGeneration"] for each in conditions} == {metadata["generation"]}
+    assert all(each["message"].isprintable() for each in conditions)
     assert verified.status["expires"] == "2026-11-28T12:00:00Z"
     assert verified.status["signatures"] == [
         {"algorithm": "ML-DSA-65", "family": "ML-DSA", "keyid": PQ.keyid, "authority": "release"}
     ]
+
+
+@pytest.mark.parametrize("since", [None, 7, ["2026"]], ids=repr)
+def test_a_condition_whose_time_is_odd_begins_now(since: object) -> None:
+    known = [{"type": "Fresh", "status": "True", "lastTransitionTime": since}]
+    (found,) = conditions_of([Condition("Fresh", True, "r")], known, 3, NOW)
+    assert found["lastTransitionTime"] == "2026-11-21T12:00:00Z"
+    assert found["observedGeneration"] == 3
 
 
 def test_a_spec_that_says_nothing_is_malformed() -> None:

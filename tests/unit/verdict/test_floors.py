@@ -1,6 +1,7 @@
 """What is remembered against rollback: under which policies, and how it is written down."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,6 +55,12 @@ def test_keys_tell_where_the_policy_ends() -> None:
 )
 def test_a_damaged_entry_says_nothing(text: str) -> None:
     assert read_entry(entry_of(PROD, 7)[0], text) is None
+
+
+@pytest.mark.parametrize("names", [{"model": 1}, {"policy": None}, {"model": ["llama"]}], ids=str)
+def test_an_entry_of_what_is_no_name_says_nothing_under_its_own_key(names: dict[str, Any]) -> None:
+    odd = PROD._replace(**names)
+    assert read_entry(*entry_of(odd, 7)) is None
 
 
 def test_the_highest_of_the_policies_that_are_asked_counts() -> None:

@@ -12,6 +12,7 @@ from tests.unit.policy.builders import (
     PQ_TOO,
     Json,
     authority,
+    key,
     policy,
     rule,
     signatures,
@@ -130,6 +131,26 @@ def timed(**times: str) -> SignatureRequirements:
             ANYTHING,
             "InternalError",
             id="a key that became trusted after the keys were tried",
+        ),
+        pytest.param(
+            replace(GOOD, signatures=(SignatureFact(PQ.keyid, PQ.algorithm, True, False),)),
+            PLAIN,
+            ANYTHING,
+            "InternalError",
+            id="a signature that is valid under a key that nobody trusted",
+        ),
+        pytest.param(
+            replace(
+                evidence(keys=(PQ, EC)),
+                signatures=(
+                    *valid(PQ),
+                    SignatureFact(EC.keyid, EC.algorithm, valid=None, trusted=True),
+                ),
+            ),
+            PLAIN,
+            ANYTHING,
+            "InternalError",
+            id="a key that was trusted when nobody could check its signature",
         ),
         pytest.param(
             replace(GOOD, signers=(), signatures=(SignatureFact(PQ.keyid, None, True, True),)),
@@ -283,6 +304,30 @@ def timed(**times: str) -> SignatureRequirements:
             id="older than the policy's floor",
         ),
         pytest.param(
+            replace(GOOD, model=None),
+            requirements(
+                RELEASE,
+                rollback={
+                    "floors": [
+                        {"models": ["gpt-*"], "version": 1},
+                        {"models": ["llama-*"], "version": 8},
+                    ]
+                },
+            ),
+            ANYTHING,
+            "Rollback",
+            id="no name and no version where a policy has floors",
+        ),
+        pytest.param(
+            GOOD,
+            requirements(
+                RELEASE, rollback={"floors": [{"models": ["gpt-*", "llama-*"], "version": 8}]}
+            ),
+            ANYTHING,
+            "Rollback",
+            id="a floor for several models, of which it is one",
+        ),
+        pytest.param(
             GOOD,
             requirements(RELEASE, rollback={"floors": [{"models": ["gpt-*"], "version": 8}]}),
             ANYTHING,
@@ -306,6 +351,97 @@ def test_each_check(
     assert found.admits is (reason == "Verified")
     assert found.message
     assert found.message.isprintable()
+
+
+TWIN = key("of the same algorithm", PQ.algorithm)
+
+
+@pytest.mark.parametrize(
+    ("signatures", "reason"),
+    [
+        pytest.param(valid(PQ, TWIN), "Verified", id="both"),
+        pytest.param(valid(PQ), "SignerMissing", id="one stripped"),
+        pytest.param(valid(PQ, PQ), "SignerMissing", id="one stripped, the other twice"),
+        pytest.param(
+            (*valid(PQ), SignatureFact(TWIN.keyid, EC.algorithm, valid=None, trusted=False)),
+            "SignerMissing",
+            id="under its key id by another algorithm",
+        ),
+        pytest.param(
+            (*valid(PQ), SignatureFact(TWIN.keyid, None, valid=None, trusted=False)),
+            "Verified",
+            id="one that nobody here trusts or knows",
+        ),
+    ],
+)
+def test_of_two_signers_of_one_algorithm_each_has_signed(
+    signatures: tuple[SignatureFact, ...], reason: str
+) -> None:
+    """Who removes one and repeats the other keeps number and algorithms."""
+    facts = replace(evidence(keys=(PQ, TWIN)), signatures=signatures)
+    assert judge(facts, [PLAIN], NOW).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("facts", "demanded", "expected", "words"),
+    [
+        pytest.param(
+            replace(GOOD, digest=None),
+            requirements(RELEASE, denied={"digests": [str(ROOT)]}),
+            ANYTHING,
+            "denies the digest (none was signed)",
+            id="no digest where some are denied",
+        ),
+        pytest.param(
+            GOOD,
+            requirements(RELEASE, denied={"digests": [str(ROOT)]}),
+            ANYTHING,
+            f"denies the digest {ROOT}",
+            id="a denied digest",
+        ),
+        pytest.param(
+            replace(GOOD, digest=None),
+            PLAIN,
+            Expected(root=ROOT),
+            f"found no signed root, expected {ROOT}",
+            id="no root",
+        ),
+        pytest.param(
+            GOOD,
+            PLAIN,
+            Expected(root=Digest(HashAlgorithm.SHA256, bytes(32))),
+            f"found {ROOT}, expected sha256:0000",
+            id="another root",
+        ),
+        pytest.param(
+            replace(GOOD, model=None),
+            PLAIN,
+            Expected(version_floor=3),
+            "found no signed version, expected at least version 3",
+            id="no version",
+        ),
+        pytest.param(
+            GOOD,
+            PLAIN,
+            Expected(version_floor=8),
+            "found version 7, expected at least version 8",
+            id="an older version",
+        ),
+        pytest.param(
+            FORGED, PLAIN, ANYTHING, f"key '{PQ.keyid[:16]}' is not valid", id="a key's beginning"
+        ),
+        pytest.param(evidence(MISMATCH), PLAIN, ANYTHING, "3 of 9 segments differ", id="a finding"),
+    ],
+)
+def test_a_judgement_says_what_it_was_about(
+    facts: Evidence, demanded: SignatureRequirements, expected: Expected, words: str
+) -> None:
+    assert words in judge(facts, [demanded], NOW, expected).message
+
+
+def test_one_finding_has_no_others() -> None:
+    assert "more)" not in judge(evidence(MISMATCH), [PLAIN], NOW).message
+    assert "(and 1 more)" in judge(evidence(MISMATCH, EXTRA), [PLAIN], NOW).message
 
 
 def test_nothing_to_judge_by_is_no_pass() -> None:

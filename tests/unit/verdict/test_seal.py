@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from tests.unit.policy.builders import EC, NOW, PQ, policy
@@ -161,6 +162,16 @@ def test_a_status_without_time_or_without_anything_has_no_record() -> None:
     assert (
         record_of(Checkpoint.from_object({**CHECKPOINT, "status": {"phase": "Verified"}})) is None
     )
+
+
+@pytest.mark.parametrize("half", [{"modelName": None}, {"modelVersion": None}], ids=str)
+def test_half_a_model_is_none(half: dict[str, None]) -> None:
+    whole = checkpoint(RECORD)
+    assert whole.status is not None
+    told = {"modelName": "model_name", "modelVersion": "model_version"}
+    changes: dict[str, Any] = {told[key]: value for key, value in half.items()}
+    found = record_of(replace(whole, status=replace(whole.status, **changes)))
+    assert found == replace(RECORD, model=None)
 
 
 def test_a_forged_status_is_not_believed() -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from tests.support.api_in_memory import Json
 from tests.support.loops import run
-from tests.unit.policy.builders import policy
+from tests.unit.policy.builders import PQ_TOO, authority, policy, signatures
 from tests.unit.webhook.cluster import answer, checkpoint, facts
 from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec, volume
 from tests.unit.webhook.world import world
 
 from weightlock.errors import LimitExceeded
 from weightlock.policy.sources import CsiSource
-from weightlock.reasons import Reason
+from weightlock.reasons import Reason, Verdict
 from weightlock_webhook.decision import decide as deciding_module
 from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.decision.decide import MOST_PROBLEMS
@@ -152,6 +152,35 @@ def test_the_problems_of_a_policy_that_only_watches_hide_none_of_another() -> No
     assert both.outcome is Outcome.DENY
     many = answer(unverified(MOST_PROBLEMS), under(audit, {"onUnverified": "Hold"}))
     assert many.outcome is Outcome.HOLD
+
+
+def test_nor_where_both_look_at_volumes_alike_and_only_one_minds_most_of_them() -> None:
+    """The first policy's list is full before the second one minds anything."""
+    trusting = {"signatures": signatures(authority("second", PQ_TOO))}
+    count = MOST_PROBLEMS + 10
+    last = checkpoint("z-last", path=f"/s{count - 1}", phase=Verdict.PENDING)
+    known = [
+        *(checkpoint(f"c{number}", path=f"/s{number}") for number in range(count - 1)),
+        last,
+    ]
+    for first in ({"enforcement": "Audit"}, {"enforcement": "Warn"}):
+        watching, strict = policy("p0", **trusting, **first), policy("p1")
+        for policies in ((watching, strict), (strict, watching)):
+            found = answer(unverified(count), facts(*policies, checkpoints=known))
+            assert found.outcome is Outcome.DENY
+            assert [each.reason for each in found.refusals] == [Reason.NOT_VERIFIED]
+            mine = [each for each in found.objections if strict.origin in each.policies]
+            assert [each.problem.path for each in mine] == [f"/s{count - 1}"]
+
+
+def test_nor_what_both_mind_once_the_first_list_is_full() -> None:
+    trusting = {"signatures": signatures(authority("second", PQ_TOO)), "enforcement": "Audit"}
+    known = [checkpoint(f"c{number}", path=f"/s{number}") for number in range(MOST_PROBLEMS + 10)]
+    watching, strict = policy("a", **trusting), policy("b")
+    for policies in ((watching, strict), (strict, watching)):
+        found = answer(unverified(len(known) + 1), facts(*policies, checkpoints=known))
+        assert found.outcome is Outcome.DENY
+        assert [each.reason for each in found.refusals] == [Reason.NO_CHECKPOINT]
 
 
 def test_so_many_paths_are_judged_under_every_policy() -> None:

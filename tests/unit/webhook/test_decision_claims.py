@@ -133,6 +133,21 @@ def test_a_claim_is_judged_by_what_it_really_is(
 
 
 @pytest.mark.parametrize(
+    ("source", "reasons"),
+    [
+        pytest.param({"csi": disk()}, [], id="a disk"),
+        pytest.param({"nfs": {"server": "nas", "path": "/e"}}, [Reason.NO_CHECKPOINT], id="nfs"),
+    ],
+)
+def test_a_scratch_claim_over_an_export_is_that_export(
+    source: Object, reasons: list[Reason]
+) -> None:
+    under = rules({"persistentVolumeClaim": {"claimNames": ["*"]}, "action": "Ignore"})
+    found = facts(under, storage=storage(bound_claim(**source)), checkpoints=[])
+    assert [each.reason for each in answer(pod_spec(), found).refusals] == reasons
+
+
+@pytest.mark.parametrize(
     "claim_spec",
     [
         pytest.param({"dataSource": {"kind": "VolumeSnapshot"}}, id="dataSource"),

@@ -1,5 +1,6 @@
 """What a pod with a governed volume may not be or do; each denial with its compliant twin."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -283,6 +284,7 @@ def test_a_pod_without_governed_volumes_may_be_privileged() -> None:
         os={"name": "windows"},
         runtimeClassName="hooks",
         resourceClaims=[{"name": "gpu", "resourceClaimName": "mine"}],
+        ephemeralContainers=[{"name": "debug", "targetContainerName": "trainer"}],
     )
     found = answer(spec, None, **{"cdi.k8s.io/x": "vendor.com/device=all"})
     assert (found.outcome, found.reason) == (Outcome.ALLOW, Reason.NOT_GOVERNED)
@@ -378,6 +380,59 @@ def test_a_named_node_is_refused_wherever_another_claim_would_be_somebodys_busin
 def test_a_pod_that_runs_may_have_its_node() -> None:
     found = facts(is_running=True)
     assert answer(pod_spec(nodeName="node-1"), found).outcome is Outcome.ALLOW
+
+
+def test_a_named_node_is_refused_also_for_storage_that_nobody_can_swap() -> None:
+    """A verdict may have been revoked by the time such a pod starts."""
+    spec = pod_spec(volume("model", nfs={"server": "nas", "path": "/e", "readOnly": True}))
+    found = facts(checkpoints=[])
+    reasons = {each.reason for each in answer(spec | {"nodeName": "n"}, found).refusals}
+    assert reasons == {each.reason for each in answer(spec, found).refusals} | {Reason.NODE_NAMED}
+
+
+@pytest.mark.parametrize("spelled", [str, str.lower, "CAP_{}".format])
+@pytest.mark.parametrize(
+    "name", ["ALL", "DAC_READ_SEARCH", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO"]
+)
+def test_a_capability_that_opens_what_is_closed_is_refused(
+    name: str, spelled: Callable[[str], str]
+) -> None:
+    context = {"capabilities": {"add": ["NET_RAW", spelled(name)]}}
+    refused = answer(pod_spec(containers=securely(**context)))
+    assert [each.reason for each in refused.refusals] == [Reason.PRIVILEGED_CONTAINER]
+    assert answer(pod_spec(containers=securely(capabilities={"drop": [name]}))).message == ""
+
+
+@pytest.mark.parametrize(
+    ("context", "found"),
+    [
+        pytest.param({"privileged": True}, "privileged: true", id="privileged"),
+        pytest.param(
+            {"capabilities": {"add": ["SYS_ADMIN", "SYS_PTRACE"]}},
+            "capabilities SYS_ADMIN, SYS_PTRACE",
+            id="capabilities",
+        ),
+    ],
+)
+def test_a_denial_says_which_right_is_too_much(context: Object, found: str) -> None:
+    (refused,) = answer(pod_spec(containers=securely(**context))).refusals
+    assert refused.found == found
+
+
+@pytest.mark.parametrize(
+    ("at_volume", "at_mount", "missing"),
+    [
+        pytest.param(False, True, "the volume", id="volume"),
+        pytest.param(True, False, "the mount", id="mount"),
+        pytest.param(False, False, "the volume and the mount", id="both"),
+    ],
+)
+def test_a_denial_says_where_read_only_is_missing(
+    at_volume: bool, at_mount: bool, missing: str
+) -> None:
+    spec = pod_spec(claim_volume(read_only=at_volume), containers=one(mount(readOnly=at_mount)))
+    (refused,) = answer(spec).refusals
+    assert refused.found == f"no readOnly: true at {missing}"
 
 
 def test_a_named_node_is_warned_about_where_policies_only_warn() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.unit.policy.builders import PQ, PQ_TOO, authority, policy, signatures
+from tests.unit.policy.builders import EC, PQ, PQ_TOO, authority, policy, rule, signatures
 from tests.unit.webhook.cluster import NAMESPACE, NO_POLICIES, answer, checkpoint, facts
 from tests.unit.webhook.objects import (
     Object,
@@ -15,10 +15,11 @@ from tests.unit.webhook.objects import (
 )
 
 from weightlock.errors import PolicyInvalid
+from weightlock.formats.spki import PublicKeyInfo
 from weightlock.policy.objects import Metadata, Policy, PolicyKind
 from weightlock.policy.spec import Enforcement
 from weightlock.policy.unreadable import UnreadablePolicy
-from weightlock.reasons import Reason
+from weightlock.reasons import Reason, Verdict
 from weightlock_webhook.decision.answers import Answer, Outcome, strictest_outcome
 from weightlock_webhook.decision.facts import Allowances
 from weightlock_webhook.decision.governance import Governance
@@ -71,8 +72,9 @@ def test_no_policy_at_all_is_no_permission() -> None:
 
 
 def test_exempt_namespaces_are_exempt_by_name() -> None:
-    exempt = facts(namespace="kube-system", governance=NO_POLICIES)
-    assert answer(WRITABLE, exempt).outcome is Outcome.ALLOW
+    for name in ("kube-system", "weightlock-system"):
+        exempt = facts(namespace=name, governance=NO_POLICIES)
+        assert answer(WRITABLE, exempt).outcome is Outcome.ALLOW
     labelled = facts(labels={"kubernetes.io/metadata.name": "kube-system"})
     assert answer(WRITABLE, labelled).outcome is Outcome.DENY
 
@@ -131,6 +133,52 @@ def test_what_becomes_of_a_pod_whose_verdict_is_still_to_come(
 def test_nothing_can_hold_a_pod_that_has_its_node() -> None:
     found = facts(HOLD, checkpoints=[], is_running=True)
     assert answer(pod_spec(nodeName="n"), found).outcome is Outcome.DENY
+    inside = facts(INJECT, checkpoints=[], is_running=True)
+    assert answer(pod_spec(nodeName="n"), inside).outcome is Outcome.INJECT
+
+
+def test_what_only_warns_is_no_refusal() -> None:
+    """Two policies that mind different things, of which one enforces."""
+    held = policy("held", onUnverified="Hold", mounts={"readOnly": "Optional"})
+    found = answer(WRITABLE, facts(WARN, held, checkpoints=[]))
+    assert [each.reason for each in found.refusals] == [Reason.NO_CHECKPOINT]
+    assert "WritableMount" not in found.message
+    assert "WritableMount" not in "".join(found.waits)
+    assert any("WritableMount" in each for each in found.warnings)
+
+
+def test_the_strictest_objection_comes_first_and_is_the_one_that_is_counted() -> None:
+    for spec, found in (
+        (WRITABLE, facts(HOLD, checkpoints=[])),
+        (pod_spec(hostPID=True), facts(policy("held", onUnverified="Hold"), checkpoints=[])),
+    ):
+        told = answer(spec, found)
+        assert [each.outcome for each in told.objections] == [Outcome.DENY, Outcome.HOLD]
+        assert told.reason is told.objections[0].problem.reason
+
+
+def test_one_classical_verdict_among_others_is_counted() -> None:
+    classical = signatures(
+        authority("release", PQ),
+        authority("legacy", EC),
+        rules=[rule("any", "release", "legacy")],
+        classical={"action": "Warn", "sunset": "2100-01-01T00:00:00Z"},
+    )
+    mounts = [mount(at="/a", subPath="a"), mount(at="/b", subPath="b")]
+    for first, second in (((PQ,), (EC,)), ((EC,), (PQ,))):
+        known = [
+            checkpoint("a", path="/a", signed_by=first, phase=phase_of(first)),
+            checkpoint("b", path="/b", signed_by=second, phase=phase_of(second)),
+        ]
+        found = answer(
+            pod_spec(containers=[container(*mounts)]),
+            facts(policy(signatures=classical), checkpoints=known),
+        )
+        assert (found.outcome, found.reason) == (Outcome.ALLOW, Reason.CLASSICAL_ONLY)
+
+
+def phase_of(signed_by: tuple[PublicKeyInfo, ...]) -> Verdict:
+    return Verdict.VERIFIED if PQ in signed_by else Verdict.CLASSICAL_ONLY
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,24 @@ def test_newer_fields_and_ways_to_other_pods_volumes_are_its_business_too() -> N
     assert answer(SCRATCH, beside(ignoring, governed=False)).outcome is Outcome.ALLOW
 
 
+def test_one_that_does_not_mind_hides_none_that_does() -> None:
+    ignoring: Json = {"volumes": {"default": "Ignore"}}
+    nothing: Json = {}
+    for unreadable in ((nothing, ignoring), (ignoring, nothing)):
+        found = answer(pod_spec(), beside(*unreadable))
+        assert found.outcome is Outcome.DENY
+        (minding,) = found.objections
+        assert minding.policies == (f"ClusterModelPolicy bad-{unreadable.index(nothing)}",)
+
+
+def test_without_a_hint_the_denial_names_whom_to_ask() -> None:
+    unread = UnreadablePolicy.of(
+        PolicyKind.CLUSTER_MODEL_POLICY, Metadata("bad"), {}, PolicyInvalid("no sense")
+    )
+    found = facts(governance=Governance.of((GOOD,), NAMESPACE, {}, (unread,)))
+    assert answer(pod_spec(), found).refusals[0].fix.startswith("Ask whoever wrote the policy")
+
+
 def test_the_denial_names_the_policy_and_what_to_do() -> None:
     (found,) = answer(pod_spec(), beside({})).refusals
     assert found.sentence == (

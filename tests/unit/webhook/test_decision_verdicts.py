@@ -456,7 +456,16 @@ def rival(**status: Any) -> Checkpoint:
 @pytest.mark.parametrize(
     ("other", "outcome"),
     [
-        pytest.param(rival(), Outcome.DENY, id="a later look found bad content"),
+        *(
+            pytest.param(rival(reason=reason), Outcome.DENY, id=f"a later look found {reason}")
+            for reason in (
+                "ContentMismatch",
+                "ExtraFile",
+                "MissingFile",
+                "UnsafeEntry",
+                "UnsafeName",
+            )
+        ),
         pytest.param(
             rival(last_verified=VERIFIED_AT - timedelta(minutes=1)),
             Outcome.ALLOW,
@@ -483,6 +492,30 @@ def test_the_closest_good_checkpoint_vouches() -> None:
     assert [each.checkpoint for each in found.vouched] == ["inner"]
     assert found.vouched[0].authorities == ("release",)
     assert found.vouched[0].digest == "sha256:" + "64" * 32
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["the bad one first", "the bad one last"])
+def test_one_that_waits_for_its_verdict_can_still_cure_what_a_bad_one_does_not(order: int) -> None:
+    bad = checkpoint("a", phase=Verdict.FAILED, reason="Unsigned")
+    waiting = checkpoint("b", phase=Verdict.PENDING, signatures=())
+    known = [bad, waiting][::order]
+    held = answer(pod_spec(), facts(policy(onUnverified="Hold"), checkpoints=known))
+    assert (held.outcome, held.reason) == (Outcome.HOLD, Reason.NOT_VERIFIED)
+    alone = answer(pod_spec(), facts(policy(onUnverified="Hold"), checkpoints=[bad]))
+    assert (alone.outcome, alone.reason) == (Outcome.DENY, Reason.UNSIGNED)
+
+
+def test_a_denial_says_whether_the_claim_is_there() -> None:
+    missing = answer(pod_spec(), facts(storage=storage()))
+    assert '"llama" does not exist' in missing.message
+    pending = answer(pod_spec(), facts(storage=storage(claim_of(claim_object(), None))))
+    assert '"llama" is not bound' in pending.message
+
+
+def test_a_denial_names_a_folder_that_would_do() -> None:
+    known = [checkpoint(f"c{path[1]}", path=path) for path in ("/z", "/b/y", "/b/x", "/a")]
+    refused = answer(at("b"), facts(checkpoints=known))
+    assert 'for example "b/x"' in refused.message
 
 
 def test_a_path_that_several_containers_reach_is_judged_once() -> None:

@@ -3,27 +3,46 @@
 import pytest
 from tests.unit.webhook.cluster import (
     answer,
+    checkpoint,
     facts,
 )
-from tests.unit.webhook.objects import Object, pod_spec
+from tests.unit.webhook.objects import Object, pod_spec, volume
 from tests.unit.webhook.stored import (
     CSI_RULE,
     DIGEST,
     EPHEMERAL_RULE,
     HOST_RULE,
     IMAGE,
+    IN_IMAGE,
+    ON_NODE,
     REGISTERED,
     ephemeral,
     inline_csi,
     of,
     on,
     rules,
+    verified,
 )
 
+from weightlock.policy.checkpoints import VolumeStatus
 from weightlock.policy.objects import Policy
-from weightlock.reasons import Reason
+from weightlock.policy.sources import HostPathSource, ImageSource
+from weightlock.reasons import Reason, Verdict
+from weightlock.verdict.storage import described_hash
 from weightlock_webhook.decision.answers import Outcome
+from weightlock_webhook.decision.identity import is_about
+from weightlock_webhook.mounts import sources
+from weightlock_webhook.mounts.paths import path_of
 from weightlock_webhook.mounts.sources import INLINE
+
+
+def either(*nodes: str) -> Object:
+    expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": list(nodes)}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+
+
+ONLY_NODE_2 = either("node-2")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +117,21 @@ from weightlock_webhook.mounts.sources import INLINE
             of(hostPath={"path": "/var/lib/kubelet/pods/x/volumes"}),
             of(hostPath={"path": "/var/lib/kubelet-other"}),
             id="other pods' volumes through the kubelet's folder",
+        ),
+        pytest.param(
+            Reason.NO_CHECKPOINT,
+            rules(HOST_RULE),
+            on("node-1", hostPath={"path": "/mnt/models/other"}),
+            on("node-1", hostPath={"path": "/mnt/models"}),
+            id="a host path that the rule names and no checkpoint is about",
+        ),
+        pytest.param(
+            Reason.NODE_NOT_PINNED,
+            rules(HOST_RULE),
+            on("node-1", hostPath={"path": "/mnt/models"})
+            | {"nodeSelector": {"kubernetes.io/hostname": "node-1"}, "affinity": ONLY_NODE_2},
+            on("node-1", hostPath={"path": "/mnt/models"}),
+            id="a host path on a node that cannot be",
         ),
         pytest.param(
             Reason.NODE_NOT_PINNED,
@@ -244,6 +278,13 @@ from weightlock_webhook.mounts.sources import INLINE
             id="a claim made for the pod, of the default class",
         ),
         pytest.param(
+            Reason.NOT_VERIFIED,
+            rules({"ephemeral": {"storageClassNames": ["*"]}, "action": "Ignore"}),
+            ephemeral(storageClassName=""),
+            ephemeral(storageClassName="scratch"),
+            id="a claim made for the pod, of no class, where every class is ignored",
+        ),
+        pytest.param(
             Reason.DATA_SOURCE_TEMPLATE,
             rules(EPHEMERAL_RULE),
             ephemeral(storageClassName="scratch", dataSource={"kind": "VolumeSnapshot"}),
@@ -273,7 +314,39 @@ def test_storage_is_refused_and_its_compliant_twin_is_not(
     reason: Reason, under: Policy, denied: Object, allowed: Object
 ) -> None:
     found = facts(under, checkpoints=REGISTERED)
-    refused = answer(denied, found)
-    assert reason in [each.reason for each in refused.refusals]
-    assert refused.outcome is Outcome.DENY
+    # Also where the first volume and the last are harmless: whoever stops looking sees too little.
+    scratch = (volume("first", emptyDir={}), volume("last", emptyDir={}))
+    for spec in (denied, denied | {"volumes": [scratch[0], *denied["volumes"], scratch[1]]}):
+        refused = answer(spec, found)
+        assert reason in [each.reason for each in refused.refusals]
+        assert refused.outcome is Outcome.DENY
     assert answer(allowed, found).message == ""
+
+
+def test_a_checkpoint_of_an_image_by_tag_would_be_about_no_image_by_tag() -> None:
+    """Neither is ever read or let in; this is what stands behind that."""
+    tagged = ImageSource("registry.example/llama:v1")
+    assert not is_about(verified(tagged), sources.ImageSource("registry.example/llama:v1", ""))
+    assert is_about(IN_IMAGE, sources.ImageSource("mirror.example/x", f"sha256:{DIGEST}"))
+
+
+@pytest.mark.parametrize(
+    ("status", "reasons"),
+    [
+        pytest.param({}, [], id="verified on both nodes"),
+        pytest.param({"phase": Verdict.FAILED}, [Reason.NODE_NOT_PINNED], id="failed on one"),
+        pytest.param({"phase": Verdict.PENDING}, [Reason.NODE_NOT_PINNED], id="read on one so far"),
+    ],
+)
+def test_a_folder_of_nodes_must_be_verified_on_each_that_the_pod_can_land_on(
+    status: Object, reasons: list[Reason]
+) -> None:
+    there = HostPathSource(path_of("/mnt/models"), "node-2")
+    told = VolumeStatus(source_hash=described_hash(there), path=path_of("/"))
+    second = checkpoint("second", source=there, volume=told, **status)
+    spec = of(hostPath={"path": "/mnt/models"}) | {"affinity": either("node-1", "node-2")}
+    for known in ([ON_NODE, second], [second, ON_NODE]):
+        refused = answer(spec, facts(rules(HOST_RULE), checkpoints=known))
+        assert [each.reason for each in refused.refusals] == reasons
+        assert all('"node-1"' in each.expected for each in refused.refusals)
+        assert all('"node-2"' not in each.expected for each in refused.refusals)

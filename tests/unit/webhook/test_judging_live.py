@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.support.api_in_memory import ApiInMemory, Json
 from tests.support.loops import run
+from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec
 from tests.unit.webhook.world import (
     CHECKPOINTS,
     CLAIMS,
@@ -20,7 +21,7 @@ from tests.unit.webhook.world import (
 
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.errors import Stale, Unreachable
-from weightlock_webhook.decision.answers import Outcome
+from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.live import sharing
 from weightlock_webhook.reviews.collaborators import Reply
 
@@ -182,6 +183,61 @@ def test_a_verdict_that_the_watch_has_not_brought_yet_is_looked_up() -> None:
             assert (await found.answer()).reason is Reason.VERIFIED
 
     run(story())
+
+
+def test_so_is_one_of_a_checkpoint_that_the_watch_knows_without_it() -> None:
+    async def story() -> None:
+        async with world(new_api()) as found:
+            found.bind()
+            verified = found.verify()
+            pending = {**verified, "status": {"phase": "Pending"}}
+            found.api.put(CHECKPOINTS, pending)
+            await found.settle()
+            assert (await found.answer()).reason is Reason.NOT_VERIFIED
+            await asyncio.sleep(1)
+            found.api.faults.is_lagging = True
+            found.api.put(CHECKPOINTS, verified)
+            assert (await found.answer()).reason is Reason.VERIFIED
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome"),
+    [("Deny", Outcome.DENY), ("Hold", Outcome.HOLD), ("Inject", Outcome.INJECT)],
+)
+def test_whoever_takes_over_is_read_live_too_whatever_becomes_of_the_pod(
+    mode: str, outcome: Outcome
+) -> None:
+    """Both that vouched are gone; beside them lies a volume that nobody ever verified."""
+
+    async def story() -> None:
+        async with world(new_api(onUnverified=mode)) as found:
+            found.bind()
+            found.bind("fresh", "vol-2")
+            found.verify()
+            found.verify("other")
+            await found.settle()
+            spec = pod_spec(
+                claim_volume(),
+                claim_volume("second", "fresh"),
+                containers=[container(mount(), mount("second", "/second"))],
+            )
+            assert minded(await found.answer(spec)) == {"second"}
+            found.api.faults.is_lagging = True
+            for name in ("llama-step-1200", "other"):
+                found.api.delete(CHECKPOINTS, name, NAMESPACE)
+            # At once: looks for refused pods are spaced, and the last one found them.
+            answer = await found.answer(spec)
+            assert answer.outcome is outcome
+            if mode == "Inject":
+                assert minded(answer) == {"model", "second"}, "or its container runs unverified"
+
+    run(story())
+
+
+def minded(answer: Answer) -> set[str]:
+    return {each.volume for each in answer.refusals}
 
 
 def test_looks_for_refused_pods_are_few() -> None:

@@ -81,6 +81,8 @@ class Counting(ApiInMemory):
     def __init__(self) -> None:
         super().__init__()
         self.running = self.most = 0
+        self.watches = 2
+        """Lists of policies, which are not looks."""
 
     async def call(self, *arguments: Any, **more: Any) -> Reply:
         self.running += 1
@@ -101,6 +103,24 @@ def test_looks_have_a_share_of_the_calls() -> None:
             *(share.call("GET", f"/{number}", deadline=deadline) for number in range(40))
         )
         assert api.most == MOST_LOOKS
+
+    run(story())
+
+
+def test_all_refused_pods_together_have_that_share() -> None:
+    async def story() -> None:
+        api = Counting()
+        async with world(new_api(api)) as found:
+            api.faults.delay_seconds = 0.2
+            crowd = [
+                asyncio.create_task(found.answer(many_claims(16, f"none-{number}")))
+                for number in range(20)
+            ]
+            api.most = api.running
+            await asyncio.wait(crowd)
+            assert api.most <= api.watches + MOST_LOOKS
+            for task in crowd:
+                task.exception()
 
     run(story())
 

@@ -25,6 +25,7 @@ from weightlock_webhook.mounts.sources import (
     ScratchSource,
     UnknownSource,
     VolumeSource,
+    image_digest,
 )
 
 DIGEST = "0123456789abcdef" * 4
@@ -418,12 +419,72 @@ def test_a_claim_that_a_container_uses_and_the_pod_declares_is_read() -> None:
         pytest.param(
             {"initContainers": [container(securityContext={"windowsOptions": {"a": 1}})]},
             True,
+            id="an init container's options",
+        ),
+        pytest.param(
+            {"containers": [container(), container(securityContext={"windowsOptions": {"a": 1}})]},
+            True,
             id="a container's options",
         ),
+        pytest.param({"nodeSelector": {"beta.kubernetes.io/os": "windows"}}, True, id="old label"),
+        pytest.param({"nodeSelector": {"kubernetes.io/os": "linux"}}, False, id="linux nodes"),
     ],
 )
 def test_windows_pods_are_recognised(fields: Object, windows: bool) -> None:
     assert read(pod_spec(**fields)).is_windows is windows
+
+
+@pytest.mark.parametrize(
+    ("volumes", "has_storage"),
+    [
+        pytest.param([], False, id="none"),
+        pytest.param([volume("s", emptyDir={}), volume("c", configMap={})], False, id="scratch"),
+        pytest.param([claim_volume("m"), volume("s", emptyDir={})], True, id="a claim first"),
+        pytest.param([volume("s", emptyDir={}), claim_volume("m")], True, id="a claim last"),
+        pytest.param([volume("s", tapeRobot={})], True, id="nobody knows"),
+    ],
+)
+def test_one_volume_that_could_bring_a_model_is_storage(
+    volumes: list[Object], has_storage: bool
+) -> None:
+    spec = pod_spec(containers=[container()]) | {"volumes": volumes}
+    assert read(spec).has_storage is has_storage
+
+
+@pytest.mark.parametrize(
+    ("reference", "digest"),
+    [
+        pytest.param("r/x@sha256:" + "a" * 64, "sha256:" + "a" * 64, id="by digest"),
+        pytest.param("r/x:v1@sha256:" + "a" * 64, "sha256:" + "a" * 64, id="and tag"),
+        pytest.param("r/x:v1", "", id="by tag"),
+        pytest.param("r/x@sha256:" + "a" * 63, "", id="cut short"),
+        pytest.param("r/x@sha256:" + "a" * 65, "", id="too long"),
+        pytest.param("r/x@sha256:" + "A" * 64, "", id="in capitals"),
+        pytest.param("r/x@sha512:" + "a" * 64, "", id="by another hash"),
+        pytest.param("a" * 64, "", id="digits alone"),
+        pytest.param("@sha256:" + "a" * 64, "", id="without a name"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_an_image_is_told_by_its_whole_digest(reference: str, digest: str) -> None:
+    assert image_digest(reference) == digest
+
+
+def test_claims_of_pod_and_containers_are_counted_together() -> None:
+    def claims(of_pod: int, of_container: int) -> Object:
+        entries = [{"name": "c", "resourceClaimName": "x"}] * of_pod
+        used = {"claims": [{"name": "c"}] * of_container}
+        return pod_spec(containers=[container(resources=used)], resourceClaims=entries)
+
+    read(claims(MOST_MOUNTS - 24, 24))
+    with pytest.raises(LimitExceeded, match="resource claims"):
+        read(claims(MOST_MOUNTS - 24, 25))
+
+
+def test_only_an_init_container_can_be_a_sidecar() -> None:
+    always = container(restartPolicy="Always")
+    found = read(pod_spec(containers=[always], initContainers=[{**always, "name": "i"}]))
+    assert [each.name.role for each in found.containers] == [Role.SIDECAR, Role.MAIN]
 
 
 def affinity(*terms: Object) -> Object:
@@ -491,6 +552,26 @@ def node_in(*names: str) -> Object:
             None,
             id="not on a node is open",
         ),
+        pytest.param(
+            {"affinity": affinity({"matchExpressions": [{**host_in("a"), "key": "zone"}]})},
+            None,
+            id="a zone that has the name of a node",
+        ),
+        pytest.param(
+            {
+                "affinity": affinity(
+                    {"matchExpressions": [{**host_in("a"), "key": "zone"}, host_in("b")]}
+                )
+            },
+            {"b"},
+            id="a zone beside a node",
+        ),
+        pytest.param(
+            {"affinity": affinity({"matchFields": [{**node_in("a"), "key": "metadata.x"}]})},
+            None,
+            id="affinity to another field",
+        ),
+        pytest.param({"affinity": affinity()}, None, id="no term at all"),
         pytest.param(
             {
                 "nodeName": "a",

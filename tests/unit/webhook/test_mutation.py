@@ -271,6 +271,50 @@ def test_a_container_that_verifies_comes_first_and_asks_what_the_policies_demand
     assert parts.missing(after, answer(after.spec, found)) == ""
 
 
+def test_the_container_says_everything_that_a_server_would_fill_in() -> None:
+    """Or the stored one could not be compared; and no right of it comes from the pod."""
+    found = unverified(INJECT)
+    (first,) = injected_in(stored(found, pod_spec(), mutation(found)).spec)
+    assert first | {"command": [], "volumeMounts": []} == {
+        "name": "weightlock-verify-0",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [],
+        "resources": {
+            "requests": {"cpu": "500m", "memory": "512Mi"},
+            "limits": {"memory": "2Gi"},
+        },
+        "volumeMounts": [],
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "runAsGroup": 65532,
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def test_containers_that_ask_about_other_places_ask_other_questions() -> None:
+    found = unverified(INJECT)
+    mounts = [
+        mount(at="/a", subPath="a"),
+        mount(at="/b", subPath="b"),
+        mount("second", "/c", subPath="a"),
+    ]
+    spec = pod_spec(claim_volume(), claim_volume("second"), containers=[container(*mounts)])
+    asked = [
+        parse_request("".join(each.removeprefix("--request=") for each in one["command"][4:]))
+        for one in injected_in(stored(found, spec, mutation(found)).spec)
+    ]
+    assert len({each.nonce for each in asked}) == len(asked) == 3
+
+
 def test_the_whole_volume_is_mounted_where_the_pod_mounts_all_of_it() -> None:
     found = unverified(INJECT)
     (first,) = injected_in(stored(found, pod_spec(), mutation(found)).spec)
@@ -490,6 +534,18 @@ def test_an_update_of_an_injected_container_is_noticed(edit: Callable[[Object], 
     assert parts.tampered(question({}), before, after) == ""
     edit(after["spec"])
     assert parts.tampered(question({}), before, after)
+
+
+def test_an_update_of_somebodys_own_init_container_is_theirs() -> None:
+    found = unverified(INJECT)
+    parts = mutation(found)
+    spec = pod_spec(initContainers=[container(name="mine")])
+    before = {"metadata": {}, "spec": dict(stored(found, spec, parts).spec)}
+    after = copy.deepcopy(before)
+    after["spec"]["initContainers"][1]["image"] = "newer"
+    assert parts.tampered(question({}), before, after) == ""
+    after["spec"]["initContainers"][0]["image"] = "newer"
+    assert "weightlock-verify-0" in parts.tampered(question({}), before, after)
 
 
 # Other answers

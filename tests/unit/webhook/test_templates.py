@@ -106,6 +106,15 @@ def test_a_stateful_set_adds_the_claims_of_its_first_replica() -> None:
     ]
 
 
+def test_nothing_else_adds_claims_by_that_field() -> None:
+    workload = stateful_set(volumeClaimTemplates=[{"metadata": {"name": "data"}}])
+    for kind in ("Deployment", "StatefulSets"):
+        (found,) = templates_of({**workload, "kind": kind})
+        volumes = found.spec["volumes"]
+        assert isinstance(volumes, list)
+        assert volumes[1] == claim_volume("data", "replaced")
+
+
 @pytest.mark.parametrize(
     "spec",
     [

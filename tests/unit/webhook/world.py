@@ -138,9 +138,9 @@ def _items(held: Json, backing: Json) -> tuple[ClaimItem, VolumeItem]:
     )
 
 
-def new_api(**policy: Any) -> ApiInMemory:
+def new_api(api: ApiInMemory | None = None, **policy: Any) -> ApiInMemory:
     """A cluster with a seal key and one policy."""
-    api = ApiInMemory()
+    api = api or ApiInMemory()
     for namespace in (NAMESPACE, SYSTEM, "kube-system"):
         api.put(NAMESPACES, {"metadata": {"name": namespace, "labels": {}}})
     secret = base64.b64encode(SEAL_KEY.secret).decode()

@@ -12,7 +12,14 @@ from weightlock_webhook.documents import Metadata, OwnerReference, User
 from weightlock_webhook.guards import claims, jobs, namespaces, pods, resources
 from weightlock_webhook.guards.keys import added_finalizers, changed_keys, is_marked
 from weightlock_webhook.guards.refusals import GuardReason
-from weightlock_webhook.guards.users import CLEANERS, Accounts, is_node, is_platform, listed_users
+from weightlock_webhook.guards.users import (
+    CLEANERS,
+    Accounts,
+    is_job_controller,
+    is_node,
+    is_platform,
+    listed_users,
+)
 from weightlock_webhook.guards.verification_pods import (
     Claimed,
     differing_field,
@@ -56,6 +63,8 @@ def test_a_marked_job_is_the_operators_alone(user: User) -> None:
     assert jobs.job_deleted(user, MARKED, ACCOUNTS)
     assert jobs.job_deleted(user, PLAIN, ACCOUNTS) is None
     assert jobs.job_status_updated(user, MARKED, MARKED)
+    assert jobs.job_status_updated(user, MARKED, PLAIN)
+    assert jobs.job_status_updated(user, PLAIN, MARKED)
     assert jobs.job_status_updated(user, PLAIN, PLAIN) is None
 
 
@@ -81,6 +90,7 @@ def test_nobody_changes_the_marks_of_a_job(user: User) -> None:
 @pytest.mark.parametrize("user", WHO)
 def test_a_verification_pod_is_not_theirs(user: User) -> None:
     assert pods.verification_pod_updated(user, MARKED, LABELLED, ACCOUNTS)
+    assert pods.verification_pod_updated(user, MARKED, PLAIN, ACCOUNTS)
     assert pods.verification_pod_deleted(user, MARKED, ACCOUNTS)
     assert pods.verification_pod_updated(user, PLAIN, PLAIN, ACCOUNTS) is None
     assert pods.verification_pod_deleted(user, PLAIN, ACCOUNTS) is None
@@ -91,7 +101,14 @@ def test_those_who_look_after_pods_may_but_not_change_their_marks(user: User) ->
     assert pods.verification_pod_updated(user, MARKED, LABELLED, ACCOUNTS) is None
     assert pods.verification_pod_deleted(user, MARKED, ACCOUNTS) is None
     assert pods.verification_pod_updated(user, MARKED, REMARKED, ACCOUNTS)
+    assert pods.verification_pod_updated(user, MARKED, PLAIN, ACCOUNTS)
     assert pods.verification_pod_updated(user, PLAIN, MARKED, ACCOUNTS)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_one_mark_is_enough(mark: str) -> None:
+    assert is_marked(Metadata(labels={mark: MARKS[mark]}))
+    assert not is_marked(Metadata(annotations={mark: MARKS[mark]}))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +157,13 @@ def test_only_the_operator_changes_what_holds(key: str) -> None:
         pytest.param(NODE, {pods.MIRROR_ANNOTATION: "h"}, "node-1", True, id="its own node"),
         pytest.param(NODE, {pods.MIRROR_ANNOTATION: "h"}, "node-2", False, id="another node"),
         pytest.param(NODE, {pods.MIRROR_ANNOTATION: "h"}, "", False, id="no node"),
+        pytest.param(
+            User("system:node:", groups=["system:nodes"]),
+            {pods.MIRROR_ANNOTATION: "h"},
+            "",
+            False,
+            id="a node without a name",
+        ),
         pytest.param(NODE, {}, "node-1", False, id="no annotation"),
         pytest.param(TENANT, {pods.MIRROR_ANNOTATION: "h"}, "node-1", False, id="a tenant"),
         pytest.param(
@@ -243,6 +267,11 @@ def writing() -> dict[str, Any]:
             id="a Job of another group",
         ),
         pytest.param(
+            {"metadata": Metadata(labels=MARKS, owner_references=[owner("CronJob")])},
+            "not found",
+            id="an owner of another kind",
+        ),
+        pytest.param(
             {
                 "metadata": Metadata(
                     labels={**MARKS, "weightlock.dev/verification": "n2"},
@@ -263,6 +292,30 @@ def writing() -> dict[str, Any]:
             },
             "operator's",
             id="a checkpoint of another group",
+        ),
+        pytest.param(
+            {
+                "job": Metadata(
+                    uid="j1",
+                    labels=MARKS,
+                    owner_references=[owner("ModelPolicy", "c1", "weightlock.dev/v1beta1")],
+                )
+            },
+            "operator's",
+            id="another kind of the group",
+        ),
+        pytest.param(
+            {
+                "job": Metadata(
+                    uid="j1",
+                    labels=MARKS,
+                    owner_references=[
+                        owner("ModelCheckpoint", "c1", "weightlock.dev/v1beta1", controller=False)
+                    ],
+                )
+            },
+            "operator's",
+            id="a checkpoint that does not control",
         ),
         pytest.param(
             {
@@ -306,6 +359,13 @@ ADDITIONS: list[tuple[str, Any]] = [
     ("imagePullSecrets", [{"name": "registry"}]),
     ("enableServiceLinks", True),
     ("hostname", "verify-0"),
+    ("dnsPolicy", "ClusterFirst"),
+    ("overhead", {"cpu": "1"}),
+    ("priorityClassName", "low"),
+    ("securityContext", {}),
+    ("serviceAccount", "default"),
+    ("subdomain", "verify"),
+    ("terminationGracePeriodSeconds", 30),
 ]
 
 
@@ -331,6 +391,20 @@ CHANGES: list[tuple[str, Any]] = [
     ("unknown", 1),
     ("containers", []),
 ]
+
+
+@pytest.mark.parametrize("silent", [None, {}, ""], ids=repr)
+def test_what_a_template_says_with_nothing_is_added_to(silent: object) -> None:
+    """The API server may leave an empty value where it was sent one."""
+    assert differing_field(template(), {**template(), "restartPolicy": silent}) == ""
+    assert differing_field(template(), {**template(), "nodeSelector": silent}) == ""
+    assert differing_field(template(), {**template(), "volumes": silent}) == "volumes"
+    pulled = template()
+    pulled["containers"][0]["imagePullPolicy"] = silent
+    added = template()
+    added["containers"][0]["imagePullPolicy"] = "Always"
+    added["containers"][0]["terminationMessagePolicy"] = "File"
+    assert differing_field(added, pulled) == ""
 
 
 @pytest.mark.parametrize(("key", "value"), CHANGES, ids=[f"{k}={v}"[:40] for k, v in CHANGES])
@@ -360,6 +434,38 @@ def test_a_containers_program_is_the_templates(key: str, value: Any, same: bool)
     spec = copy.deepcopy(template())
     spec["containers"][0][key] = value
     assert (differing_field(spec, template()) == "") is same
+    # What the server adds beside it hides nothing, in whatever order the fields are looked at.
+    for added in ("imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy"):
+        spec["containers"][0].setdefault(added, "x")
+    index = {"name": "JOB_COMPLETION_INDEX", "value": "0"}
+    if key != "env":
+        spec["containers"][0]["env"] = [*template()["containers"][0]["env"], index]
+    assert (differing_field(spec, template()) == "") is same
+
+
+def test_every_container_must_be_the_templates() -> None:
+    two = template()
+    two["containers"].append({"name": "second", "image": "verifier@sha256:1"})
+    assert differing_field(two, two) == ""
+    for number in (0, 1):
+        spec = copy.deepcopy(two)
+        spec["containers"][number]["image"] = "other"
+        assert differing_field(spec, two) == "containers"
+    first = {"initContainers": template()["containers"]}
+    spec = {**copy.deepcopy(template()), **copy.deepcopy(first)}
+    spec["initContainers"][0]["imagePullPolicy"] = "Always"
+    assert differing_field(spec, {**template(), **first}) == ""
+    spec["initContainers"][0]["image"] = "other"
+    assert differing_field(spec, {**template(), **first}) == "initContainers"
+
+
+def test_every_variable_that_was_added_must_be_the_index() -> None:
+    spec = template()
+    spec["containers"][0]["env"] += [
+        {"name": "JOB_COMPLETION_INDEX", "value": "0"},
+        {"name": "LD_PRELOAD", "value": "evil.so"},
+    ]
+    assert differing_field(spec, template()) == "containers"
 
 
 def test_resources_may_come_from_a_limit_range_only_where_none_are_said() -> None:
@@ -496,7 +602,23 @@ def test_keys_that_change_are_found() -> None:
 
 
 def test_users_are_who_they_are() -> None:
+    # Without one of these, Jobs, pods or whole namespaces of ours could never go.
+    assert {name.rpartition(":")[2] for name in CLEANERS} == {
+        "daemon-set-controller",
+        "disruption-controller",
+        "generic-garbage-collector",
+        "job-controller",
+        "namespace-controller",
+        "node-controller",
+        "pod-garbage-collector",
+        "taint-eviction-controller",
+        "ttl-after-finished-controller",
+    }
+    assert all(name.startswith("system:serviceaccount:kube-system:") for name in CLEANERS)
     assert all(is_platform(User(name)) for name in CLEANERS)
+    assert is_job_controller(CONTROLLER)
+    assert is_job_controller(MANAGER)
+    assert not is_job_controller(COLLECTOR)
     assert is_platform(User("system:kube-controller-manager"))
     assert not is_platform(TENANT)
     assert is_node(NODE)

@@ -16,6 +16,7 @@ from weightlock.checkpoint.walker import (
     COPY,
     OPEN_FILE,
     OPEN_FOLDER,
+    OPEN_TO_PASS,
     FileFact,
     Identity,
     Limits,
@@ -39,17 +40,21 @@ class OpenedFile:
 
 
 class CheckpointFolder:
-    """A checkpoint's folder, held open: whatever is renamed above it, it stays the same folder."""
+    """A checkpoint's folder, held open: whatever is renamed above it, it stays the same folder.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    It lies at `path`, or `below` it. No link is followed from there on (A19): one that led to what
+    is verified now could lead elsewhere when it is loaded, turned by who cannot write to either.
+    """
+
+    def __init__(self, path: Path, below: str = "") -> None:
+        self.path = path / below
         try:
-            self._descriptor = os.open(path, OPEN_FOLDER)
+            self._descriptor = _opened(path, below)
         except NotADirectoryError as error:
-            raise _not_a_folder(path) from error
+            raise _not_a_folder(path, below) from error
         except OSError as error:
             raise Unreadable(
-                f"the folder {printable(str(path))} cannot be opened: {error.strerror}",
+                f"the folder {printable(str(self.path))} cannot be opened: {error.strerror}",
                 hint="name the folder that holds the checkpoint's files",
             ) from error
 
@@ -124,6 +129,16 @@ class FolderFiles:
             os.close(descriptor)
 
 
+def _opened(path: Path, below: str) -> int:
+    if not below:
+        return os.open(path, OPEN_FOLDER)
+    outer = os.open(path, OPEN_TO_PASS)
+    try:
+        return open_below(outer, below, OPEN_FOLDER)
+    finally:
+        os.close(outer)
+
+
 def _check_same(fact: FileFact, descriptor: int, moment: str) -> None:
     if Identity.of(os.fstat(descriptor)) != fact.identity:
         raise ChangedWhileReading(
@@ -139,13 +154,15 @@ def _unreadable(name: str, error: OSError) -> Unreadable:
     )
 
 
-def _not_a_folder(path: Path) -> Unreadable | UnsafeEntry:
-    if path.is_symlink():
-        return UnsafeEntry(
-            f"{printable(str(path))} is a symbolic link",
-            hint=f"name the folder itself: {printable(str(path.resolve()))}",
-        )
+def _not_a_folder(path: Path, below: str) -> Unreadable | UnsafeEntry:
+    whole = path / below
+    for place in (path, *(path / each for each in reversed(Path(below).parents)), whole):
+        if place.is_symlink():
+            return UnsafeEntry(
+                f"{printable(str(place))} is a symbolic link",
+                hint=f"name the folder itself: {printable(str(whole.resolve()))}",
+            )
     return Unreadable(
-        f"{printable(str(path))} is not a folder",
+        f"{printable(str(whole))} is not a folder",
         hint="name the folder that holds the checkpoint's files",
     )

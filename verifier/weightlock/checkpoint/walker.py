@@ -21,6 +21,8 @@ from weightlock.verdict.evidence import Finding
 MAX_FINDINGS: Final = 1000
 COPY: Final = "copy the checkpoint to a file system that knows the sizes of its files"
 OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+OPEN_TO_PASS: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""For a folder on the way to another; who may not list it may pass."""
 # A pipe that took a file's name would block without O_NONBLOCK.
 OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -96,9 +98,7 @@ def open_below(root: int, name: str, flags: int) -> int:
     folder = root
     try:
         for parent in parents:
-            inner = os.open(
-                parent, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
-            )
+            inner = os.open(parent, OPEN_TO_PASS, dir_fd=folder)
             if folder != root:
                 os.close(folder)
             folder = inner

@@ -27,6 +27,7 @@ from weightlock.errors import Malformed, Unreadable, WeightlockError
 from weightlock.formats.shards import Shard
 from weightlock.names import TREE_ID
 from weightlock.oms.trust import Trust
+from weightlock.policy.paths import VolumePath
 from weightlock.policy.requirements import SignatureRequirements
 from weightlock.reporting import (
     Report,
@@ -59,6 +60,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         " pod may start, else 1 Failed, 3 ClassicalOnly, 4 Error.",
     )
     arguments.add_folder(parser)
+    parser.add_argument(
+        "--below",
+        metavar="PATH",
+        type=_below,
+        default="",
+        help="where the checkpoint's folder lies below DIR; no link on the way is followed",
+    )
     parser.add_argument(
         "--request",
         dest="pieces",
@@ -198,6 +206,13 @@ class Lines:
             )
 
 
+def _below(text: str) -> str:
+    try:
+        return "/".join(VolumePath.parse(f"/{text}").components)
+    except Malformed as error:
+        raise argparse.ArgumentTypeError(error.message) from error
+
+
 def _request(args: argparse.Namespace) -> Request:
     request = parse_request("".join(args.pieces))
     if args.gate != (request.gate is not None):
@@ -215,7 +230,7 @@ def _request(args: argparse.Namespace) -> Request:
 def _verified(args: argparse.Namespace, request: Request) -> Verification:
     try:
         engine = choose_engine(request.engine.value, threads=arguments.threads(args), notice=say)
-        options = _options(request, args.now, engine)
+        options = replace(_options(request, args.now, engine), below=args.below)
     except WeightlockError as error:
         # No device, or a key that no library here takes: that too is an answer.
         trouble = Judgement(error.reason, error.message, error.hint)

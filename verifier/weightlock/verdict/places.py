@@ -122,8 +122,8 @@ def on_nodes(path: str, nodes: Nodes = None) -> Place:
 
 def _found(kind: str, source: Mapping[str, object]) -> Place:
     keys = _FINDING.get(kind) or sorted(source.keys() - _MOUNTING)
-    parts = [[key, _unordered(source[key])] for key in keys if key in source]
     try:
+        parts = [[key, _unordered(source[key])] for key in keys if key in source]
         return Place(json.dumps([kind, parts], sort_keys=True, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise Malformed(f"the {kind} of a persistent volume is not plain JSON") from error

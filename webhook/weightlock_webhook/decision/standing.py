@@ -71,7 +71,7 @@ def grounds_of(
         first = violations[0]
         problem = reach.problem(first.reason, first.message, "", first.hint)
         return replace(problem, checkpoint=checkpoint.metadata.name, awaits_verdict=True)
-    contradiction = _contradiction(checkpoint, record, rivals)
+    contradiction = _contradiction(record, rivals)
     if contradiction is not None:
         return _failed(contradiction, reach)
     return Grounds(
@@ -156,10 +156,8 @@ def _describe(checkpoint: Checkpoint) -> str:
     return f"See: kubectl describe modelcheckpoint --namespace {namespace} {name}"
 
 
-def _contradiction(
-    checkpoint: Checkpoint, record: VerdictRecord, rivals: list[Checkpoint]
-) -> Checkpoint | None:
-    """Another checkpoint of the same place that failed on its content since."""
+def _contradiction(record: VerdictRecord, rivals: list[Checkpoint]) -> Checkpoint | None:
+    """A checkpoint of the same place that failed on its content since, and so has no record."""
     for rival in rivals:
         status = rival.status
         is_later_failure = (
@@ -169,6 +167,6 @@ def _contradiction(
             and status.last_verified is not None
             and status.last_verified > record.verified_at
         )
-        if is_later_failure and rival is not checkpoint and _failure(rival) in CONTENT_REASONS:
+        if is_later_failure and _failure(rival) in CONTENT_REASONS:
             return rival
     return None

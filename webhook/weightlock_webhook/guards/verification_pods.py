@@ -26,8 +26,6 @@ ADDED_TO_PODS: Final = frozenset(
         "dnsPolicy",
         "enableServiceLinks",
         "hostname",
-        "imagePullSecrets",
-        "nodeSelector",
         "overhead",
         "preemptionPolicy",
         "priority",
@@ -39,14 +37,13 @@ ADDED_TO_PODS: Final = frozenset(
         "serviceAccountName",
         "subdomain",
         "terminationGracePeriodSeconds",
-        "tolerations",
     }
 )
 """What defaults, priorities, quotas, taints and the Job controller may add where a template is
 silent. None of them reaches storage or replaces a program."""
 
 GROWING: Final = frozenset({"tolerations", "imagePullSecrets"})
-"""Lists that plugins append to."""
+"""Lists that plugins append to; `nodeSelector` is a map that they add to."""
 
 ADDED_TO_CONTAINERS: Final = frozenset(
     {"imagePullPolicy", "resources", "terminationMessagePath", "terminationMessagePolicy"}
