@@ -14,11 +14,12 @@ from weightlock.policy import scalars
 from weightlock.policy.fields import Fields
 from weightlock.policy.paths import VolumePath
 from weightlock.policy.sources import ClaimSource, HostPathSource, NfsSource, Source
+from weightlock.policy.volume_kinds import CLAIM, INLINE_WITH_READ_ONLY
 from weightlock.verdict.places import DEEPEST, ROOT, Place
 from weightlock_operator.decision.places import is_whole, places_of_inline
 
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
-READ_ONLY_SOURCES: Final = ("persistentVolumeClaim", "nfs", "csi")
+READ_ONLY_SOURCES: Final = (CLAIM, *sorted(INLINE_WITH_READ_ONLY))
 """Volumes that can say of themselves that they are only read."""
 
 

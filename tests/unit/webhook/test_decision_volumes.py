@@ -27,13 +27,13 @@ from weightlock.policy.sources import (
     NfsSource,
     Source,
 )
+from weightlock.policy.volume_kinds import INLINE
 from weightlock.reasons import Reason
 from weightlock.verdict.storage import described_hash
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.decision.facts import Allowances
 from weightlock_webhook.decision.storage import claim_of
 from weightlock_webhook.mounts.paths import path_of
-from weightlock_webhook.mounts.sources import INLINE
 
 DIGEST = "0123456789abcdef" * 4
 IMAGE = f"registry.example/llama@sha256:{DIGEST}"
