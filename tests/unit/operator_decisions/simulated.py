@@ -140,6 +140,9 @@ class Cluster:
     is_requested: bool = False
     running: list[Running] = field(default_factory=list)
     refuse_jobs: str = ""
+    refusal: str = ""
+    """What the Job controller says about pods that it may not make."""
+
     mutate_job: Callable[[Json], None] = lambda job: None
     crash_after: int | None = None
     jobs_made: int = 0
@@ -180,6 +183,7 @@ class Cluster:
             place=Place(),
             jobs=tuple(map(SeenJob.from_object, self.jobs.values())),
             pods=tuple(map(SeenPod.from_object, self.pods.values())),
+            job_refusal=self.refusal,
             held=tuple(pod for pod in held if pod),
             uses=uses_of(self.others, registered.spec.source, registered.spec.path)
             if registered.spec
