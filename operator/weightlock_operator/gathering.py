@@ -248,7 +248,11 @@ class Gatherer:
         if registered.spec is None:
             return ()
         checkpoint = Checkpoint(registered.metadata, registered.spec)
-        held = self._store.pods.held(registered.metadata.namespace)
+        namespace, source = registered.metadata.namespace, registered.spec.source
+        awaited = [(namespace, "", registered.metadata.name)]
+        if isinstance(source, ClaimSource):
+            awaited.append((namespace, source.claim_name, ""))
+        held = self._store.pods.waiting_for(awaited)
         return tuple(pod for pod in held if pod.waits_for(checkpoint))
 
     def _uses(self, registered: Registered) -> tuple[PodUse, ...]:

@@ -29,6 +29,10 @@ NOWHERE: Final[Place] = ("", "")
 """What is no claim."""
 
 
+Awaited = tuple[str, str, str]
+"""What a held pod waits for: a namespace, a claim or "", and the name of a checkpoint or ""."""
+
+
 class PodIndex:
     """For one event loop."""
 
@@ -38,6 +42,7 @@ class PodIndex:
         self._at: defaultdict[Place, set[str]] = defaultdict(set)
         self._inline = Neighbours()
         self._held: defaultdict[str, set[str]] = defaultdict(set)
+        self._waiting: defaultdict[Awaited, set[str]] = defaultdict(set)
         self._let_in: defaultdict[str, set[str]] = defaultdict(set)
         self._departed: OrderedDict[str, tuple[datetime, PodRecord]] = OrderedDict()
 
@@ -65,6 +70,8 @@ class PodIndex:
             self._inline.put(record.uid, record.places)
         if record.held is not None:
             self._held[record.namespace].add(record.uid)
+            for awaited in awaited_by(record.held):
+                self._waiting[awaited].add(record.uid)
         if record.is_let_in:
             self._let_in[record.namespace].add(record.uid)
         return before
@@ -87,6 +94,12 @@ class PodIndex:
     def held(self, namespace: str) -> tuple[HeldPod, ...]:
         """The pods of a namespace that are held."""
         found = (self._pods[uid].held for uid in self._held.get(namespace, ()))
+        return tuple(pod for pod in found if pod is not None)
+
+    def waiting_for(self, awaited: Iterable[Awaited]) -> tuple[HeldPod, ...]:
+        """The held pods that wait for any of these."""
+        uids = {uid for each in awaited for uid in self._waiting.get(each, ())}
+        found = (self._pods[uid].held for uid in sorted(uids))
         return tuple(pod for pod in found if pod is not None)
 
     def let_in(self, namespace: str) -> tuple[PodRecord, ...]:
@@ -114,8 +127,17 @@ class PodIndex:
             discard(self._at, claim, uid)
         self._inline.drop(uid)
         discard(self._held, record.namespace, uid)
+        for awaited in awaited_by(record.held) if record.held else ():
+            discard(self._waiting, awaited, uid)
         discard(self._let_in, record.namespace, uid)
         return record
+
+
+def awaited_by(pod: HeldPod) -> frozenset[Awaited]:
+    """What a held pod waits for, each claim and each checkpoint by itself."""
+    claims = {(pod.namespace, wait.claim, "") for wait in pod.waits if wait.claim}
+    names = {(pod.namespace, "", wait.checkpoint) for wait in pod.waits if wait.checkpoint}
+    return frozenset(claims | names)
 
 
 def claims_of(record: PodRecord) -> Iterable[Place]:
