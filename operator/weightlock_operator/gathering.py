@@ -39,7 +39,7 @@ from weightlock_operator.decision.storage import (
     claimed_storage,
     described_storage,
 )
-from weightlock_operator.decision.troubles import asks_why
+from weightlock_operator.decision.troubles import Course
 from weightlock_operator.decision.usage import PodUse
 from weightlock_operator.refusals import Refusals
 from weightlock_operator.store import Store
@@ -203,11 +203,13 @@ class Gatherer:
     ) -> str:
         """Why the Job in flight has no pods, if it has had none for a while."""
         now = self._store.now()
-        for job in jobs:
-            own = tuple(pod for pod in pods if pod.job_uid == job.uid)
-            if flight is not None and job.uid == flight.job_uid and asks_why(job, own, now):
-                return await self._refusals.of(namespace, job.uid, now)
-        return ""
+        job = next((each for each in jobs if flight and each.uid == flight.job_uid), None)
+        if flight is None or job is None:
+            return ""
+        own = tuple(pod for pod in pods if pod.job_uid == job.uid)
+        if not Course(job, own, flight.started_at, now).asks_why:
+            return ""
+        return await self._refusals.of(namespace, job.uid, now)
 
     async def _stored_storage(self, registered: Registered, namespace: str) -> Storage:
         spec = registered.spec

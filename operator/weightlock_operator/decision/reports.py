@@ -23,7 +23,7 @@ from weightlock.reporting import Report, merged, parse_report
 from weightlock_operator.decision.facts import Facts, Installation
 from weightlock_operator.decision.flights import Flight
 from weightlock_operator.decision.seen import SeenContainer, SeenJob, SeenPod
-from weightlock_operator.decision.troubles import Trouble, Waiting, trouble, waiting
+from weightlock_operator.decision.troubles import Course, Trouble, Waiting, trouble, waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ def outcome_of(flight: Flight, facts: Facts) -> Outcome:
         landed = _landed([pod for pod in pods if pod.phase == "Succeeded"], job)
     except _Tampered as error:
         return Trouble(Reason.VERIFIER_TAMPERED, str(error))
-    said = facts.job_refusal
-    return landed or trouble(job, pods, said, facts.now) or waiting(job, pods, said, facts.now)
+    course = Course(job, pods, flight.started_at, facts.now, facts.job_refusal)
+    return landed or trouble(course) or waiting(course)
 
 
 def _without_job(flight: Flight, jobs: Sequence[SeenJob]) -> Trouble:

@@ -2,6 +2,9 @@
 
 A Job says little by itself: one that may not make pods looks like one that has not begun. So what
 its pods, its controller and the scheduler say is read together, and patience ends somewhere.
+
+Nodes, controllers and the API server have clocks of their own. Patience begins no earlier than the
+verification did by ours, or it would have ended before it began where ours is ahead (E10).
 """
 
 from collections.abc import Sequence
@@ -67,10 +70,53 @@ class Waiting:
     """Why the Job may not make pods, as its controller says."""
 
 
-def trouble(job: SeenJob, pods: Sequence[SeenPod], refusal: str, now: datetime) -> Trouble | None:
-    """Why there will be no answer. `refusal` is what the Job's controller says, "" for nothing."""
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a verification has gone so far."""
+
+    job: SeenJob
+    pods: Sequence[SeenPod]
+    started_at: datetime
+    """By our clock."""
+
+    now: datetime
+    refusal: str = ""
+    """What the Job's controller says about pods that it could not make."""
+
+    @property
+    def has_no_pods(self) -> bool:
+        """Whether there should be pods, and there are none."""
+        return not (self.pods or self.job.is_finished or self.job.is_suspended)
+
+    @property
+    def asks_why(self) -> bool:
+        """Whether that is so for so long that the Job's controller may have said why."""
+        return self.has_no_pods and self.now >= self.begun_at + ASKED_AFTER[0]
+
+    @property
+    def begun_at(self) -> datetime:
+        """When the Job's controller took it up."""
+        return self._ours(self.job.started_at or self.job.created_at)
+
+    @property
+    def suspended_at(self) -> datetime:
+        """When it was suspended last."""
+        return self._ours(self.job.suspended_at or self.job.created_at)
+
+    def accepted_at(self, pod: SeenPod) -> datetime:
+        """When a node took a pod up."""
+        return self._ours(pod.accepted_at or pod.created_at)
+
+    def _ours(self, instant: datetime) -> datetime:
+        """An instant of another clock; ours may have gone back since, and then says nothing."""
+        return max(instant, self.started_at) if self.started_at <= self.now else instant
+
+
+def trouble(course: Course) -> Trouble | None:
+    """Why there will be no answer."""
+    job, pods = course.job, course.pods
     for pod in pods:
-        found = _trouble_of(pod, now)
+        found = _trouble_of(pod, course)
         if found is not None:
             return found
     if job.failure == "DeadlineExceeded":
@@ -78,10 +124,35 @@ def trouble(job: SeenJob, pods: Sequence[SeenPod], refusal: str, now: datetime) 
         late = Trouble(Reason.DEADLINE_EXCEEDED, _TOO_LONG)
         return Trouble(Reason.UNSCHEDULABLE, said) if said else late
     if not job.is_finished:
-        return _podless(job, pods, refusal, now)
-    if now < (job.finished_at or now) + CACHE_LAG:
+        return _podless(course)
+    if course.now < (job.finished_at or course.now) + CACHE_LAG:
         return None
     return _silence(job, pods)
+
+
+def waiting(course: Course) -> Waiting:
+    """What it waits for, and when to look again."""
+    job, pods, now = course.job, course.pods, course.now
+    unscheduled = all(not pod.node for pod in pods)
+    said = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
+    waits = [
+        course.accepted_at(pod) + patience
+        for pod in pods
+        if pod.containers and not pod.is_over
+        for patience in (PATIENCE, START_PATIENCE)
+    ]
+    if job.is_finished:
+        waits.append((job.finished_at or now) + CACHE_LAG)
+    elif job.is_suspended:
+        said = said or _SUSPENDED
+        waits.append(course.suspended_at + QUEUE_PATIENCE)
+    elif not pods:
+        waits += [course.begun_at + patience for patience in (*ASKED_AFTER, PATIENCE)]
+    later = min((each for each in waits if each > now), default=None)
+    if course.refusal and course.has_no_pods:
+        message = f"the Job {job.name} has made no pod yet: {course.refusal}"
+        return Waiting(unscheduled, message, later, message)
+    return Waiting(unscheduled, said, later)
 
 
 def _silence(job: SeenJob, pods: Sequence[SeenPod]) -> Trouble:
@@ -96,51 +167,36 @@ def _silence(job: SeenJob, pods: Sequence[SeenPod]) -> Trouble:
     return Trouble(Reason.VERIFIER_EVICTED, said)
 
 
-def asks_why(job: SeenJob, pods: Sequence[SeenPod], now: datetime) -> bool:
-    """Whether a Job is without pods for so long that its controller may have said why."""
-    return _is_podless(job, pods) and now >= _begun(job) + ASKED_AFTER[0]
-
-
-def _is_podless(job: SeenJob, pods: Sequence[SeenPod]) -> bool:
-    return not (pods or job.is_finished or job.is_suspended)
-
-
-def _podless(job: SeenJob, pods: Sequence[SeenPod], refusal: str, now: datetime) -> Trouble | None:
+def _podless(course: Course) -> Trouble | None:
     """A Job that may not make pods never says so itself, and would keep its turn to the end."""
+    job = course.job
     if job.is_suspended:
-        return _queued(job, now)
-    if pods or now < _begun(job) + PATIENCE:
+        return _queued(course)
+    if not course.has_no_pods or course.now < course.begun_at + PATIENCE:
         return None
-    return Trouble(Reason.JOB_REFUSED, f"the Job {job.name} has made no pod: {refusal or _NO_POD}")
+    said = course.refusal or _NO_POD
+    return Trouble(Reason.JOB_REFUSED, f"the Job {job.name} has made no pod: {said}")
 
 
-def _queued(job: SeenJob, now: datetime) -> Trouble | None:
-    if now < _suspended_at(job) + QUEUE_PATIENCE:
+def _queued(course: Course) -> Trouble | None:
+    if course.now < course.suspended_at + QUEUE_PATIENCE:
         return None
-    message = f"the Job {job.name} was suspended for {QUEUE_PATIENCE}; {_NO_QUEUE}"
+    message = f"the Job {course.job.name} was suspended for {QUEUE_PATIENCE}; {_NO_QUEUE}"
     return Trouble(Reason.UNSCHEDULABLE, message)
 
 
-def _suspended_at(job: SeenJob) -> datetime:
-    return job.suspended_at or job.created_at
-
-
-def _begun(job: SeenJob) -> datetime:
-    return job.started_at or job.created_at
-
-
-def _trouble_of(pod: SeenPod, now: datetime) -> Trouble | None:
+def _trouble_of(pod: SeenPod, course: Course) -> Trouble | None:
     container = pod.containers[0] if pod.containers else SeenContainer()
     if pod.phase == "Failed":
         return _failure(pod, container)
     if pod.phase == "Unknown":
         return Trouble(Reason.NODE_LOST, f"the node {pod.node} answers no more")
     is_waiting = container.exit_code is None and container.reason
-    return _not_starting(pod, container, now) if is_waiting else None
+    return _not_starting(pod, container, course) if is_waiting else None
 
 
-def _not_starting(pod: SeenPod, container: SeenContainer, now: datetime) -> Trouble | None:
-    waited = now - (pod.accepted_at or pod.created_at)
+def _not_starting(pod: SeenPod, container: SeenContainer, course: Course) -> Trouble | None:
+    waited = course.now - course.accepted_at(pod)
     if waited < PATIENCE:
         return None
     said = f"{container.reason}: {container.message}" if container.message else container.reason
@@ -165,27 +221,3 @@ def _failure(pod: SeenPod, container: SeenContainer) -> Trouble:
         return Trouble(Reason.OUT_OF_MEMORY, "the verifier needs more memory than its limit")
     code = container.exit_code if container.exit_code is not None else pod.reason
     return Trouble(Reason.VERIFIER_CRASHED, f"the verifier in {pod.name} ended with {code}")
-
-
-def waiting(job: SeenJob, pods: Sequence[SeenPod], refusal: str, now: datetime) -> Waiting:
-    """What it waits for, and when to look again."""
-    unscheduled = all(not pod.node for pod in pods)
-    said = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
-    waits = [
-        (pod.accepted_at or pod.created_at) + patience
-        for pod in pods
-        if pod.containers and not pod.is_over
-        for patience in (PATIENCE, START_PATIENCE)
-    ]
-    if job.is_finished:
-        waits.append((job.finished_at or now) + CACHE_LAG)
-    elif job.is_suspended:
-        said = said or _SUSPENDED
-        waits.append(_suspended_at(job) + QUEUE_PATIENCE)
-    elif not pods:
-        waits += [_begun(job) + patience for patience in (*ASKED_AFTER, PATIENCE)]
-    later = min((each for each in waits if each > now), default=None)
-    if refusal and _is_podless(job, pods):
-        message = f"the Job {job.name} has made no pod yet: {refusal}"
-        return Waiting(unscheduled, message, later, message)
-    return Waiting(unscheduled, said, later)

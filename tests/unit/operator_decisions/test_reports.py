@@ -32,9 +32,9 @@ from weightlock_operator.decision.troubles import (
     PATIENCE,
     QUEUE_PATIENCE,
     START_PATIENCE,
+    Course,
     Trouble,
     Waiting,
-    asks_why,
 )
 
 
@@ -439,6 +439,51 @@ def conditions(cluster: Cluster) -> Any:
     return cluster.status["conditions"]
 
 
+AHEAD = timedelta(minutes=50)
+
+
+@pytest.fixture
+def ahead(cluster: Cluster) -> Cluster:
+    """The operator's clock is, as everybody else sees it; what the API server wrote is of then."""
+    cluster = Cluster(now=cluster.now)
+    made = cluster.create
+
+    def create(manifest: Any) -> Any:
+        job: Any = made(manifest)
+        job["metadata"]["creationTimestamp"] = instant_text(cluster.now - AHEAD)
+        return job
+
+    cluster.create = create  # type: ignore[method-assign]
+    cluster.look()
+    return cluster
+
+
+def test_a_clock_that_is_ahead_takes_no_job_for_one_without_pods(ahead: Cluster) -> None:
+    """E10."""
+    found = outcome(ahead)
+    assert isinstance(found, Waiting)
+    assert found.look_again_at == ahead.now + ASKED_AFTER[0]
+    ahead.pass_time(minutes=5)
+    assert trouble(ahead) is Reason.JOB_REFUSED
+
+
+def test_a_clock_that_is_ahead_gives_pods_their_time_to_start(ahead: Cluster) -> None:
+    pod: Any = ahead.start_pod(job_of(ahead))
+    pod["metadata"]["creationTimestamp"] = instant_text(ahead.now - AHEAD)
+    waits = {"reason": "ErrImagePull"}
+    pod["status"]["containerStatuses"] = [{"name": "verifier", "state": {"waiting": waits}}]
+    assert isinstance(outcome(ahead), Waiting)
+    ahead.pass_time(minutes=5)
+    assert trouble(ahead) is Reason.IMAGE_UNAVAILABLE
+
+
+def test_a_clock_that_went_back_gives_nobody_endless_time(cluster: Cluster) -> None:
+    cluster.now -= timedelta(days=3650)
+    job_of(cluster)["metadata"]["creationTimestamp"] = instant_text(cluster.now)
+    cluster.pass_time(minutes=5)
+    assert trouble(cluster) is Reason.JOB_REFUSED
+
+
 def test_what_refuses_the_pods_of_a_job_is_said_long_before_it_is_given_up(
     cluster: Cluster,
 ) -> None:
@@ -512,7 +557,8 @@ def test_whose_controller_is_asked(cluster: Cluster, state: dict[str, bool], *, 
         cluster.start_pod(job)
     cluster.pass_time(seconds=9 if "early" in state else 10)
     facts = cluster.facts()
-    assert asks_why(facts.jobs[0], facts.pods, facts.now) is asks
+    course = Course(facts.jobs[0], facts.pods, facts.now - timedelta(hours=1), facts.now)
+    assert course.asks_why is asks
 
 
 def test_a_job_that_is_suspended_says_so_and_is_waited_for() -> None:
