@@ -125,9 +125,9 @@ def _recalled(facts: Facts, raw: Mapping[str, object]) -> Memory:
         attempts=attempts,
         trouble=_trouble(fields) if attempts and flight is None else None,
         next_attempt=_at_most(
-            fields.optional_text("nextAttempt", scalars.instant), facts.now + LONGEST
+            fields.optional_text("nextAttempt", scalars.moment), facts.now + LONGEST
         ),
-        queued_since=_at_most(queue.optional_text("since", scalars.instant), facts.now),
+        queued_since=_at_most(queue.optional_text("since", scalars.moment), facts.now),
     )
 
 

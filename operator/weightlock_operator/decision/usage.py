@@ -214,11 +214,11 @@ def _ended_at(root: Fields, metadata: Fields) -> datetime:
         for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
         for container in status.sections(key, None)
     ]
-    ended = [each.text("finishedAt", scalars.instant) for each in states if _says(each)]
+    ended = [each.text("finishedAt", scalars.moment) for each in states if _says(each)]
     if states and len(ended) == len(states):
         return max(ended)
     heard = [
-        each.text(key, scalars.instant)
+        each.text(key, scalars.moment)
         for key, holders in (
             ("lastTransitionTime", status.sections("conditions", None)),
             ("time", metadata.sections("managedFields", None)),
@@ -226,7 +226,7 @@ def _ended_at(root: Fields, metadata: Fields) -> datetime:
         for each in holders
         if each.has(key) and each.raw(key) is not None
     ]
-    return max([*ended, *heard, metadata.text("creationTimestamp", scalars.instant)])
+    return max([*ended, *heard, metadata.text("creationTimestamp", scalars.moment)])
 
 
 def _says(terminated: Fields) -> bool:
