@@ -209,7 +209,7 @@ class Leadership:
 
     def _observe(self, resync: Resync) -> None:
         metrics, health = self._process.metrics, self._process.health
-        metrics.snapshot = lambda: census.snapshot(self.store, self._settings.exempt_namespaces)
+        metrics.snapshot = lambda: census.snapshot(self.store)
         metrics.queue_length = lambda: len(self.queue) + len(self.turns)
         metrics.watch_ages = self.ages.ages
         metrics.events_dropped.set_function(lambda: self.recorder.dropped)

@@ -56,6 +56,9 @@ class Store:
     spent: dict[str, Spent] = field(default_factory=dict)
     """Which records of a checkpoint count no more, by its uid."""
 
+    users: dict[str, int] = field(default_factory=dict)
+    """How many pods ran with a checkpoint at the last look at it, by its uid; to be counted."""
+
     _checkpoints: CheckpointIndex = field(default_factory=CheckpointIndex)
     _policies: PolicyIndex = field(default_factory=PolicyIndex)
     _storage: StorageIndex = field(default_factory=StorageIndex)
@@ -211,6 +214,7 @@ class Store:
         if resource is CHECKPOINTS:
             if deleted:
                 self.spent.pop(body["metadata"]["uid"], None)
+                self.users.pop(body["metadata"]["uid"], None)
             return self._checkpoints.take(body, deleted=deleted)
         if resource in (POLICIES, CLUSTER_POLICIES):
             return self._take_policy(body, deleted=deleted)
