@@ -9,8 +9,8 @@ from typing import Final
 
 from weightlock.verdict.places import Neighbours
 from weightlock.verdict.places import Place as StoragePlace
-from weightlock_operator.api.cluster import Json
 from weightlock_operator.decision.holding import HeldPod
+from weightlock_operator.decision.readings import Reading, read
 from weightlock_operator.decision.seen import SeenPod
 from weightlock_operator.kept import discard
 from weightlock_operator.pod_records import PodRecord, departed
@@ -19,7 +19,7 @@ DEPARTED_PODS: Final = 2000
 DEPARTED_FOR: Final = timedelta(minutes=15)
 """Long enough for a look at every checkpoint; after that the verdict has been taken away."""
 
-PARSED_PODS: Final = 4096
+READ_PODS: Final = 4096
 """Pods that are kept as they are read: a few KiB each. A checkpoint looks at all of its own."""
 
 Place = tuple[str, str]
@@ -108,15 +108,15 @@ class PodIndex:
 
     def using(
         self, claims: Iterable[Place], places: Iterable[StoragePlace], now: datetime
-    ) -> Iterator[Json]:
+    ) -> Iterator[Reading | None]:
         """The pods with one of these claims, or storage of their own there, now or until lately."""
         wanted, there = frozenset(claims), tuple(places)
         found = {uid for claim in wanted for uid in self._at.get(claim, ())}
         for uid in found | self._inline.of(there):
-            yield _parsed(self._pods[uid].use)
+            yield _read(self._pods[uid].use)
         for at, record in self._departed.values():
             if now - at < DEPARTED_FOR and _has(record, wanted, there):
-                yield _parsed(record.use)
+                yield _read(record.use)
 
     def _forget(self, uid: str) -> PodRecord | None:
         record = self._pods.pop(uid, None)
@@ -151,7 +151,6 @@ def _has(record: PodRecord, claims: frozenset[Place], places: tuple[StoragePlace
     )
 
 
-@lru_cache(PARSED_PODS)
-def _parsed(use: bytes) -> Json:
-    found: Json = json.loads(use)
-    return found
+@lru_cache(READ_PODS)
+def _read(use: bytes) -> Reading | None:
+    return read(json.loads(use))

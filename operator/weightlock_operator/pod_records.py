@@ -19,8 +19,8 @@ from weightlock.verdict.records import instant_text
 from weightlock_operator.api.cluster import Json, texts
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.places import kinds_of, places_of_inline
+from weightlock_operator.decision.readings import READ_ONLY_SOURCES
 from weightlock_operator.decision.seen import SeenPod
-from weightlock_operator.decision.usage import READ_ONLY_SOURCES
 
 _OF_CSI: Final = ("driver", "readOnly", "volumeAttributes")
 _METADATA: Final = ("name", "namespace", "uid", "creationTimestamp")
@@ -47,7 +47,7 @@ class PodRecord:
     """Whether it has the label of a held pod without being one."""
 
     use: bytes = b""
-    """What weightlock_operator.decision.usage reads of it, as JSON."""
+    """What weightlock_operator.decision.readings reads of it, as JSON."""
 
     claims: tuple[str, ...] = ()
     places: tuple[Place, ...] = ()

@@ -39,6 +39,7 @@ from weightlock_operator.decision.facts import Facts, Installation, Registered, 
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.policies import Invalid, read_policy
 from weightlock_operator.decision.queue import Place, Running, places
+from weightlock_operator.decision.readings import read as read_pod
 from weightlock_operator.decision.seen import SeenJob, SeenPod
 from weightlock_operator.decision.spent import Spent
 from weightlock_operator.decision.storage import Storage, claimed_storage, described_storage
@@ -185,7 +186,7 @@ class Cluster:
             pods=tuple(map(SeenPod.from_object, self.pods.values())),
             job_refusal=self.refusal,
             held=tuple(pod for pod in held if pod),
-            uses=uses_of(self.others, registered.spec.source, registered.spec.path)
+            uses=uses_of(map(read_pod, self.others), registered.spec.source, registered.spec.path)
             if registered.spec
             else (),
             is_requested=self.is_requested,

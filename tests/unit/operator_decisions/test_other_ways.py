@@ -24,7 +24,9 @@ from weightlock_operator.decision.places import (
     places_of_volume,
     shown_to_pods,
 )
-from weightlock_operator.decision.usage import Storages, use_of
+from weightlock_operator.decision.readings import reading_of
+from weightlock_operator.decision.usage import PodUse, Storages
+from weightlock_operator.decision.usage import use_of as use_of_reading
 from weightlock_operator.pod_records import record_of_pod
 
 Json = dict[str, Any]
@@ -49,6 +51,10 @@ def pod(volume: Json, namespace: str = "elsewhere", node: str = "node-a", **moun
         },
         "status": {"phase": "Running"},
     }
+
+
+def use_of(body: Json, source: Source, path: VolumePath, storages: Storages) -> PodUse | None:
+    return use_of_reading(reading_of(body), source, path, storages)
 
 
 def nfs(path: str, server: str = "files.example", **more: Any) -> Json:
