@@ -2,7 +2,7 @@
 
 A quota, a limit range or pod security refuses pods without a word in the Job's status. Events are
 not watched for that: there are very many, and of most Jobs nobody ever asks. A Job that has had no
-pod for a while costs one list of at most a few, and another a while later.
+pod for a while costs one list of at most a few, and two more in the next minute.
 
 Whoever may write Events in the namespace can say anything here; it is shown there and decides
 nothing.
@@ -17,7 +17,7 @@ from weightlock.policy.scalars import printable
 from weightlock_operator.api.cluster import EVENTS, Cluster, Json
 from weightlock_operator.api.cluster_errors import ClusterTrouble
 
-ASKED_EVERY: Final = timedelta(seconds=45)
+ASKED_EVERY: Final = timedelta(seconds=15)
 MOST_EVENTS: Final = 20
 MOST_JOBS: Final = 1000
 

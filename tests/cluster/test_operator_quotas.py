@@ -63,7 +63,7 @@ def test_a_quota_of_pods_is_named_at_once_and_the_job_goes_on_once_there_is_room
     wait_until(
         "what refuses it is told",
         lambda: "exceeded quota: no-pods" in shelf.status("podless").get("message", ""),
-        timeout_seconds=40,
+        timeout_seconds=90,
     )
     assert time.monotonic() - began > ASKED_AFTER[0].total_seconds() - 2, "and not before"
     status = shelf.status("podless")

@@ -15,8 +15,9 @@ from typing import Final
 from weightlock.reasons import Reason
 from weightlock_operator.decision.seen import SeenContainer, SeenJob, SeenPod
 
-ASKED_AFTER: Final = (timedelta(seconds=10), timedelta(minutes=1))
-"""How long a Job may be without a pod before its controller's events are looked at, and again."""
+ASKED_AFTER: Final = (timedelta(seconds=10), timedelta(seconds=30), timedelta(minutes=1))
+"""How long a Job may be without a pod before its controller's events are looked at, and again: a
+controller that has much to do says it late."""
 
 PATIENCE: Final = timedelta(minutes=5)
 """How long a pod may fail to pull, or a Job to make a pod, before the attempt is given up."""

@@ -500,7 +500,7 @@ def test_what_refuses_the_pods_of_a_job_is_said_long_before_it_is_given_up(
     assert decision.requeue_after == ASKED_AFTER[1] - ASKED_AFTER[0]
     writes = cluster.status_writes
     cluster.pass_time(seconds=50)
-    assert cluster.look().requeue_after == PATIENCE - ASKED_AFTER[1]
+    assert cluster.look().requeue_after == PATIENCE - ASKED_AFTER[-1]
     assert (cluster.status_writes, cluster.events.count(event)) == (writes, 1), "once is enough"
     cluster.pass_time(minutes=4)
     cluster.look()

@@ -48,7 +48,7 @@ def test_why_a_job_has_no_pod_is_asked_for_once_and_again_a_while_later(stage: S
     stage.look(uid)
     assert stage.word() == ("Verifying", "VerificationRunning")
     assert stage.status()["message"].endswith("has made no pod yet: no\\nroom")
-    stage.pass_time(30)
+    stage.pass_time(10)
     stage.look(uid)
     assert asked(stage) == 1
     stage.pass_time(20)
