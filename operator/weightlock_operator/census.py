@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from weightlock.algorithms import Family
-from weightlock.errors import Malformed
-from weightlock.policy.checkpoints import CheckpointSpec
+from weightlock.algorithms import ALL, Family
 from weightlock.policy.objects import Policy, PolicyKind
 from weightlock.reasons import Verdict
 from weightlock_operator.api.cluster import Json
@@ -20,14 +18,16 @@ POST_QUANTUM: Final = "post-quantum"
 HYBRID: Final = "hybrid"
 CLASSICAL: Final = "classical"
 NONE: Final = "none"
+OTHER: Final = "other"
+_ALGORITHMS: Final = frozenset(each.name for each in ALL)
 _WEAKEST_FIRST: Final = (NONE, CLASSICAL, HYBRID, POST_QUANTUM)
 
 
-def snapshot(store: Store, exempt: frozenset[str] = frozenset()) -> Snapshot:
+def snapshot(store: Store) -> Snapshot:
     """Everything that metrics count over all objects."""
     found = Snapshot()
     weakest: dict[str, str] = {}
-    for body in store.checkpoints.values():
+    for uid, body in store.checkpoints.items():
         status = body.get("status") or {}
         phase, family = phase_of(body), family_of(status)
         _count(found.checkpoints, (phase.value, family))
@@ -39,10 +39,14 @@ def snapshot(store: Store, exempt: frozenset[str] = frozenset()) -> Snapshot:
                 size if isinstance(size, int) else 0
             )
             for each in status.get("signatures") or []:
-                key = (str(each.get("algorithm")), str(each.get("family")))
+                algorithm = each.get("algorithm")
+                known = algorithm if algorithm in _ALGORITHMS else OTHER
+                key = (known, str(each.get("family")))
                 _count(found.signatures, key)
-        if phase is not Verdict.VERIFIED:
-            _count_users(found, store, body, phase=phase, exempt=exempt)
+        users = store.users.get(uid, 0)
+        if phase is not Verdict.VERIFIED and users:
+            known = found.mounted_unverified.get(phase.value, 0)
+            found.mounted_unverified[phase.value] = known + users
     found.namespaces = dict(Counter(weakest.values()))
     found.jobs = dict(Counter(map(state_of, store.all_jobs())))
     found.sunsets = _sunsets(store)
@@ -114,20 +118,6 @@ def _changed_at(status: Json, now: datetime) -> datetime:
             except ValueError:
                 break
     return now
-
-
-def _count_users(
-    found: Snapshot, store: Store, body: Json, *, phase: Verdict, exempt: frozenset[str]
-) -> None:
-    try:
-        spec = CheckpointSpec.from_spec(body.get("spec"))
-    except Malformed:
-        return
-    namespace = body["metadata"].get("namespace", "")
-    running = [use for use in store.uses_of(namespace, spec, exempt) if use.is_running]
-    if running:
-        known = found.mounted_unverified.get(phase.value, 0)
-        found.mounted_unverified[phase.value] = known + len(running)
 
 
 def _sunsets(store: Store) -> dict[str, float]:

@@ -26,17 +26,22 @@ class CheckpointIndex:
         self._elsewhere = Neighbours()
         """Those that say themselves where they lie."""
         self._at: defaultdict[Place, set[str]] = defaultdict(set)
+        self._named: dict[Place, str] = {}
+        """By namespace and name."""
         self._in: defaultdict[str, set[str]] = defaultdict(set)
         self._of_model: defaultdict[str, set[str]] = defaultdict(set)
 
     def take(self, body: Json, *, deleted: bool) -> frozenset[str]:
         """Take one as it is now, or its end; returns it if that is news."""
         uid, namespace = body["metadata"]["uid"], body["metadata"].get("namespace", "")
+        name = (namespace, body["metadata"].get("name", ""))
         before = self.bodies.pop(uid, None)
         if before is not None:
             discard(self._at, place_of(before), uid)
             self._elsewhere.drop(uid)
             discard(self._in, namespace, uid)
+            if self._named.get(name) == uid:  # or another of that name is here already
+                del self._named[name]
             discard(self._of_model, model_of(before), uid)
         if deleted:
             return frozenset({uid})
@@ -45,6 +50,7 @@ class CheckpointIndex:
         if place_of(body) == NOWHERE:
             self._elsewhere.put(uid, _places(body))
         self._in[namespace].add(uid)
+        self._named[name] = uid
         self._of_model[model_of(body)].add(uid)
         # A write of our own comes back as an event; it changes nothing that we do not know.
         return NOBODY if before is not None and is_same(before, body) else frozenset({uid})
@@ -52,6 +58,11 @@ class CheckpointIndex:
     def at(self, place: Place) -> frozenset[str]:
         """Those on a claim, or on no claim."""
         return frozenset(self._at.get(place, ()))
+
+    def named(self, namespace: str, name: str) -> frozenset[str]:
+        """The one of that name, if there is one."""
+        found = self._named.get((namespace, name))
+        return frozenset({found}) if found else NOBODY
 
     def at_storage(self, places: Iterable[StoragePlace]) -> frozenset[str]:
         """Those that say themselves that they lie there."""

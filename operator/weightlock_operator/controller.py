@@ -169,3 +169,11 @@ class Controller:
     def _name(self, key: str) -> str:
         body = self._store.checkpoints.get(key)
         return f"{body['metadata']['namespace']}/{body['metadata']['name']}" if body else key
+
+
+def party_of(store: Store, key: str) -> str:
+    """With whom something in the work queue shares its turns: its namespace."""
+    if key.startswith(LOBBY):
+        return key.removeprefix(LOBBY)
+    body = store.checkpoints.get(key)
+    return body["metadata"].get("namespace", "") if body else ""

@@ -39,7 +39,9 @@ from weightlock_operator.decision.storage import (
     claimed_storage,
     described_storage,
 )
+from weightlock_operator.decision.troubles import Course
 from weightlock_operator.decision.usage import PodUse
+from weightlock_operator.refusals import Refusals
 from weightlock_operator.store import Store
 from weightlock_operator.turns import Turns
 
@@ -77,6 +79,7 @@ class Gatherer:
         self._versions = versions
         self.surroundings = surroundings
         self._nonce = nonce
+        self._refusals = Refusals(cluster)
 
     async def from_store(self, body: Json) -> Facts:
         """What was seen. Only what the store cannot have is asked for: a Job that it lacks.
@@ -92,7 +95,8 @@ class Gatherer:
         if flight is not None and all(job.uid != flight.job_uid for job in jobs):
             jobs += await self._job(namespace, flight)
         storage = await self._stored_storage(registered, namespace)
-        return self._facts(registered, storage, jobs, pods)
+        refusal = await self._refusal(namespace, flight, jobs, pods)
+        return self._facts(registered, storage, jobs, pods, refusal)
 
     async def live(self, body: Json, facts: Facts) -> Facts:
         """The same with storage, Job and pods read live. `body` may be live already.
@@ -109,7 +113,7 @@ class Gatherer:
             jobs = others + await self._job(namespace, flight)
             pods = await self._pods(namespace, flight)
         storage = await self._live_storage(registered, namespace)
-        return self._facts(registered, storage, jobs, pods)
+        return self._facts(registered, storage, jobs, pods, facts.job_refusal)
 
     async def live_checkpoint(self, body: Json) -> Json | None:
         """The checkpoint as it is; None if it is another one or none by now."""
@@ -131,7 +135,8 @@ class Gatherer:
     def again(self, body: Json, facts: Facts) -> Facts:
         """The facts about another state of the same checkpoint, with a place as of now."""
         registered = Registered.from_object(body)
-        return self._facts(registered, facts.storage, facts.jobs, facts.pods)
+        refusal = facts.job_refusal
+        return self._facts(registered, facts.storage, facts.jobs, facts.pods, refusal)
 
     def _facts(
         self,
@@ -139,6 +144,7 @@ class Gatherer:
         storage: Storage,
         jobs: tuple[SeenJob, ...],
         pods: tuple[SeenPod, ...],
+        job_refusal: str,
     ) -> Facts:
         namespace, uid = registered.metadata.namespace, registered.metadata.uid
         around, now = self.surroundings, self._store.now()
@@ -158,6 +164,7 @@ class Gatherer:
             place=self._turns.place(uid),
             jobs=jobs,
             pods=pods,
+            job_refusal=job_refusal,
             held=held,
             uses=self._uses(registered),
             is_requested=self._is_requested(registered),
@@ -186,6 +193,23 @@ class Gatherer:
         listing = await self._cluster.list(PODS, namespace, labels=labels)
         # One that cannot be read must not be left out: a second pod makes a report count less.
         return tuple(SeenPod.from_object(pod) for pod in listing.items)
+
+    async def _refusal(
+        self,
+        namespace: str,
+        flight: Flight | None,
+        jobs: tuple[SeenJob, ...],
+        pods: tuple[SeenPod, ...],
+    ) -> str:
+        """Why the Job in flight has no pods, if it has had none for a while."""
+        now = self._store.now()
+        job = next((each for each in jobs if flight and each.uid == flight.job_uid), None)
+        if flight is None or job is None:
+            return ""
+        own = tuple(pod for pod in pods if pod.job_uid == job.uid)
+        if not Course(job, own, flight.started_at, now).asks_why:
+            return ""
+        return await self._refusals.of(namespace, job.uid, now)
 
     async def _stored_storage(self, registered: Registered, namespace: str) -> Storage:
         spec = registered.spec
@@ -226,7 +250,11 @@ class Gatherer:
         if registered.spec is None:
             return ()
         checkpoint = Checkpoint(registered.metadata, registered.spec)
-        held = self._store.pods.held(registered.metadata.namespace)
+        namespace, source = registered.metadata.namespace, registered.spec.source
+        awaited = [(namespace, "", registered.metadata.name)]
+        if isinstance(source, ClaimSource):
+            awaited.append((namespace, source.claim_name, ""))
+        held = self._store.pods.waiting_for(awaited)
         return tuple(pod for pod in held if pod.waits_for(checkpoint))
 
     def _uses(self, registered: Registered) -> tuple[PodUse, ...]:

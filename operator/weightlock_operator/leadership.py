@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Collection
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from kubernetes.client import ApiClient
@@ -25,7 +26,7 @@ from weightlock_operator.api.rest import RestCluster
 from weightlock_operator.api.restores import Epoch
 from weightlock_operator.api.versions import Versions
 from weightlock_operator.clocks import steady_clock, wall_clock
-from weightlock_operator.controller import Controller
+from weightlock_operator.controller import Controller, party_of
 from weightlock_operator.decision.facts import Installation
 from weightlock_operator.decision.flights import Flight
 from weightlock_operator.decision.needs import totals_of
@@ -73,7 +74,7 @@ class Leadership:
         self.ages = WatchAges(steady_clock)
         self.store = Store(wall_clock)
         self.turns = Turns(steady_clock)
-        self.queue = WorkQueue(steady_clock)
+        self.queue = WorkQueue(steady_clock, partial(party_of, self.store))
         self.versions = Versions(cluster, self._settings.namespace)
         self.recorder = Recorder(
             cluster, instance=self._settings.identity, clock=steady_clock, wall=wall_clock
@@ -208,7 +209,7 @@ class Leadership:
 
     def _observe(self, resync: Resync) -> None:
         metrics, health = self._process.metrics, self._process.health
-        metrics.snapshot = lambda: census.snapshot(self.store, self._settings.exempt_namespaces)
+        metrics.snapshot = lambda: census.snapshot(self.store)
         metrics.queue_length = lambda: len(self.queue) + len(self.turns)
         metrics.watch_ages = self.ages.ages
         metrics.events_dropped.set_function(lambda: self.recorder.dropped)

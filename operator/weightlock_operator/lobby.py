@@ -113,7 +113,7 @@ class Lobby:
     @staticmethod
     def _may_nudge(pod: HeldPod, now: datetime) -> bool:
         try:
-            return not pod.nudged_at or now - scalars.instant(pod.nudged_at) >= NUDGE_EVERY
+            return not pod.nudged_at or now - scalars.moment(pod.nudged_at) >= NUDGE_EVERY
         except Malformed:
             return True
 

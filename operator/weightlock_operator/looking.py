@@ -100,6 +100,8 @@ class Looker:
     async def _looked(self, uid: str, body: Json) -> Looked:
         # Step 1.
         facts = await self._gatherer.from_store(body)
+        if uid in self._store.checkpoints:  # or it ended while the facts were gathered
+            self._store.users[uid] = facts.user_count
         decision = self._decide(facts)
         # Step 2.
         if decision.create is not None:

@@ -21,6 +21,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from weightlock_operator.clocks import steady_clock
+
 RECONCILE_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 VERIFICATION_BUCKETS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
 RATE_BUCKETS: Final = tuple(float(rate) * 1e9 for rate in (0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160))
@@ -63,6 +65,10 @@ class Snapshot:
     """Pods by the phase of what they have mounted."""
 
 
+COUNTED_FOR_SECONDS: Final = 1.0
+COUNTING_SHARE: Final = 20
+
+
 @dataclass(slots=True)
 class Result:
     """How a look went, in one word."""
@@ -73,7 +79,9 @@ class Result:
 class Metrics:
     """One per process, in a registry of its own."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, clock: Callable[[], float] = steady_clock) -> None:
+        self._clock = clock
+        self._count_again_at = float("-inf")
         self.registry = CollectorRegistry()
         self.snapshot: Callable[[], Snapshot] = Snapshot
         self.counted = Snapshot()
@@ -151,8 +159,16 @@ class Metrics:
             self.rate.labels(kind).observe(size / seconds)
 
     async def exposition(self) -> bytes:
-        """What Prometheus reads: counted in the event loop, written out in a thread."""
-        self.counted = self.snapshot()
+        """What Prometheus reads: counted in the event loop, written out in a thread.
+
+        Everybody on the pod network may ask, and counting takes the time of whoever decides: a
+        twentieth of it at most, however often somebody asks and however much there is.
+        """
+        began = self._clock()
+        if began >= self._count_again_at:
+            self.counted = self.snapshot()
+            took = self._clock() - began
+            self._count_again_at = began + COUNTED_FOR_SECONDS + COUNTING_SHARE * took
         return await asyncio.to_thread(generate_latest, self.registry)
 
 

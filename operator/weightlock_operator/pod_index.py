@@ -9,8 +9,8 @@ from typing import Final
 
 from weightlock.verdict.places import Neighbours
 from weightlock.verdict.places import Place as StoragePlace
-from weightlock_operator.api.cluster import Json
 from weightlock_operator.decision.holding import HeldPod
+from weightlock_operator.decision.readings import Reading, read
 from weightlock_operator.decision.seen import SeenPod
 from weightlock_operator.kept import discard
 from weightlock_operator.pod_records import PodRecord, departed
@@ -19,7 +19,7 @@ DEPARTED_PODS: Final = 2000
 DEPARTED_FOR: Final = timedelta(minutes=15)
 """Long enough for a look at every checkpoint; after that the verdict has been taken away."""
 
-PARSED_PODS: Final = 4096
+READ_PODS: Final = 4096
 """Pods that are kept as they are read: a few KiB each. A checkpoint looks at all of its own."""
 
 Place = tuple[str, str]
@@ -27,6 +27,10 @@ Place = tuple[str, str]
 
 NOWHERE: Final[Place] = ("", "")
 """What is no claim."""
+
+
+Awaited = tuple[str, str, str]
+"""What a held pod waits for: a namespace, a claim or "", and the name of a checkpoint or ""."""
 
 
 class PodIndex:
@@ -38,6 +42,7 @@ class PodIndex:
         self._at: defaultdict[Place, set[str]] = defaultdict(set)
         self._inline = Neighbours()
         self._held: defaultdict[str, set[str]] = defaultdict(set)
+        self._waiting: defaultdict[Awaited, set[str]] = defaultdict(set)
         self._let_in: defaultdict[str, set[str]] = defaultdict(set)
         self._departed: OrderedDict[str, tuple[datetime, PodRecord]] = OrderedDict()
 
@@ -65,6 +70,8 @@ class PodIndex:
             self._inline.put(record.uid, record.places)
         if record.held is not None:
             self._held[record.namespace].add(record.uid)
+            for awaited in awaited_by(record.held):
+                self._waiting[awaited].add(record.uid)
         if record.is_let_in:
             self._let_in[record.namespace].add(record.uid)
         return before
@@ -89,21 +96,27 @@ class PodIndex:
         found = (self._pods[uid].held for uid in self._held.get(namespace, ()))
         return tuple(pod for pod in found if pod is not None)
 
+    def waiting_for(self, awaited: Iterable[Awaited]) -> tuple[HeldPod, ...]:
+        """The held pods that wait for any of these."""
+        uids = {uid for each in awaited for uid in self._waiting.get(each, ())}
+        found = (self._pods[uid].held for uid in sorted(uids))
+        return tuple(pod for pod in found if pod is not None)
+
     def let_in(self, namespace: str) -> tuple[PodRecord, ...]:
         """The pods of a namespace that have the label of held ones, and are not."""
         return tuple(self._pods[uid] for uid in self._let_in.get(namespace, ()))
 
     def using(
         self, claims: Iterable[Place], places: Iterable[StoragePlace], now: datetime
-    ) -> Iterator[Json]:
+    ) -> Iterator[Reading | None]:
         """The pods with one of these claims, or storage of their own there, now or until lately."""
         wanted, there = frozenset(claims), tuple(places)
         found = {uid for claim in wanted for uid in self._at.get(claim, ())}
         for uid in found | self._inline.of(there):
-            yield _parsed(self._pods[uid].use)
+            yield _read(self._pods[uid].use)
         for at, record in self._departed.values():
             if now - at < DEPARTED_FOR and _has(record, wanted, there):
-                yield _parsed(record.use)
+                yield _read(record.use)
 
     def _forget(self, uid: str) -> PodRecord | None:
         record = self._pods.pop(uid, None)
@@ -114,8 +127,17 @@ class PodIndex:
             discard(self._at, claim, uid)
         self._inline.drop(uid)
         discard(self._held, record.namespace, uid)
+        for awaited in awaited_by(record.held) if record.held else ():
+            discard(self._waiting, awaited, uid)
         discard(self._let_in, record.namespace, uid)
         return record
+
+
+def awaited_by(pod: HeldPod) -> frozenset[Awaited]:
+    """What a held pod waits for, each claim and each checkpoint by itself."""
+    claims = {(pod.namespace, wait.claim, "") for wait in pod.waits if wait.claim}
+    names = {(pod.namespace, "", wait.checkpoint) for wait in pod.waits if wait.checkpoint}
+    return frozenset(claims | names)
 
 
 def claims_of(record: PodRecord) -> Iterable[Place]:
@@ -129,7 +151,6 @@ def _has(record: PodRecord, claims: frozenset[Place], places: tuple[StoragePlace
     )
 
 
-@lru_cache(PARSED_PODS)
-def _parsed(use: bytes) -> Json:
-    found: Json = json.loads(use)
-    return found
+@lru_cache(READ_PODS)
+def _read(use: bytes) -> Reading | None:
+    return read(json.loads(use))

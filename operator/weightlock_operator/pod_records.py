@@ -18,11 +18,10 @@ from weightlock.verdict.places import Place
 from weightlock.verdict.records import instant_text
 from weightlock_operator.api.cluster import Json, texts
 from weightlock_operator.decision.holding import HeldPod
-from weightlock_operator.decision.places import places_of_inline
+from weightlock_operator.decision.places import kinds_of, places_of_inline
+from weightlock_operator.decision.readings import READ_ONLY_SOURCES
 from weightlock_operator.decision.seen import SeenPod
-from weightlock_operator.decision.usage import READ_ONLY_SOURCES
 
-_SOURCES: Final = ("persistentVolumeClaim", "ephemeral", "hostPath", "nfs", "csi")
 _OF_CSI: Final = ("driver", "readOnly", "volumeAttributes")
 _METADATA: Final = ("name", "namespace", "uid", "creationTimestamp")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
@@ -48,7 +47,7 @@ class PodRecord:
     """Whether it has the label of a held pod without being one."""
 
     use: bytes = b""
-    """What weightlock_operator.decision.usage reads of it, as JSON."""
+    """What weightlock_operator.decision.readings reads of it, as JSON."""
 
     claims: tuple[str, ...] = ()
     places: tuple[Place, ...] = ()
@@ -142,9 +141,9 @@ def _is_over(pod: Json) -> bool:
 def _volumes(pod: Json) -> list[Json]:
     found = (pod.get("spec") or {}).get("volumes") or []
     return [
-        {"name": each.get("name"), **{kind: _kept(kind, each) for kind in _SOURCES if kind in each}}
+        {"name": each.get("name"), **{kind: _kept(kind, each) for kind in kinds}}
         for each in found
-        if any(each.get(kind) is not None for kind in _SOURCES)
+        if (kinds := kinds_of(each))
     ]
 
 

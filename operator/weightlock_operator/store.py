@@ -28,6 +28,7 @@ from weightlock_operator.api.cluster import (
     texts,
 )
 from weightlock_operator.checkpoint_index import NOBODY, CheckpointIndex
+from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.places import places_of_source
 from weightlock_operator.decision.registration import Request, request_of_event
 from weightlock_operator.decision.seen import SeenJob
@@ -35,7 +36,7 @@ from weightlock_operator.decision.spent import Spent
 from weightlock_operator.decision.usage import PodUse, Storages, uses_of
 from weightlock_operator.job_index import JobIndex
 from weightlock_operator.kept import is_older
-from weightlock_operator.pod_index import Place, PodIndex, claims_of
+from weightlock_operator.pod_index import Place, PodIndex, awaited_by, claims_of
 from weightlock_operator.pod_records import PodRecord
 from weightlock_operator.policy_index import PolicyEntry, PolicyIndex
 from weightlock_operator.storage_index import StorageIndex
@@ -54,6 +55,9 @@ class Store:
     wishes: Wishes = field(default_factory=Wishes)
     spent: dict[str, Spent] = field(default_factory=dict)
     """Which records of a checkpoint count no more, by its uid."""
+
+    users: dict[str, int] = field(default_factory=dict)
+    """How many pods ran with a checkpoint at the last look at it, by its uid; to be counted."""
 
     _checkpoints: CheckpointIndex = field(default_factory=CheckpointIndex)
     _policies: PolicyIndex = field(default_factory=PolicyIndex)
@@ -202,12 +206,15 @@ class Store:
 
     def _running_jobs(self, checkpoint_uid: str) -> list[SeenJob]:
         jobs = self.jobs(checkpoint_uid)
-        return [job for job in jobs if job.checkpoint_uid == checkpoint_uid and not job.is_finished]
+        # Of a Job that has our label and is none of ours nobody ever sees to its end.
+        ours = [job for job in jobs if job.is_ours_by_label and not job.is_finished]
+        return [job for job in ours if job.checkpoint_uid == checkpoint_uid]
 
     def _take(self, resource: Resource, body: Json, *, deleted: bool) -> frozenset[str]:
         if resource is CHECKPOINTS:
             if deleted:
                 self.spent.pop(body["metadata"]["uid"], None)
+                self.users.pop(body["metadata"]["uid"], None)
             return self._checkpoints.take(body, deleted=deleted)
         if resource in (POLICIES, CLUSTER_POLICIES):
             return self._take_policy(body, deleted=deleted)
@@ -272,5 +279,12 @@ class Store:
         if record.use:
             touched |= self._at_bytes(claims_of(record), record.places)
         if record.held is not None:
-            touched |= self.of_namespace(record.namespace)
+            touched |= self._awaited_by(record.held)
         return frozenset(touched)
+
+    def _awaited_by(self, pod: HeldPod) -> frozenset[str]:
+        """The checkpoints that a held pod waits for, and no others of what may be a thousand."""
+        awaited = awaited_by(pod)
+        named = (self._checkpoints.named(namespace, name) for namespace, _, name in awaited if name)
+        at = (self.at((namespace, claim)) for namespace, claim, _ in awaited if claim)
+        return frozenset().union(*named, *at)

@@ -3,6 +3,10 @@
 However many events name a checkpoint, it is queued once; an event that comes while it is looked at
 queues it again afterwards (levels, not edges: E05). What happened just now overtakes the thousands
 of a start. One that fails waits longer each time and delays no other (D07).
+
+Namespaces take turns: a tenant with a thousand checkpoints who touches them all once a second, or
+has pods held and taken away for them, waits behind its own, and nobody else behind more than one of
+them at a time. For the same reason a better priority is a head start, and no right of way.
 """
 
 import asyncio
@@ -32,12 +36,24 @@ class Priority(IntEnum):
     """A first listing, or a look because time has passed."""
 
 
-class WorkQueue:
-    """For one event loop."""
+_BEHIND: Final = {Priority.AWAITED: 0, Priority.LIVE: 64, Priority.ROUTINE: 4096}
+"""How many turns each priority stands behind the best."""
 
-    def __init__(self, clock: Clock) -> None:
+
+class WorkQueue:
+    """For one event loop.
+
+    Each look has a turn: one after the last of its party and priority that waits, or the next. The
+    earliest turn comes first, by as much later as its priority stands behind.
+    """
+
+    def __init__(self, clock: Clock, party: Callable[[str], str] = lambda _uid: "") -> None:
+        """`party` says with whom something shares its turns: the namespace."""
         self._clock = clock
-        self._heap: list[tuple[int, int, str]] = []
+        self._party = party
+        self._turn = 0
+        self._last: dict[tuple[str, Priority], int] = {}
+        self._heap: list[tuple[int, int, Priority, str]] = []
         self._queued: dict[str, Priority] = {}
         self._busy: set[str] = set()
         self._again: dict[str, Priority] = {}
@@ -61,7 +77,8 @@ class WorkQueue:
             self._again[uid] = min(priority, self._again.get(uid, priority))
         elif uid not in self._queued or priority < self._queued[uid]:
             self._queued[uid] = priority
-            heapq.heappush(self._heap, (priority, next(self._order), uid))
+            place = self._next_turn(uid, priority) + _BEHIND[priority]
+            heapq.heappush(self._heap, (place, next(self._order), priority, uid))
             self._news.set()
 
     def add_after(self, uid: str, seconds: float) -> None:
@@ -114,14 +131,21 @@ class WorkQueue:
 
     def _pop(self) -> str | None:
         while self._heap:
-            priority, _, uid = heapq.heappop(self._heap)
+            place, _, priority, uid = heapq.heappop(self._heap)
             # An entry that was overtaken by one with a better priority is left behind.
             if self._queued.get(uid) == priority:
                 del self._queued[uid]
                 self._busy.add(uid)
                 self._later.pop(uid, None)
+                self._turn = max(self._turn, place - _BEHIND[priority])
                 return uid
+        self._last.clear()  # nobody waits, so nobody has had more turns than others
         return None
+
+    def _next_turn(self, uid: str, priority: Priority) -> int:
+        party = (self._party(uid), priority)
+        self._last[party] = max(self._turn, self._last.get(party, 0)) + 1
+        return self._last[party]
 
     def _ring(self) -> None:
         now = self._clock()

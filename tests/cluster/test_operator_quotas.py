@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -13,17 +14,21 @@ from tests.support.node_agent import NodeAgent
 from e2e.cluster.api import ApiError, Json
 from e2e.cluster.apiserver import ApiServer
 from e2e.cluster.waiting import wait_until
+from weightlock_operator.decision.troubles import ASKED_AFTER
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "quota.yaml"
 
 
-def limited(server: ApiServer, shelf: Shelf, name: str, **hard: str) -> Json:
+JOBS = "count/jobs.batch"
+CHECKPOINTS = "count/modelcheckpoints.weightlock.dev"
+
+
+def limited(server: ApiServer, shelf: Shelf, name: str, what: str, amount: str) -> Json:
     """A quota that counts already."""
     found = yaml.safe_load(EXAMPLE.read_text())
+    assert {JOBS, CHECKPOINTS} <= set(found["spec"]["hard"]), "the example names both"
     found["metadata"] = {"name": name, "namespace": shelf.tenant.namespace}
-    limits = {"jobs": "count/jobs.batch", "checkpoints": "count/modelcheckpoints.weightlock.dev"}
-    assert set(limits.values()) <= set(found["spec"]["hard"]), "the example names both"
-    found["spec"]["hard"] = {limits[key]: amount for key, amount in hard.items()}
+    found["spec"]["hard"] = {what: amount}
     made = server.api.create(found)
     wait_until(
         "the quota counts",
@@ -36,7 +41,7 @@ def limited(server: ApiServer, shelf: Shelf, name: str, **hard: str) -> Json:
 def test_a_quota_of_jobs_is_named_and_the_job_made_once_there_is_room(
     apiserver_with_controllers: ApiServer, shelf: Shelf, node: NodeAgent
 ) -> None:
-    quota = limited(apiserver_with_controllers, shelf, "jobs", jobs="0")
+    quota = limited(apiserver_with_controllers, shelf, "jobs", JOBS, "0")
     shelf.good("crowded")
     status = shelf.reaches("crowded", "Error", "JobRefused")
     assert "exceeded quota: jobs, requested: count/jobs.batch=1" in status["message"]
@@ -48,11 +53,33 @@ def test_a_quota_of_jobs_is_named_and_the_job_made_once_there_is_room(
     assert node.ran.count("crowded") == 1
 
 
+def test_a_quota_of_pods_is_named_at_once_and_the_job_goes_on_once_there_is_room(
+    apiserver_with_controllers: ApiServer, shelf: Shelf, node: NodeAgent
+) -> None:
+    """D12: the Job exists, and never says itself why it makes no pod."""
+    quota = limited(apiserver_with_controllers, shelf, "no-pods", "pods", "0")
+    shelf.good("podless")
+    began = time.monotonic()
+    wait_until(
+        "what refuses it is told",
+        lambda: "exceeded quota: no-pods" in shelf.status("podless").get("message", ""),
+        timeout_seconds=90,
+    )
+    assert time.monotonic() - began > ASKED_AFTER[0].total_seconds() - 2, "and not before"
+    status = shelf.status("podless")
+    assert (status["phase"], status["reason"]) == ("Verifying", "VerificationRunning")
+    scheduled = next(each for each in status["conditions"] if each["type"] == "Scheduled")
+    assert [scheduled[key] for key in ("status", "reason")] == ["False", "JobRefused"]
+    apiserver_with_controllers.api.delete(quota)
+    shelf.reaches("podless", "Verified", seconds=90)
+    assert node.ran.count("podless") == 1
+
+
 def test_a_quota_of_checkpoints_ends_a_flood_of_them(
     apiserver_with_controllers: ApiServer, shelf: Shelf
 ) -> None:
     """D18."""
-    limited(apiserver_with_controllers, shelf, "checkpoints", checkpoints="3")
+    limited(apiserver_with_controllers, shelf, "checkpoints", CHECKPOINTS, "3")
     for number in range(3):
         shelf.checkpoint(f"flood-{number}")
     with pytest.raises(ApiError, match="exceeded quota"):

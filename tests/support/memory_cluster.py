@@ -73,6 +73,17 @@ class MemoryCluster:
         ]
         return Listing(found, str(self.version))
 
+    async def some(self, resource: Resource, namespace: str, *, fields: str, most: int) -> Listing:
+        await self._called("list", resource, namespace, fields)
+        wanted = dict(pair.split("=") for pair in fields.split(","))
+        found = [
+            copy.deepcopy(body)
+            for (plural, where, _), body in self.objects.items()
+            if (plural, where) == (resource.plural, namespace)
+            and all(_at(body, path) == value for path, value in wanted.items())
+        ]
+        return Listing(found[:most], str(self.version))
+
     async def create(
         self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False
     ) -> Json:
@@ -164,6 +175,12 @@ class MemoryCluster:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
         self.objects[resource.plural, namespace, body["metadata"]["name"]] = body
+
+
+def _at(body: Json, path: str) -> object:
+    for key in path.split("."):
+        body = body.get(key) or {}
+    return body
 
 
 def merged(live: Json, change: Json) -> Json:

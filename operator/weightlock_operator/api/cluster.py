@@ -97,6 +97,10 @@ class Cluster(Protocol):
         """All objects, live, page by page."""
         ...
 
+    async def some(self, resource: Resource, namespace: str, *, fields: str, most: int) -> Listing:
+        """The first objects of a list that may be longer than anybody wants to know."""
+        ...
+
     async def create(
         self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False
     ) -> Json:

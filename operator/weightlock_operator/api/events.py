@@ -154,7 +154,8 @@ class Recorder:
 
     async def _write(self, notice: Notice, count: int) -> None:
         namespace = notice.about.namespace or "default"
-        name = f"{notice.about.name[:200]}.{notice.key}"
+        # A name that is cut must not end in a dash: no object may have a part of its name so.
+        name = f"{notice.about.name[:200].rstrip('-.')}.{notice.key}"
         again: Json = {"count": count, "lastTimestamp": _time(self._wall())}
         if count > 1:
             try:

@@ -86,6 +86,11 @@ class RestCluster:
         except Gone:
             return await self._pages(resource, namespace, labels=labels, fields=fields)
 
+    async def some(self, resource: Resource, namespace: str, *, fields: str, most: int) -> Listing:
+        """See Cluster.some."""
+        query = {"limit": str(most), "fieldSelector": fields}
+        return _listed(resource, await self._send(Request("GET", resource.path(namespace), query)))
+
     async def create(
         self, resource: Resource, namespace: str, body: Json, *, dry_run: bool = False
     ) -> Json:
@@ -171,13 +176,11 @@ class RestCluster:
                 "fieldSelector": fields,
             }
             page = await self._send(Request("GET", resource.path(namespace), query))
-            found: list[Json] = page.get("items") or []
-            # Whether something was injected into a pod is told by its annotations.
-            items += found if resource is PODS else map(lightened, found)
-            metadata = page.get("metadata") or {}
-            token = metadata.get("continue") or ""
+            listing = _listed(resource, page)
+            items += listing.items
+            token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
-                return Listing(items, str(metadata.get("resourceVersion", "")))
+                return Listing(items, listing.resource_version)
 
     async def _send(self, request: Request, attempts: int = ATTEMPTS) -> Json:
         loop = asyncio.get_running_loop()
@@ -208,6 +211,13 @@ class RestCluster:
 
 
 _UNKNOWN_VERSION: Final = (400, 404, 415)
+
+
+def _listed(resource: Resource, page: Json) -> Listing:
+    found: list[Json] = page.get("items") or []
+    # Whether something was injected into a pod is told by its annotations.
+    items = found if resource is PODS else list(map(lightened, found))
+    return Listing(items, str((page.get("metadata") or {}).get("resourceVersion", "")))
 
 
 def _preconditions(only_if: Precondition) -> dict[str, str]:

@@ -7,8 +7,9 @@ from weightlock.policy.scalars import printable
 from weightlock.policy.spec import Enforcement, OnFailure
 from weightlock.reasons import Verdict
 from weightlock_operator.decision.actions import Event, EventType, EvictPod
+from weightlock_operator.decision.conditions import reason_of
 from weightlock_operator.decision.facts import Facts
-from weightlock_operator.decision.memory import Memory, Word
+from weightlock_operator.decision.memory import SCHEDULED, Memory, Word
 
 MOST_PODS: Final = 20
 
@@ -28,6 +29,14 @@ def announced(before: Memory, after: Memory, word: Word, facts: Facts) -> tuple[
     if trouble is not None and trouble != before.trouble and trouble.reason is not word.reason:
         events.append(_event(trouble, facts, ()))
     return tuple(events)
+
+
+def refused(waiting: Word | None, memory: Memory, facts: Facts) -> tuple[Event, ...]:
+    """An event when it is first known that the Job in flight may make no pods."""
+    if waiting is None or memory.flight is None:
+        return ()
+    known = reason_of(SCHEDULED, facts.checkpoint.status.get("conditions"))
+    return () if known == waiting.reason.value else (_event(waiting, facts, ()),)
 
 
 def evicted(word: Word, facts: Facts) -> tuple[EvictPod, ...]:

@@ -39,6 +39,13 @@ def conditions_of(
     ]
 
 
+def reason_of(type_: str, conditions: object) -> object:
+    """The reason that a status gives for a condition now; None if it has no such condition."""
+    known = conditions if isinstance(conditions, list) else ()
+    found = (each for each in known if isinstance(each, Mapping) and each.get("type") == type_)
+    return next(found, {}).get("reason")
+
+
 def _since(condition: Condition, previous: object) -> str:
     for known in previous if isinstance(previous, list) else ():
         if isinstance(known, Mapping) and known.get("type") == condition.type:

@@ -111,6 +111,9 @@ class Facts:
     place: Place
     jobs: tuple[SeenJob, ...] = ()
     pods: tuple[SeenPod, ...] = ()
+    job_refusal: str = ""
+    """Why the Job in flight may not make pods, as far as its controller was asked."""
+
     held: tuple[HeldPod, ...] = ()
     """Held pods that wait for this checkpoint."""
 

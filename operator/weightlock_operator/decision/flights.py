@@ -98,7 +98,7 @@ class Flight:
             pod_spec_hash=fields.text("podSpecHash", str),
             device=fields.choice("device", DeviceKind),
             policy_hash=fields.text("policyHash", str),
-            started_at=fields.text("startedAt", scalars.instant),
+            started_at=fields.text("startedAt", scalars.moment),
             volume=_volume(fields.section("volume", None)),
         )
 

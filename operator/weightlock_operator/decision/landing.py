@@ -20,9 +20,10 @@ from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.flights import DeviceKind, Flight
 from weightlock_operator.decision.jobs import KEPT_FOR
 from weightlock_operator.decision.memory import Basis, Memory, VerifierInfo, Word
-from weightlock_operator.decision.reports import Landed, Trouble, Waiting, outcome_of
+from weightlock_operator.decision.reports import Landed, outcome_of
 from weightlock_operator.decision.seen import SeenJob
 from weightlock_operator.decision.storage import StorageState
+from weightlock_operator.decision.troubles import Trouble, Waiting
 
 COOLDOWN: Final = timedelta(seconds=30)
 """From one start to the next, where the first is called off: a spec that flips makes few Jobs."""

@@ -15,6 +15,7 @@ from weightlock_operator.decision.flights import DeviceKind
 from weightlock_operator.decision.landing import ORPHAN_AGE, Step, landed, orphans
 from weightlock_operator.decision.memory import Memory, Word, recall
 from weightlock_operator.decision.needs import Blocked, Need
+from weightlock_operator.decision.troubles import Waiting
 
 _NEEDS_THE_CPU: Final = frozenset(
     {Reason.ENGINE_UNAVAILABLE, Reason.ENGINE_FAULT, Reason.UNSCHEDULABLE}
@@ -108,11 +109,15 @@ def word_of(look: Look) -> Word:
     if memory.failed is not None:
         return memory.failed
     if memory.flight is not None:
-        waiting = look.step.waiting
-        said = f": {waiting.message}" if waiting and waiting.message else ""
-        message = f"the Job {memory.flight.job} verifies the checkpoint{said}"
-        return Word(Reason.VERIFICATION_RUNNING, message)
+        return Word(Reason.VERIFICATION_RUNNING, _flying(memory.flight.job, look.step.waiting))
     return _waiting_word(look)
+
+
+def _flying(job: str, waiting: Waiting | None) -> str:
+    if waiting and waiting.refusal:
+        return waiting.refusal
+    said = f": {waiting.message}" if waiting and waiting.message else ""
+    return f"the Job {job} verifies the checkpoint{said}"
 
 
 def _waiting_word(look: Look) -> Word:

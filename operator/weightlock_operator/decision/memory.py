@@ -111,6 +111,7 @@ def _recalled(facts: Facts, raw: Mapping[str, object]) -> Memory:
     queue = fields.section("queue", None)
     # Nothing seals why a checkpoint failed, so whoever may write a status may write another reason;
     # one that belongs to another phase would be said as that phase.
+    flight = _flight(facts, fields)
     is_failed = record is None and word.verdict is Verdict.FAILED is parsed.phase
     return Memory(
         word=word,
@@ -120,13 +121,13 @@ def _recalled(facts: Facts, raw: Mapping[str, object]) -> Memory:
         looked_at=_past(parsed.last_verified, facts),
         basis=_basis(parsed, fields) if record is None else None,
         verifier=_verifier(fields.section("verifier", None)),
-        flight=_flight(facts, fields),
+        flight=flight,
         attempts=attempts,
-        trouble=_trouble(fields) if attempts else None,
+        trouble=_trouble(fields) if attempts and flight is None else None,
         next_attempt=_at_most(
-            fields.optional_text("nextAttempt", scalars.instant), facts.now + LONGEST
+            fields.optional_text("nextAttempt", scalars.moment), facts.now + LONGEST
         ),
-        queued_since=_at_most(queue.optional_text("since", scalars.instant), facts.now),
+        queued_since=_at_most(queue.optional_text("since", scalars.moment), facts.now),
     )
 
 

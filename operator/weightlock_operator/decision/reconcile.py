@@ -29,7 +29,7 @@ from weightlock_operator.decision.actions import (
     RaiseFloor,
     earliest,
 )
-from weightlock_operator.decision.announcing import EVICT_EVERY, announced, evicted
+from weightlock_operator.decision.announcing import EVICT_EVERY, announced, evicted, refused
 from weightlock_operator.decision.backoff import delay_after
 from weightlock_operator.decision.facts import Facts
 from weightlock_operator.decision.flights import DeviceKind, Flight
@@ -138,7 +138,7 @@ def _started(look: Look, order: jobs.Order) -> Decision:
 def _decision(look: Look, memory: Memory, word: Word) -> Decision:
     """Step 6."""
     facts = look.facts
-    waiting = look.blocked.word if look.blocked else None
+    waiting = _waits_for(look, memory)
     evictions = evicted(word, facts)
     again_at = _again_at(look, memory)
     if word.reason is Reason.VERSION_NOT_KEPT:
@@ -156,6 +156,7 @@ def _decision(look: Look, memory: Memory, word: Word) -> Decision:
         after=(
             *look.step.after,
             *announced(look.before, memory, word, facts),
+            *refused(waiting, memory, facts),
             *evictions,
         ),
         requeue_after=again_at - facts.now if again_at else None,
@@ -167,6 +168,14 @@ def _decision(look: Look, memory: Memory, word: Word) -> Decision:
         finished=look.step.finished,
         spent=_spent(look, memory),
     )
+
+
+def _waits_for(look: Look, memory: Memory) -> Word | None:
+    """What keeps a verification that is wanted from running."""
+    if memory.flight is None:
+        return look.blocked.word if look.blocked else None
+    refusal = look.step.waiting.refusal if look.step.waiting else ""
+    return Word(Reason.JOB_REFUSED, refusal) if refusal else None
 
 
 def _spent(look: Look, memory: Memory) -> Spent | None:

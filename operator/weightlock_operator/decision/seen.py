@@ -74,15 +74,15 @@ class SeenJob:
             nonce=labels.text_or(NONCE_LABEL, str, ""),
             is_ours_by_label=labels.text_or(MANAGED_BY_LABEL, str, "") == MANAGED_BY
             and labels.has(CHECKPOINT_UID_LABEL),
-            created_at=metadata.text("creationTimestamp", scalars.instant),
+            created_at=metadata.text("creationTimestamp", scalars.moment),
             template_hash=pod_spec_hash(template_spec(value)),
             completions=spec.integer_or("completions", 0, _MOST, 1),
             is_suspended=spec.boolean_or("suspend", default=False),
-            started_at=root.section("status", None).optional_text("startTime", scalars.instant),
-            suspended_at=suspended.optional_text("lastTransitionTime", scalars.instant)
+            started_at=root.section("status", None).optional_text("startTime", scalars.moment),
+            suspended_at=suspended.optional_text("lastTransitionTime", scalars.moment)
             if suspended
             else None,
-            finished_at=over.optional_text("lastTransitionTime", scalars.instant) if over else None,
+            finished_at=over.optional_text("lastTransitionTime", scalars.moment) if over else None,
             failure=(failed.text_or("reason", str, "") or "Failed") if failed else "",
             message=failed.text_or("message", str, "") if failed else "",
         )
@@ -154,9 +154,9 @@ class SeenPod:
             uid=metadata.text("uid", str),
             job_uid=_controller(metadata, "Job"),
             nonce=metadata.section("labels", None).text_or(NONCE_LABEL, str, ""),
-            created_at=metadata.text("creationTimestamp", scalars.instant),
+            created_at=metadata.text("creationTimestamp", scalars.moment),
             spec_hash=pod_spec_hash(root.mapping("spec")),
-            accepted_at=status.optional_text("startTime", scalars.instant),
+            accepted_at=status.optional_text("startTime", scalars.moment),
             phase=status.text_or("phase", str, "Pending"),
             index=int(index) if _INDEX.fullmatch(index) else None,
             node=spec.text_or("nodeName", str, ""),

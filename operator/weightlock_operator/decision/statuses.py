@@ -42,7 +42,7 @@ def status_of(memory: Memory, word: Word, waiting: Word | None, facts: Facts) ->
         status["verifier"] = _verifier(memory.verifier)
     if memory.flight is not None:
         status["verification"] = memory.flight.status(facts.seal_keys[0])
-    if waiting is not None:
+    if waiting is not None and memory.flight is None:
         status["queue"] = _queue(memory.queued_since or facts.now, waiting, facts)
     if memory.attempts:
         status["attempts"] = memory.attempts
@@ -142,9 +142,9 @@ def _conditions(memory: Memory, word: Word, waiting: Word | None) -> tuple[Condi
 
 
 def _scheduled(memory: Memory, waiting: Word | None) -> Condition:
-    if memory.flight is not None:
+    if memory.flight is not None and waiting is None:
         return Condition(SCHEDULED, True, Reason.VERIFICATION_RUNNING.value, memory.flight.job)
-    if memory.trouble is not None:
+    if memory.trouble is not None and memory.flight is None:
         return Condition(SCHEDULED, False, memory.trouble.reason.value, memory.trouble.message)
     if waiting is not None:
         return Condition(SCHEDULED, False, waiting.reason.value, waiting.message)

@@ -39,6 +39,7 @@ from weightlock_operator.decision.facts import Facts, Installation, Registered, 
 from weightlock_operator.decision.holding import HeldPod
 from weightlock_operator.decision.policies import Invalid, read_policy
 from weightlock_operator.decision.queue import Place, Running, places
+from weightlock_operator.decision.readings import read as read_pod
 from weightlock_operator.decision.seen import SeenJob, SeenPod
 from weightlock_operator.decision.spent import Spent
 from weightlock_operator.decision.storage import Storage, claimed_storage, described_storage
@@ -140,6 +141,9 @@ class Cluster:
     is_requested: bool = False
     running: list[Running] = field(default_factory=list)
     refuse_jobs: str = ""
+    refusal: str = ""
+    """What the Job controller says about pods that it may not make."""
+
     mutate_job: Callable[[Json], None] = lambda job: None
     crash_after: int | None = None
     jobs_made: int = 0
@@ -180,8 +184,9 @@ class Cluster:
             place=Place(),
             jobs=tuple(map(SeenJob.from_object, self.jobs.values())),
             pods=tuple(map(SeenPod.from_object, self.pods.values())),
+            job_refusal=self.refusal,
             held=tuple(pod for pod in held if pod),
-            uses=uses_of(self.others, registered.spec.source, registered.spec.path)
+            uses=uses_of(map(read_pod, self.others), registered.spec.source, registered.spec.path)
             if registered.spec
             else (),
             is_requested=self.is_requested,

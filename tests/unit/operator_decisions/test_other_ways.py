@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.support.published_schemas import RELEASES, fields_of, sample_of_source
 from tests.unit.policy.builders import NOW
 
 from weightlock.policy.paths import VolumePath
@@ -14,7 +15,8 @@ from weightlock.policy.sources import (
     NfsSource,
     Source,
 )
-from weightlock.verdict.places import DEEPEST, Place, exported, on_nodes
+from weightlock.policy.volume_kinds import CLAIMED, INLINE_WITH_READ_ONLY, OWN
+from weightlock.verdict.places import DEEPEST, Place, exported, on_nodes, places_of
 from weightlock.verdict.records import instant_text
 from weightlock_operator.decision.places import (
     places_of_inline,
@@ -22,7 +24,10 @@ from weightlock_operator.decision.places import (
     places_of_volume,
     shown_to_pods,
 )
-from weightlock_operator.decision.usage import Storages, use_of
+from weightlock_operator.decision.readings import reading_of
+from weightlock_operator.decision.usage import PodUse, Storages
+from weightlock_operator.decision.usage import use_of as use_of_reading
+from weightlock_operator.pod_records import record_of_pod
 
 Json = dict[str, Any]
 CLAIM = ClaimSource("llama")
@@ -46,6 +51,10 @@ def pod(volume: Json, namespace: str = "elsewhere", node: str = "node-a", **moun
         },
         "status": {"phase": "Running"},
     }
+
+
+def use_of(body: Json, source: Source, path: VolumePath, storages: Storages) -> PodUse | None:
+    return use_of_reading(reading_of(body), source, path, storages)
 
 
 def nfs(path: str, server: str = "files.example", **more: Any) -> Json:
@@ -197,3 +206,181 @@ def test_others_lie_nowhere_by_themselves(source: Source) -> None:
 def test_what_is_odd_is_nowhere_or_anywhere(odd: Json) -> None:
     assert places_of_inline(odd, "node-a") in ((), (Place("csi d"),))
     assert places_of_inline({"hostPath": {"path": "/m"}}, "") == ()
+
+
+EVERY_SOURCE = sorted(
+    frozenset().union(*(fields_of(minor, "Volume") for minor in RELEASES)) - {"name"}
+)
+
+
+def persistent(kind: str) -> Storages:
+    """A volume that says what a pod's own says, in the words of persistent volumes."""
+    spec: Json = {kind: sample_of_source("PersistentVolumeSpec", kind)}
+    return Storages((*places_of_volume(spec), *shown_to_pods(spec)))
+
+
+@pytest.mark.parametrize("kind", EVERY_SOURCE)
+def test_every_source_of_a_pod_is_seen_or_harmless_for_a_reason(kind: str) -> None:
+    body = pod({kind: sample_of_source("Volume", kind)})
+    body["metadata"]["resourceVersion"] = "1"
+    if kind in OWN:
+        assert OWN[kind]
+        assert record_of_pod(body) is None
+        return
+    kept = record_of_pod(body)
+    assert kept is not None, "a pod that may write is remembered"
+    assert bool(kept.claims) is (kind in CLAIMED)
+    if kind not in CLAIMED:
+        assert kept.places
+        found = use_of(body, CLAIM, STEP, persistent(kind))
+        assert found is not None
+        assert found.may_write
+
+
+@pytest.mark.parametrize("kind", sorted(INLINE_WITH_READ_ONLY))
+def test_who_says_that_it_reads_is_no_writer_whatever_the_source(kind: str) -> None:
+    body = pod({kind: {**sample_of_source("Volume", kind), "readOnly": True}})
+    found = use_of(body, CLAIM, STEP, persistent(kind))
+    assert found is not None
+    assert not found.may_write
+
+
+@pytest.mark.parametrize("kind", sorted(set(EVERY_SOURCE) - set(OWN) - CLAIMED - {"csi"}))
+def test_other_storage_of_the_same_kind_is_other_storage(kind: str) -> None:
+    source = sample_of_source("Volume", kind)
+    texts = {field: "b" for field, value in source.items() if isinstance(value, str)}
+    changed = texts | {"wwids": ["b"], "targetWWNs": ["b"]} if kind == "fc" else texts
+    body = pod({kind: {**source, **changed, "readOnly": False}})
+    assert use_of(body, CLAIM, STEP, persistent(kind)) is None
+
+
+def test_a_source_of_the_future_is_seen_and_nothing_it_says_makes_it_harmless() -> None:
+    storages = Storages(places_of_volume({"tape": {"reel": 7}}))
+    for more in ({}, {"readOnly": True}, {"fsType": "xfs"}):
+        found = use_of(pod({"tape": {"reel": 7, **more}}), CLAIM, STEP, storages)
+        assert found is not None
+        assert found.may_write
+    assert use_of(pod({"tape": {"reel": 8}}), CLAIM, STEP, storages) is None
+
+
+def disk(driver: str, handle: str, **attributes: str) -> Json:
+    return {"csi": {"driver": driver, "volumeHandle": handle, "volumeAttributes": attributes}}
+
+
+MIGRATED = [
+    pytest.param(
+        disk("ebs.csi.aws.com", "vol-1"),
+        {"awsElasticBlockStore": {"volumeID": "aws://eu-west-1a/vol-1"}},
+        {"awsElasticBlockStore": {"volumeID": "vol-2"}},
+        id="EBS",
+    ),
+    pytest.param(
+        disk("pd.csi.storage.gke.io", "projects/p/zones/z/disks/models"),
+        {"gcePersistentDisk": {"pdName": "models", "fsType": "ext4"}},
+        {"gcePersistentDisk": {"pdName": "model"}},
+        id="GCE",
+    ),
+    pytest.param(
+        disk("disk.csi.azure.com", "/subscriptions/S/disks/Models"),
+        {"azureDisk": {"diskName": "any", "diskURI": "/subscriptions/s/disks/models"}},
+        {"azureDisk": {"diskName": "Models", "diskURI": "/subscriptions/s/disks/logs"}},
+        id="Azure disk",
+    ),
+    pytest.param(
+        disk("file.csi.azure.com", "group#account#Models#"),
+        {"azureFile": {"secretName": "s", "shareName": "models"}},
+        {"azureFile": {"secretName": "s", "shareName": "logs"}},
+        id="Azure share by its handle",
+    ),
+    pytest.param(
+        disk("file.csi.azure.com", "made-up", shareName="models", folderName="llama"),
+        {"azureFile": {"secretName": "s", "shareName": "models"}},
+        {"azureFile": {"secretName": "s", "shareName": "logs"}},
+        id="Azure share by its name",
+    ),
+    pytest.param(
+        disk("cinder.csi.openstack.org", "c-1"),
+        {"cinder": {"volumeID": "c-1"}},
+        {"cinder": {"volumeID": "c-2"}},
+        id="Cinder",
+    ),
+    pytest.param(
+        disk("csi.vsphere.vmware.com", "uuid", initialvolumefilepath="[ds] kube/models.vmdk"),
+        {"vsphereVolume": {"volumePath": "[ds]  kube/models"}},
+        {"vsphereVolume": {"volumePath": "uuid"}},
+        id="vSphere",
+    ),
+    pytest.param(
+        disk("csi.vsphere.vmware.com", "[ds] kube/models"),
+        {"vsphereVolume": {"volumePath": "[ds] kube/models"}},
+        {"vsphereVolume": {"volumePath": "[ds] kube/logs"}},
+        id="vSphere by its path",
+    ),
+    pytest.param(
+        disk("pxd.portworx.com", "77"),
+        {"portworxVolume": {"volumeID": "77"}},
+        {"portworxVolume": {"volumeID": "78"}},
+        id="Portworx",
+    ),
+    pytest.param(
+        disk("rbd.csi.ceph.com", "mig_mons-0_image-0_0", imageName="i", pool="p"),
+        {"rbd": {"monitors": ["m"], "pool": "p", "image": "i"}},
+        {"rbd": {"monitors": ["m"], "pool": "q", "image": "i"}},
+        id="RBD",
+    ),
+    pytest.param(
+        disk("rook-ceph.rbd.csi.ceph.com", "i", staticVolume="True", pool="p"),
+        {"rbd": {"monitors": ["m"], "pool": "p", "image": "i"}},
+        {"rbd": {"monitors": ["m"], "pool": "p", "image": "j"}},
+        id="RBD of an image that was there",
+    ),
+    pytest.param(
+        disk("rbd.csi.ceph.com", "0001-0009-rook-ceph-0000000000000002-" + "u" * 36),
+        {"rbd": {"monitors": ["m"], "pool": "rbd", "image": "csi-vol-" + "u" * 36}},
+        {"rbd": {"monitors": ["m"], "pool": "rbd", "image": "u" * 36}},
+        id="RBD of an image with no name",
+    ),
+    pytest.param(
+        disk("cephfs.csi.ceph.com", "h", subvolumePath="/volumes/csi/v/u"),
+        {"cephfs": {"monitors": ["m"], "path": "/volumes"}},
+        {"cephfs": {"monitors": ["m"], "path": "/other"}},
+        id="CephFS",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "same", "other"), MIGRATED)
+def test_a_driver_and_the_source_that_it_took_over_lead_to_the_same_bytes(
+    spec: Json, same: Json, other: Json
+) -> None:
+    """CSI migration: either may be the persistent volume, and either is another's twin."""
+    ours = places_of_volume(spec)
+    assert use_of(pod(same), CLAIM, STEP, Storages(ours)) is not None
+    assert use_of(pod(other), CLAIM, STEP, Storages(ours)) is None
+    for volume, is_twin in ((same, True), (other, False)):
+        theirs = places_of_volume(volume)
+        assert any(one.overlaps(two) for one in ours for two in theirs) is is_twin
+
+
+@pytest.mark.parametrize(("spec", "same", "_"), MIGRATED)
+def test_two_handles_stay_two_volumes_whatever_an_older_name_says(
+    spec: Json, same: Json, _: Json
+) -> None:
+    """Two zones may have a disk of one name, and two accounts a share."""
+    another = {"csi": {**spec["csi"], "volumeHandle": spec["csi"]["volumeHandle"] + "#x/y"}}
+    assert not any(one.overlaps(two) for one in places_of(spec) for two in places_of(another))
+
+
+@pytest.mark.parametrize(
+    "spec", [disk("file.csi.azure.com", "made-up"), disk("csi.example", "vol-1")]
+)
+def test_a_handle_that_says_nothing_is_only_a_handle(spec: Json) -> None:
+    assert len(places_of_volume(spec)) == 1
+
+
+def test_an_azure_share_of_a_pod_is_one_by_its_driver_too() -> None:
+    storages = persistent("azureFile")
+    inline = csi("file.csi.azure.com", shareName="a")
+    assert use_of(pod(inline), CLAIM, STEP, storages) is not None
+    inline = csi("file.csi.azure.com", shareName="b")
+    assert use_of(pod(inline), CLAIM, STEP, storages) is None

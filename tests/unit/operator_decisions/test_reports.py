@@ -23,18 +23,19 @@ from weightlock.reasons import Reason
 from weightlock.verdict.records import instant_text
 from weightlock_operator.decision.facts import Installation, ServerFeatures
 from weightlock_operator.decision.memory import recall
-from weightlock_operator.decision.reports import (
+from weightlock_operator.decision.reports import Landed, Outcome
+from weightlock_operator.decision.reports import outcome_of as outcome_of_flight
+from weightlock_operator.decision.seen import SeenJob, SeenPod
+from weightlock_operator.decision.troubles import (
+    ASKED_AFTER,
     CACHE_LAG,
     PATIENCE,
     QUEUE_PATIENCE,
     START_PATIENCE,
-    Landed,
-    Outcome,
+    Course,
     Trouble,
     Waiting,
 )
-from weightlock_operator.decision.reports import outcome_of as outcome_of_flight
-from weightlock_operator.decision.seen import SeenJob, SeenPod
 
 
 @pytest.fixture
@@ -416,7 +417,7 @@ def test_a_pod_whose_storage_does_not_come(cluster: Cluster) -> None:
 def test_a_job_that_may_not_make_pods_does_not_keep_its_turn(cluster: Cluster) -> None:
     found = outcome(cluster)
     assert isinstance(found, Waiting)
-    assert found.look_again_at == cluster.now + PATIENCE
+    assert found.look_again_at == cluster.now + ASKED_AFTER[0]
     cluster.pass_time(minutes=2)
     job_of(cluster)["status"] = {"startTime": instant_text(cluster.now)}
     cluster.pass_time(minutes=4)
@@ -425,6 +426,139 @@ def test_a_job_that_may_not_make_pods_does_not_keep_its_turn(cluster: Cluster) -
     assert trouble(cluster) is Reason.JOB_REFUSED
     cluster.look()
     assert (cluster.phase, cluster.reason, cluster.jobs) == ("Error", "JobRefused", {})
+
+
+QUOTA = 'Error creating: pods "verify-x" is forbidden: exceeded quota: pods'
+
+
+def scheduled(cluster: Cluster) -> Any:
+    return next(each for each in conditions(cluster) if each["type"] == "Scheduled")
+
+
+def conditions(cluster: Cluster) -> Any:
+    return cluster.status["conditions"]
+
+
+AHEAD = timedelta(minutes=50)
+
+
+@pytest.fixture
+def ahead(cluster: Cluster) -> Cluster:
+    """The operator's clock is, as everybody else sees it; what the API server wrote is of then."""
+    cluster = Cluster(now=cluster.now)
+    made = cluster.create
+
+    def create(manifest: Any) -> Any:
+        job: Any = made(manifest)
+        job["metadata"]["creationTimestamp"] = instant_text(cluster.now - AHEAD)
+        return job
+
+    cluster.create = create  # type: ignore[method-assign]
+    cluster.look()
+    return cluster
+
+
+def test_a_clock_that_is_ahead_takes_no_job_for_one_without_pods(ahead: Cluster) -> None:
+    """E10."""
+    found = outcome(ahead)
+    assert isinstance(found, Waiting)
+    assert found.look_again_at == ahead.now + ASKED_AFTER[0]
+    ahead.pass_time(minutes=5)
+    assert trouble(ahead) is Reason.JOB_REFUSED
+
+
+def test_a_clock_that_is_ahead_gives_pods_their_time_to_start(ahead: Cluster) -> None:
+    pod: Any = ahead.start_pod(job_of(ahead))
+    pod["metadata"]["creationTimestamp"] = instant_text(ahead.now - AHEAD)
+    waits = {"reason": "ErrImagePull"}
+    pod["status"]["containerStatuses"] = [{"name": "verifier", "state": {"waiting": waits}}]
+    assert isinstance(outcome(ahead), Waiting)
+    ahead.pass_time(minutes=5)
+    assert trouble(ahead) is Reason.IMAGE_UNAVAILABLE
+
+
+def test_a_clock_that_went_back_gives_nobody_endless_time(cluster: Cluster) -> None:
+    cluster.now -= timedelta(days=3650)
+    job_of(cluster)["metadata"]["creationTimestamp"] = instant_text(cluster.now)
+    cluster.pass_time(minutes=5)
+    assert trouble(cluster) is Reason.JOB_REFUSED
+
+
+def test_what_refuses_the_pods_of_a_job_is_said_long_before_it_is_given_up(
+    cluster: Cluster,
+) -> None:
+    """D12."""
+    cluster.pass_time(seconds=10)
+    cluster.refusal = QUOTA
+    decision = cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Verifying", "VerificationRunning")
+    assert QUOTA in str(cluster.status["message"])
+    assert [scheduled(cluster)[key] for key in ("status", "reason")] == ["False", "JobRefused"]
+    assert QUOTA in scheduled(cluster)["message"]
+    [event] = [each for each in cluster.events if each.reason == "JobRefused"]
+    assert QUOTA in event.message
+    assert decision.requeue_after == ASKED_AFTER[1] - ASKED_AFTER[0]
+    writes = cluster.status_writes
+    cluster.pass_time(seconds=50)
+    assert cluster.look().requeue_after == PATIENCE - ASKED_AFTER[-1]
+    assert (cluster.status_writes, cluster.events.count(event)) == (writes, 1), "once is enough"
+    cluster.pass_time(minutes=4)
+    cluster.look()
+    assert (cluster.phase, cluster.reason) == ("Error", "JobRefused")
+    assert QUOTA in str(cluster.status["message"])
+
+
+def test_a_job_that_may_make_pods_after_all_is_forgiven(cluster: Cluster) -> None:
+    cluster.pass_time(seconds=10)
+    cluster.refusal = QUOTA
+    cluster.look()
+    cluster.start_pod(job_of(cluster))
+    cluster.look()
+    assert QUOTA not in str(cluster.status)
+    assert [scheduled(cluster)[key] for key in ("status", "reason")] == [
+        "True",
+        "VerificationRunning",
+    ]
+
+
+def test_a_refusal_of_a_later_attempt_is_no_trouble_of_an_earlier_one(cluster: Cluster) -> None:
+    cluster.pass_time(minutes=5)
+    cluster.look()
+    assert cluster.status["attempts"] == 1
+    cluster.pass_time(minutes=2)
+    cluster.look()
+    cluster.pass_time(seconds=10)
+    cluster.refusal = QUOTA
+    cluster.look()
+    assert QUOTA in scheduled(cluster)["message"]
+    assert recall(cluster.facts()).trouble is None
+    cluster.run_pod(job_of(cluster))
+    cluster.look()
+    assert cluster.phase == "Verified"
+
+
+@pytest.mark.parametrize(
+    ("state", "asks"),
+    [
+        pytest.param({}, True, id="nothing has happened"),
+        pytest.param({"suspend": True}, False, id="it is suspended"),
+        pytest.param({"ended": True}, False, id="it has ended"),
+        pytest.param({"pod": True}, False, id="it has a pod"),
+        pytest.param({"early": True}, False, id="it was made just now"),
+    ],
+)
+def test_whose_controller_is_asked(cluster: Cluster, state: dict[str, bool], *, asks: bool) -> None:
+    job = job_of(cluster)
+    if "suspend" in state:
+        job["spec"]["suspend"] = True
+    if "ended" in state:
+        cluster.end_job(job, "Failed", "BackoffLimitExceeded")
+    if "pod" in state:
+        cluster.start_pod(job)
+    cluster.pass_time(seconds=9 if "early" in state else 10)
+    facts = cluster.facts()
+    course = Course(facts.jobs[0], facts.pods, facts.now - timedelta(hours=1), facts.now)
+    assert course.asks_why is asks
 
 
 def test_a_job_that_is_suspended_says_so_and_is_waited_for() -> None:

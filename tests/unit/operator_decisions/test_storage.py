@@ -27,6 +27,7 @@ from weightlock.policy.sources import (
 from weightlock.reasons import Reason
 from weightlock.verdict.records import instant_text
 from weightlock.verdict.storage import persistent_volume_hash
+from weightlock_operator.decision.readings import read, reading_of
 from weightlock_operator.decision.storage import StorageState, claimed_storage
 from weightlock_operator.decision.usage import PodUse, use_of, uses_of
 
@@ -231,7 +232,7 @@ WRITES, READS, NOTHING = True, False, None
     ],
 )
 def test_how_a_pod_uses_a_checkpoint(source: Source, used: Any, expected: bool | None) -> None:
-    found = use_of(used, source, PATH)
+    found = use_of(reading_of(used), source, PATH)
     assert (found.may_write if found else None) is expected
 
 
@@ -245,9 +246,9 @@ def ended(at: str | None) -> Any:
 
 def test_a_pod_that_ended_wrote_until_its_end() -> None:
     at = NOW + timedelta(hours=1)
-    found = use_of(ended(instant_text(at)), CLAIM, PATH)
+    found = use_of(reading_of(ended(instant_text(at))), CLAIM, PATH)
     assert found == PodUse("trainer", "uid-of-trainer", "node-a", False, True, at, "team-a")
-    found = use_of(ended(None), CLAIM, PATH)
+    found = use_of(reading_of(ended(None)), CLAIM, PATH)
     assert found is not None
     assert found.until == NOW
 
@@ -255,7 +256,7 @@ def test_a_pod_that_ended_wrote_until_its_end() -> None:
 def test_a_pod_that_cannot_be_read_may_write_and_hides_no_other() -> None:
     crowd = pod(claim(), {})
     crowd["spec"]["volumes"] += [{"name": f"v{number}", "emptyDir": {}} for number in range(1024)]
-    found = uses_of([crowd, pod(claim(), {})], CLAIM, PATH)
+    found = uses_of(map(read, [crowd, pod(claim(), {})]), CLAIM, PATH)
     assert [(use.name, use.may_write, use.until) for use in found] == [
         ("a pod that cannot be read", True, None),
         ("trainer", True, None),
@@ -289,14 +290,14 @@ def test_a_pod_that_cannot_be_read_may_write_and_hides_no_other() -> None:
 def test_a_pod_of_which_nobody_knows_when_it_ended(status: Any, minutes: int) -> None:
     found = pod(claim(), {})
     found["status"] = {"phase": "Failed", "reason": "Evicted", **status}
-    use = use_of(found, CLAIM, PATH)
+    use = use_of(reading_of(found), CLAIM, PATH)
     assert use is not None
     assert use.until == NOW + timedelta(minutes=minutes)
     found["metadata"]["managedFields"] = [
         {"manager": "kubelet", "time": moment(40)},
         {"time": None},
     ]
-    use = use_of(found, CLAIM, PATH)
+    use = use_of(reading_of(found), CLAIM, PATH)
     assert use is not None
     assert use.until == NOW + timedelta(minutes=40)
 

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tests.support.memory_cluster import Hands, MemoryCluster, failing
@@ -152,3 +153,16 @@ def test_what_somebody_put_into_a_name_is_escaped_and_cut() -> None:
     assert isinstance(message, str)
     assert message.startswith("\\x1b[31m\\n")
     assert len(message) <= 1000
+
+
+def test_a_name_that_is_cut_stays_one_that_objects_may_have() -> None:
+    """253 characters with a dash where the name is cut: an Event of such a name is refused."""
+    cluster = MemoryCluster()
+    told = recorder(cluster)
+    about = replace(LLAMA, name="a" * 198 + "-." + "b" * 53)
+    told.record(replace(FAILED, about=about))
+    written(told)
+    [event] = events(cluster)
+    name = event["metadata"]["name"]  # type: ignore[index]
+    assert all(part[0].isalnum() and part[-1].isalnum() for part in name.split("."))
+    assert event["involvedObject"]["name"] == about.name  # type: ignore[index]

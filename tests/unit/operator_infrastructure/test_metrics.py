@@ -1,6 +1,7 @@
 import asyncio
 
 from prometheus_client.parser import text_string_to_metric_families
+from tests.support.memory_cluster import Hands
 
 from weightlock.reasons import Verdict
 from weightlock_operator.api import cluster_errors
@@ -37,6 +38,24 @@ def test_objects_are_counted_when_asked() -> None:
     assert found["weightlock_watch_age_seconds", ("jobs",)] == 1.5
     sunset = "weightlock_classical_sunset_timestamp_seconds"
     assert found[sunset, ("post-quantum",)] == 1798761600
+
+
+def test_however_often_somebody_asks_counting_takes_a_twentieth_of_the_time() -> None:
+    hands = Hands()
+    metrics = Metrics("1", hands)
+    counts: list[float] = []
+
+    def count() -> Snapshot:
+        hands.seconds += 3
+        counts.append(hands.seconds)
+        return Snapshot(jobs={"running": len(counts)})
+
+    metrics.snapshot = count
+    for _ in range(100):
+        found = samples(metrics)
+        assert found["weightlock_jobs", ("running",)] == len(counts), "what was counted last"
+        hands.seconds += 1
+    assert len(counts) == 2
 
 
 def test_a_verification_is_counted_with_its_speed() -> None:

@@ -25,6 +25,7 @@ from weightlock_operator.api.cluster_errors import (
 from weightlock_operator.controller import LOBBY
 from weightlock_operator.decision.registration import MOST_PER_NAMESPACE
 from weightlock_operator.lobby import NUDGE_EVERY
+from weightlock_operator.pod_records import record_of_pod
 
 Json = dict[str, Any]
 CREATES_JOB = ("create", "jobs")
@@ -202,3 +203,68 @@ def held(name: str, *, gated: bool) -> Json:
         },
         "spec": {"containers": [], **({"schedulingGates": gates} if gated else {})},
     }
+
+
+@pytest.mark.parametrize(
+    ("wait", "touched"),
+    [
+        pytest.param({"claim": "one", "checkpoint": ""}, {"one", "one-step"}, id="a claim"),
+        pytest.param({"claim": "", "checkpoint": "one-step"}, {"one-step"}, id="a checkpoint"),
+        pytest.param({"claim": "", "checkpoint": "nobody"}, set(), id="one that is not there"),
+        pytest.param({"claim": "elsewhere", "checkpoint": ""}, set(), id="another claim"),
+        pytest.param({"claim": "", "checkpoint": ""}, set(), id="nothing"),
+    ],
+)
+def test_a_held_pod_has_those_looked_at_that_it_waits_for(
+    stage: Stage, wait: Json, touched: set[str]
+) -> None:
+    """Of a thousand in its namespace, for each of a thousand pods."""
+    stage.good("one")
+    step = stage.checkpoint("one-step")
+    body = stage.cluster.objects["modelcheckpoints", NAMESPACE, "one-step"]
+    body["spec"]["source"] = {"persistentVolumeClaim": {"claimName": "one"}, "path": "/step"}
+    stage.good("two")
+    stage.hear()
+    pod = held("trainer", gated=True)
+    pod["metadata"] |= {
+        "uid": "trainer",
+        "annotations": {"weightlock.dev/waits-for": json.dumps([{**wait, "path": "/"}])},
+    }
+    pod["metadata"]["resourceVersion"] = "7"
+
+    def names(uids: frozenset[str]) -> set[str]:
+        return {stage.store.checkpoints[uid]["metadata"]["name"] for uid in uids}
+
+    def awaited() -> set[str]:
+        found = {
+            uid: asyncio.run(stage.looker._gatherer.from_store(body)).held
+            for uid, body in stage.store.checkpoints.items()
+        }
+        return names(frozenset(uid for uid, pods in found.items() if pods))
+
+    assert names(stage.store.apply_pod("trainer", record_of_pod(pod))) == touched
+    assert awaited() == touched
+    assert names(stage.store.apply_pod("trainer", None)) == touched
+    assert awaited() == set()
+    assert not stage.store.pods._waiting
+    assert step in stage.store.checkpoints
+
+
+def test_another_checkpoint_of_the_same_name_is_the_one_that_is_awaited(stage: Stage) -> None:
+    """Deleted and made anew; the end of the first may be heard last."""
+    stage.good("llama")
+    stage.hear()
+    first = stage.cluster.objects.pop(("modelcheckpoints", NAMESPACE, "llama"))
+    second = stage.checkpoint("llama")
+    body = stage.cluster.objects["modelcheckpoints", NAMESPACE, "llama"]
+    stage.store.apply(CHECKPOINTS, body)
+    stage.store.apply(CHECKPOINTS, first, deleted=True)
+    pod = held("trainer", gated=True)
+    waits = [{"claim": "", "checkpoint": "llama", "path": "/"}]
+    pod["metadata"] |= {
+        "uid": "trainer",
+        "annotations": {"weightlock.dev/waits-for": json.dumps(waits)},
+    }
+    assert stage.store.apply_pod("trainer", record_of_pod(pod)) == {second}
+    stage.store.apply(CHECKPOINTS, body, deleted=True)
+    assert stage.store.apply_pod("trainer", None) == frozenset()

@@ -641,3 +641,30 @@ def test_turns_are_called_up(stage: Stage) -> None:
     work(stage, *uids)
     phases = Counter(stage.word(f"m-{number}")[0] for number in range(6))
     assert phases == {"Verified": 4, "Verifying": 2}
+
+
+@pytest.mark.parametrize("is_labelled", [True, False])
+def test_only_a_job_that_somebody_ends_holds_a_turn(stage: Stage, *, is_labelled: bool) -> None:
+    """One that says whose it is, and not that it is ours, is deleted by nobody (A08)."""
+    uid = stage.good()
+    labels = {"weightlock.dev/checkpoint-uid": uid}
+    ours = {"app.kubernetes.io/managed-by": "weightlock"} if is_labelled else {}
+    owner = {"kind": "ModelCheckpoint", "uid": uid, "controller": True}
+    metadata = {
+        "name": "forged",
+        "namespace": NAMESPACE,
+        "labels": {**labels, **ours},
+        "ownerReferences": [owner],
+    }
+    forged = {"metadata": metadata, "spec": {"template": {"spec": {}}}, "status": {"active": 1}}
+    stage.cluster.add(JOBS, forged)
+    stage.look(uid)
+    assert stage.store.has_job(uid)
+    made = len(stage.all(JOBS)) - 1
+    assert made == (0 if is_labelled else 1), "one that is ours by its label ends first"
+    if not is_labelled:
+        stage.run_jobs()
+        stage.look(uid)
+        assert stage.word() == ("Verified", "Verified")
+        assert not stage.store.has_job(uid)
+        assert stage.turns.running == 0

@@ -14,6 +14,7 @@ from weightlock.policy.paths import VolumePath
 from weightlock.policy.sources import ClaimSource, HostPathSource, NfsSource
 from weightlock.verdict.places import Place
 from weightlock_operator.decision.places import places_of_source
+from weightlock_operator.decision.readings import reading_of
 from weightlock_operator.decision.usage import use_of, uses_of
 from weightlock_operator.pod_index import (
     DEPARTED_FOR,
@@ -138,7 +139,8 @@ def test_what_is_kept_says_the_same_about_use_as_the_whole_pod(
     kept = record_of_pod(body)
     assert kept is not None
     path = VolumePath.parse("/")
-    assert use_of(json.loads(kept.use), source, path) == use_of(body, source, path)
+    kept_use = use_of(reading_of(json.loads(kept.use)), source, path)
+    assert kept_use == use_of(reading_of(body), source, path)
 
 
 def test_a_pod_of_ours_is_kept_as_seen_and_uses_nothing() -> None:
@@ -227,7 +229,7 @@ def names(
     places: Iterable[Place] = (),
 ) -> list[str]:
     claims = [claim] if claim else []
-    return sorted(body["metadata"]["name"] for body in index.using(claims, places, now))
+    return sorted(pod.name for pod in index.using(claims, places, now) if pod)
 
 
 def test_a_pod_that_moves_is_found_where_it_is() -> None:

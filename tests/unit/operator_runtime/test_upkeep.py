@@ -93,7 +93,8 @@ def test_metrics_count_what_statuses_say(stage: Stage) -> None:
             "status": {"phase": "Running"},
         },
     )
-    stage.hear()
+    for uid in list(stage.store.checkpoints):
+        stage.look(uid)
     found = census.snapshot(stage.store)
     assert found.checkpoints == {
         ("Verified", "post-quantum"): 1,
@@ -106,6 +107,35 @@ def test_metrics_count_what_statuses_say(stage: Stage) -> None:
     assert found.jobs == {"Complete": 2}
     assert found.mounted_unverified == {"Failed": 1}
     assert found.sunsets == {}
+
+
+def test_users_are_counted_as_the_last_look_saw_them(stage: Stage) -> None:
+    """Whoever may ask for metrics must not have every pod compared with every checkpoint."""
+    uid = stage.good("new")
+    mount = {"name": "m", "persistentVolumeClaim": {"claimName": "new", "readOnly": True}}
+    pod = {
+        "metadata": {"name": "trainer", "namespace": NAMESPACE},
+        "spec": {"nodeName": "node-a", "volumes": [mount], "containers": []},
+        "status": {"phase": "Running"},
+    }
+    stage.cluster.add(PODS, pod)
+    stage.look(uid)
+    assert census.snapshot(stage.store).mounted_unverified == {"Verifying": 1}
+    stage.cluster.objects.pop(("pods", NAMESPACE, "trainer"))
+    stage.look(uid)
+    assert census.snapshot(stage.store).mounted_unverified == {}
+    body = stage.cluster.objects.pop(("modelcheckpoints", NAMESPACE, "new"))
+    stage.store.apply(CHECKPOINTS, body, deleted=True)
+    assert stage.store.users == {}
+
+
+def test_what_somebody_wrote_into_a_status_makes_no_series(stage: Stage) -> None:
+    verified(stage, "llama", Content(signers=(PQ,)))
+    body = stage.cluster.objects["modelcheckpoints", NAMESPACE, "llama"]
+    body["status"]["signatures"][0]["algorithm"] = "series 1"
+    stage.cluster.add(CHECKPOINTS, body)
+    stage.hear()
+    assert census.snapshot(stage.store).signatures == {("other", "ML-DSA"): 1}
 
 
 @pytest.mark.parametrize(

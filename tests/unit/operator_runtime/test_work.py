@@ -146,3 +146,52 @@ def test_nothing_that_was_added_is_lost(additions: list[tuple[str, Priority]]) -
     wanted = {uid for uid, _ in additions}
     assert sorted(take(queue, len(wanted))) == sorted(wanted)
     assert queue.is_idle
+
+
+@pytest.fixture
+def shared(hands: Hands) -> WorkQueue:
+    """Keys such as `team-a/7`."""
+    return WorkQueue(hands, lambda key: key.partition("/")[0])
+
+
+@pytest.mark.parametrize("theirs", list(Priority))
+def test_whoever_has_much_to_be_looked_at_keeps_nobody_else_waiting(
+    shared: WorkQueue, theirs: Priority
+) -> None:
+    """A25: a tenant can touch its thousand checkpoints as often as it likes."""
+    for number in range(1000):
+        shared.add(f"crowd/{number}", theirs)
+    take(shared, 10)
+    shared.add("other/1", theirs)
+    shared.add("other/2", theirs)
+    assert {"other/1", "other/2"} <= set(take(shared, 5))
+
+
+def test_whom_pods_wait_for_goes_first_and_not_alone(shared: WorkQueue) -> None:
+    served = []
+    shared.add("other/live")
+    shared.add("third/routine", Priority.ROUTINE)
+    for number in range(6000):  # for ever, as far as the others can tell
+        shared.add(f"crowd/{number}", Priority.AWAITED)
+        shared.add(f"crowd/{number}-again", Priority.AWAITED)
+        served += take(shared)
+    assert 0 < served.index("other/live") <= 100
+    assert 1000 < served.index("third/routine") <= 5000
+
+
+def test_each_party_is_served_in_the_order_of_its_own(shared: WorkQueue) -> None:
+    for number in range(3):
+        shared.add(f"a/{number}")
+        shared.add(f"b/{number}")
+    assert take(shared, 6) == ["a/0", "b/0", "a/1", "b/1", "a/2", "b/2"]
+
+
+def test_who_was_busy_before_everybody_rested_pays_nothing(shared: WorkQueue) -> None:
+    for number in range(100):
+        shared.add(f"a/{number}")
+    take(shared, 100)
+    assert nothing_is_due(shared)
+    assert not shared._last, "nothing is kept of namespaces that want nothing"
+    shared.add("a/again")
+    shared.add("b/1")
+    assert take(shared, 2) == ["a/again", "b/1"]

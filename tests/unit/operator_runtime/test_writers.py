@@ -112,6 +112,16 @@ SAME_BYTES = [
         {"csi": {"driver": "csi.example"}},
         id="a driver that nobody knows",
     ),
+    pytest.param(
+        {"cephfs": {"monitors": ["a"], "path": "/models/llama"}},
+        {"cephfs": {"monitors": ["b"], "path": "/models"}},
+        id="a folder of Ceph",
+    ),
+    pytest.param(
+        {"csi": {"driver": "ebs.csi.aws.com", "volumeHandle": "vol-1"}},
+        {"awsElasticBlockStore": {"volumeID": "vol-1"}},
+        id="a disk that its driver took over",
+    ),
 ]
 
 

@@ -120,3 +120,15 @@ def test_values_are_shown_without_harm(value: object, expected: str) -> None:
 def test_sentences_of_others_are_escaped_and_cut() -> None:
     assert scalars.printable("a\x1b[2Jb\u202e") == r"a\x1b[2Jb\u202e"
     assert scalars.printable("x" * 600) == "x" * 500 + "..."
+
+
+@pytest.mark.parametrize("text", ["1970-01-01T00:00:00Z", "9000-12-31T23:59:59Z"])
+def test_a_moment_has_room_for_any_duration(text: str) -> None:
+    found = scalars.moment(text)
+    assert found - scalars.MAX_DURATION < found < found + scalars.MAX_DURATION
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "soon"])
+def test_moments_that_are_none(text: str) -> None:
+    with pytest.raises(Malformed, match="expected a"):
+        scalars.moment(text)

@@ -27,13 +27,13 @@ from tests.unit.webhook.stored import (
 from weightlock.policy.checkpoints import VolumeStatus
 from weightlock.policy.objects import Policy
 from weightlock.policy.sources import HostPathSource, ImageSource
+from weightlock.policy.volume_kinds import INLINE
 from weightlock.reasons import Reason, Verdict
 from weightlock.verdict.storage import described_hash
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.decision.identity import is_about
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.paths import path_of
-from weightlock_webhook.mounts.sources import INLINE
 
 
 def either(*nodes: str) -> Object:

@@ -118,6 +118,16 @@ NFS = {"nfs": {"server": "files.example", "path": "/export/models"}}
             id="flexVolume",
         ),
         pytest.param({"tape": {"reel": 7}}, {"tape": {"reel": 7, "fsType": "x"}}, id="the future"),
+        pytest.param(
+            csi("projects/p/zones/z/disks/models", "pd.csi.storage.gke.io"),
+            {"gcePersistentDisk": {"pdName": "models"}},
+            id="a disk that its driver took over",
+        ),
+        pytest.param(
+            {"awsElasticBlockStore": {"volumeID": "aws://eu-west-1a/vol-1"}},
+            {"awsElasticBlockStore": {"volumeID": "vol-1", "partition": 1}},
+            id="a disk with its zone",
+        ),
     ],
 )
 def test_the_same_bytes(one: Object, other: Object) -> None:
@@ -130,6 +140,11 @@ def test_the_same_bytes(one: Object, other: Object) -> None:
         pytest.param(csi(), csi("vol-2"), id="another handle"),
         pytest.param(csi(), csi("VOL-1"), id="handles are compared as they are"),
         pytest.param(csi(), csi(driver="tape.example"), id="another driver"),
+        pytest.param(
+            csi("projects/p/zones/y/disks/models", "pd.csi.storage.gke.io"),
+            csi("projects/p/zones/z/disks/models", "pd.csi.storage.gke.io"),
+            id="a disk of the same name in another zone",
+        ),
         pytest.param(NFS, {"nfs": {"server": "x", "path": "/export/models"}}, id="another server"),
         pytest.param(
             NFS,

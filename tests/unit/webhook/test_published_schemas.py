@@ -4,32 +4,13 @@ A field or a volume source that a release adds and that nobody has judged fails 
 cluster with that release refuses pods for it.
 """
 
-import functools
-import json
-from importlib.resources import files
-from typing import Any
-
 import pytest
+from tests.support.published_schemas import RELEASES, fields_of, schema_of_source
 
+from weightlock.policy.volume_kinds import INLINE, INLINE_WITH_READ_ONLY
 from weightlock.policy.volumes import MATCHER_FIELDS
 from weightlock.verdict.storage import PV_ATTRIBUTES
 from weightlock_webhook.mounts import containers, pods, sources
-
-RELEASES = tuple(range(25, 38))
-CORE = "io.k8s.api.core.v1."
-
-
-@functools.cache
-def definitions(minor: int) -> dict[str, Any]:
-    folder = files("kubernetes_validate") / "kubernetes-json-schema" / f"v1.{minor}.0-local"
-    found: dict[str, Any] = json.loads((folder / "_definitions.json").read_text())
-    return found["$defs"]  # type: ignore[no-any-return]
-
-
-def fields_of(minor: int, kind: str) -> frozenset[str]:
-    schema = definitions(minor).get(CORE + kind, {"properties": {}})
-    return frozenset(schema["properties"])
-
 
 KNOWN = {
     "Volume": sources.KNOWN_SOURCES | {"name"},
@@ -59,11 +40,10 @@ def test_nothing_is_known_that_no_release_has(kind: str) -> None:
     assert frozenset().union(*(fields_of(minor, kind) for minor in RELEASES)) == KNOWN[kind]
 
 
-@pytest.mark.parametrize("kind", sorted(sources.INLINE))
+@pytest.mark.parametrize("kind", sorted(INLINE))
 def test_inline_sources_are_read_only_where_the_schema_lets_them(kind: str) -> None:
-    reference = definitions(RELEASES[-1])[CORE + "Volume"]["properties"][kind]["$ref"]
-    schema = definitions(RELEASES[-1])[reference.removeprefix("#/$defs/")]
-    assert ("readOnly" in schema["properties"]) is (kind in sources.INLINE_WITH_READ_ONLY)
+    schema = schema_of_source("Volume", kind)
+    assert ("readOnly" in schema["properties"]) is (kind in INLINE_WITH_READ_ONLY)
 
 
 @pytest.mark.parametrize("minor", RELEASES)

@@ -116,8 +116,8 @@ class CheckpointStatus:
             model_version=fields.optional_integer("modelVersion", 0, MAX_VERSION),
             policy_hash=fields.text_or("policyHash", str, ""),
             verifier_image=fields.section("verifier", None).text_or("image", str, ""),
-            last_verified=fields.optional_text("lastVerified", scalars.instant),
-            expires=fields.optional_text("expires", scalars.instant),
+            last_verified=fields.optional_text("lastVerified", scalars.moment),
+            expires=fields.optional_text("expires", scalars.moment),
             seal=fields.text_or("seal", str, ""),
         )
 

@@ -14,6 +14,8 @@ MAX_DURATION: Final = timedelta(days=3650)
 MAX_QUANTITY: Final = 2**63 - 1
 """The API server's own quantities end here."""
 
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9000
 _SHOWN_CHARACTERS: Final = 60
 _SENTENCE_CHARACTERS: Final = 500
 _SECRET: Final = re.compile(r"PRIVATE KEY|BEGIN ")
@@ -94,6 +96,17 @@ def instant(text: str) -> datetime:
         except ValueError:
             pass  # the shape is right and there is no such day or hour: the message below says it
     raise Malformed(f"found {shown(text)}, expected a UTC instant such as 2028-01-01T00:00:00Z")
+
+
+def moment(text: str) -> datetime:
+    """An instant of something that happens in a cluster: any duration fits before and after it.
+
+    Whoever may write a status writes year 1 or 9999 into it, and arithmetic ends there.
+    """
+    found = instant(text)
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise Malformed(f"found {shown(text)}, expected a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+    return found
 
 
 def name(text: str) -> str:

@@ -10,19 +10,22 @@ that nothing was wrong with; what is too much lets somebody write behind the bac
 3. `local` volumes that are pinned to different nodes are different disks; host paths are taken for
    the same on every node
 4. a path that has no normal form may be any on its server
+5. a CSI volume is also what the in-tree source says that its driver took over; that says less, so
+   it leads to every handle of that name, and two handles stay two
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from weightlock.errors import Malformed
 from weightlock.policy.paths import VolumePath
+from weightlock.verdict.migration import in_tree_of
 from weightlock.verdict.storage import source_kind
 
 Nodes = frozenset[str] | None
-"""The only nodes that are possible; None if any is."""
+"""The only nodes that are possible, or handles; None if any is."""
 
 ROOT: Final = VolumePath()
 NODE: Final = "node"
@@ -42,7 +45,6 @@ _FINDING: Final[Mapping[str, tuple[str, ...]]] = {
     "csi": ("driver", "volumeHandle"),
     "awsElasticBlockStore": ("volumeID",),
     "azureDisk": ("diskURI",),
-    "azureFile": ("shareName",),
     "cinder": ("volumeID",),
     "fc": ("lun", "targetWWNs", "wwids"),
     "flocker": ("datasetName", "datasetUUID"),
@@ -53,11 +55,18 @@ _FINDING: Final[Mapping[str, tuple[str, ...]]] = {
     "quobyte": ("volume",),
     "rbd": ("image", "pool"),
     "scaleIO": ("system", "volumeName"),
-    "storageos": ("volumeName", "volumeNamespace"),
+    "storageos": ("volumeName",),
     "vsphereVolume": ("volumePath",),
 }
 """What of a source finds the bytes. Portals, monitors and endpoints are left out: one cluster has
-many addresses."""
+many addresses. So are namespaces that pods and persistent volumes fill in differently."""
+
+_SPELT: Final[Mapping[str, Callable[[str], str]]] = {
+    "awsElasticBlockStore": lambda text: text.rpartition("/")[2],  # `aws://zone/vol-1`
+    "azureDisk": str.lower,
+    "vsphereVolume": lambda text: " ".join(text.split()).removesuffix(".vmdk"),
+}
+"""One spelling for what has several."""
 
 _MOUNTING: Final = frozenset({"fsType", "readOnly", "secretRef"})
 """What of any other source does not."""
@@ -65,7 +74,10 @@ _MOUNTING: Final = frozenset({"fsType", "readOnly", "secretRef"})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder of some storage; `nodes` are those whose storage it is, None if any may be."""
+    """A folder of some storage; `nodes` are those whose storage it is, None if any may be.
+
+    For a CSI volume under an in-tree name, its handle stands in for the node.
+    """
 
     storage: str
     path: VolumePath = ROOT
@@ -89,19 +101,43 @@ def places_of(spec: Mapping[str, object]) -> tuple[Place, ...]:
     kind = source_kind(spec)
     source = _child(spec, kind)
     match kind:
-        case "nfs":
-            return (exported(_text(source, "server"), _text(source, "path")),)
         case "hostPath":
             return (on_nodes(_text(source, "path")),)
         case "local":  # (3)
             required = _child(_child(spec, "nodeAffinity"), "required")
             return (on_nodes(_text(source, "path"), _nodes_of_selector(required)),)
+        case "csi":
+            return (place_of_source(kind, source), *_by_attributes(source))
+    return (place_of_source(kind, source),)
+
+
+def place_of_source(kind: str, source: Mapping[str, object]) -> Place:
+    """Where a source lies that says so itself: of a persistent volume, or of a pod.
+
+    Raises:
+        Malformed: for what the API server would not have sent.
+    """
+    match kind:
+        case "nfs":
+            return exported(_text(source, "server"), _text(source, "path"))
         case "cephfs" | "glusterfs":
-            return (Place(kind, _path(_text(source, "path"))),)
-        case "csi" if _text(source, "driver") == NFS_DRIVER:
-            attributes = _child(source, "volumeAttributes")
-            return (_found(kind, source), exported_by_driver(attributes))
-    return (_found(kind, source),)
+            return Place(kind, _path(_text(source, "path")))
+        case "azureFile":
+            share, _, folder = _text(source, "shareName").strip("/").partition("/")
+            return Place(f"{kind} {share.lower()}", _path(folder))
+    return _found(kind, source)
+
+
+def _by_attributes(source: Mapping[str, object]) -> Iterator[Place]:
+    """What a CSI volume is besides its handle."""
+    driver, handle = _text(source, "driver"), _text(source, "volumeHandle")
+    attributes = _child(source, "volumeAttributes")
+    if driver == NFS_DRIVER:
+        yield exported_by_driver(attributes)
+    texts = {key: _text(attributes, key) for key in attributes}
+    replaced = in_tree_of(driver, handle, texts)
+    if replaced is not None:  # (5)
+        yield replace(place_of_source(*replaced), nodes=frozenset({handle}))
 
 
 def exported(server: str, path: str) -> Place:
@@ -122,14 +158,17 @@ def on_nodes(path: str, nodes: Nodes = None) -> Place:
 
 def _found(kind: str, source: Mapping[str, object]) -> Place:
     keys = _FINDING.get(kind) or sorted(source.keys() - _MOUNTING)
+    spelt = _SPELT.get(kind, str)
     try:
-        parts = [[key, _unordered(source[key])] for key in keys if key in source]
+        parts = [[key, _unordered(source[key], spelt)] for key in keys if key in source]
         return Place(json.dumps([kind, parts], sort_keys=True, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise Malformed(f"the {kind} of a persistent volume is not plain JSON") from error
 
 
-def _unordered(value: object) -> object:
+def _unordered(value: object, spelt: Callable[[str], str]) -> object:
+    if isinstance(value, str):
+        return spelt(value)
     return sorted(map(str, value)) if isinstance(value, list) else value
 
 

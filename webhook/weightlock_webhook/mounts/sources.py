@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, TypeAlias
 
 from weightlock.errors import Malformed
+from weightlock.policy import volume_kinds
 from weightlock.policy.paths import VolumePath
+from weightlock.policy.volume_kinds import INLINE, INLINE_WITH_READ_ONLY
 from weightlock_webhook.mounts.fields import Fields
 from weightlock_webhook.mounts.paths import path_of
 from weightlock_webhook.wording import quoted
 
-CLAIM: Final = "persistentVolumeClaim"
-EPHEMERAL: Final = "ephemeral"
+CLAIM: Final = volume_kinds.CLAIM
+EPHEMERAL: Final = volume_kinds.EPHEMERAL
 HOST_PATH: Final = "hostPath"
 IMAGE: Final = "image"
 EMPTY_DIR: Final = "emptyDir"
@@ -27,33 +29,6 @@ UNKNOWN: Final = "unknown"
 
 CONFIGURATION: Final = frozenset({"configMap", "secret", "downwardAPI", PROJECTED})
 """Sources that hold API objects of at most 1 MiB, not storage."""
-
-INLINE_WITH_READ_ONLY: Final = frozenset(
-    {
-        "awsElasticBlockStore",
-        "azureDisk",
-        "azureFile",
-        "cephfs",
-        "cinder",
-        "csi",
-        "fc",
-        "flexVolume",
-        "gcePersistentDisk",
-        "glusterfs",
-        "iscsi",
-        "nfs",
-        "portworxVolume",
-        "quobyte",
-        "rbd",
-        "scaleIO",
-        "storageos",
-    }
-)
-INLINE_WITHOUT_READ_ONLY: Final = frozenset(
-    {"flocker", "gitRepo", "photonPersistentDisk", "vsphereVolume"}
-)
-INLINE: Final = INLINE_WITH_READ_ONLY | INLINE_WITHOUT_READ_ONLY
-"""Storage that the pod itself describes, without a claim."""
 
 KNOWN_SOURCES: Final = (
     frozenset({CLAIM, EPHEMERAL, HOST_PATH, IMAGE, EMPTY_DIR}) | CONFIGURATION | INLINE
