@@ -20,6 +20,7 @@ from tests.webhook_server.standins import DENIED, Judge
 
 from weightlock.errors import Unanswerable
 from weightlock_webhook.arming.tokens import new_token
+from weightlock_webhook.reviews.waiting import WaitingRoom
 from weightlock_webhook.server.gate import PAUSE_SECONDS
 from weightlock_webhook.server.limits import (
     MOST_ARRIVING_BYTES,
@@ -627,6 +628,36 @@ def test_too_many_reviews_at_once_are_told_to_come_back() -> None:
             waiting.set()
             statuses = sorted([(await each)[0] for each in asked])
             assert statuses == [200] * 4 + [503] * 8
+
+    run(test())
+
+
+def test_one_namespaces_pods_that_wait_stop_no_other_namespaces() -> None:
+    async def test() -> None:
+        waiting = asyncio.Event()
+
+        class Slow(Judge):
+            async def answer(self, question: Any, deadline: float) -> Any:
+                if question.namespace == "crowd":
+                    await waiting.wait()
+                return await super().answer(question, deadline)
+
+        limits = Limits(most_in_flight=64, deadline_seconds=30)
+        async with running(Behind(judge=Slow(), room=WaitingRoom(48)), limits) as server:
+            body = review(new=pod(), namespace="crowd")
+            asked = [asyncio.ensure_future(server.post(PATH, body)) for _ in range(200)]
+            done: set[Any] = set()
+            while len(done) < 152:
+                done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            for _ in range(20):
+                await still_serves(server)
+            waiting.set()
+            answers = [json.loads((await each)[1])["response"] for each in asked]
+            allowed = [each["allowed"] for each in answers]
+            assert allowed.count(True) == 48
+            sent_away = next(each for each in answers if not each["allowed"])
+            assert sent_away["status"]["code"] == 503
+            assert "too many requests of the namespace" in sent_away["status"]["message"]
 
     run(test())
 

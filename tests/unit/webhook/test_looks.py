@@ -4,17 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.support.api_in_memory import ApiInMemory
 from tests.support.loops import run
 from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec
 from tests.unit.webhook.world import World, new_api, world
 
 from weightlock.reasons import Reason
-from weightlock_webhook.cache.errors import Unreachable
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.judging.confirming import MOST_LOOKED_AT
-from weightlock_webhook.live.shares import MOST_LOOKS, Share
-from weightlock_webhook.reviews.collaborators import Reply
 
 
 def many_claims(count: int, name: str = "none") -> Any:
@@ -71,52 +67,6 @@ def test_a_pod_that_is_let_in_has_all_its_claims_read() -> None:
             assert answer.outcome is Outcome.ALLOW
             claims = sum("persistentvolumeclaims/" in path for _, path in found.api.calls)
             assert claims == MOST_LOOKED_AT + 4
-
-    run(story())
-
-
-class Counting(ApiInMemory):
-    """Knows how many calls ran at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.running = self.most = 0
-
-    async def call(self, *arguments: Any, **more: Any) -> Reply:
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            return await super().call(*arguments, **more)
-        finally:
-            self.running -= 1
-
-
-def test_looks_have_a_share_of_the_calls() -> None:
-    async def story() -> None:
-        api = Counting()
-        api.faults.delay_seconds = 1.0
-        share = Share(api)
-        deadline = asyncio.get_running_loop().time() + 100
-        await asyncio.gather(
-            *(share.call("GET", f"/{number}", deadline=deadline) for number in range(40))
-        )
-        assert api.most == MOST_LOOKS
-
-    run(story())
-
-
-def test_waiting_for_a_place_ends_at_the_deadline_and_takes_none() -> None:
-    async def story() -> None:
-        api = Counting()
-        api.faults.delay_seconds = 2.0
-        share = Share(api, 1)
-        now = asyncio.get_running_loop().time()
-        first = asyncio.create_task(share.call("GET", "/a", deadline=now + 10))
-        await asyncio.sleep(0)
-        with pytest.raises(Unreachable, match="wait already"):
-            await share.call("GET", "/b", deadline=now + 1)
-        assert (await first).status == 200
-        assert (await share.call("GET", "/c", deadline=now + 10)).status == 200
 
     run(story())
 
