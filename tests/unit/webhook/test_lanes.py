@@ -103,6 +103,29 @@ def test_waiting_for_a_place_ends_at_the_deadline_and_takes_none() -> None:
     run(story())
 
 
+def test_whoever_gave_up_counts_no_more() -> None:
+    async def story() -> None:
+        lanes, end = Lanes(1), asyncio.Event()
+        holding = asyncio.create_task(lanes.within("a", FOREVER, end.wait))
+        await asyncio.sleep(0)
+        impatient = [
+            asyncio.create_task(lanes.within("a", 1.0, end.wait)) for _ in range(MOST_WAITING)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(Crowded):
+            await lanes.within("a", FOREVER, end.wait)
+        await asyncio.wait(impatient)
+        assert all(isinstance(each.exception(), Unreachable) for each in impatient)
+        patient = asyncio.create_task(lanes.within("a", FOREVER, end.wait))
+        await asyncio.sleep(0)
+        assert not patient.done()
+        end.set()
+        assert await holding
+        assert await patient
+
+    run(story())
+
+
 @pytest.mark.parametrize("is_told_first", [True, False])
 def test_a_turn_that_comes_just_as_its_asker_leaves_is_the_next_ones(is_told_first: bool) -> None:
     async def story() -> None:

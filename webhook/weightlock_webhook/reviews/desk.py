@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
 from weightlock_webhook import documents, replies
+from weightlock_webhook.cache.errors import Crowded
 from weightlock_webhook.documents import Request
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
 from weightlock_webhook.responses import Response, allowed, document_of, refused, unanswerable
@@ -99,7 +100,7 @@ class Desk:
         except Malformed as error:
             return request, refused(_malformed(error.message))
         except Exception as error:
-            if not isinstance(error, TimeoutError):
+            if not isinstance(error, TimeoutError | Crowded):
                 log.exception("review of %s failed", path)
             return request, unanswerable(error)
 
