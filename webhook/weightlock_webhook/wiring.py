@@ -109,6 +109,7 @@ class Process:
         door = Door(desk, frozenset(SERVED), gate, _limits(settings))
         metrics.in_flight.set_function(lambda: door.in_flight)
         metrics.armed.set_function(lambda: keeper.is_armed)
+        metrics.paths_open.set_function(lambda: sightings.are_open)
         metrics.leader.set_function(lambda: election.is_leader)
         upkeep = Upkeep(
             settings,

@@ -70,7 +70,9 @@ class Accepting:
         return sum(crowd.weight for crowd in self._crowds.values())
 
     def close(self) -> None:
-        """Take no more connections, and end those that are not there yet."""
+        """Take no more connections, and end those that are not there yet; again does nothing."""
+        if self._listening.fileno() < 0:
+            return
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listening)
