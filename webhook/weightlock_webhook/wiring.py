@@ -215,7 +215,7 @@ def _keeper(
     names += tuple(sorted(settings.extra_names))
     return Keeper(
         ReleaseStore(client, settings.namespace),
-        ShippedFile(settings.shipped),
+        ShippedFile(settings.shipped, settings.shipped_annotations),
         OwnLeaf(serving, names) if settings.tls_mode is TlsMode.SELF else None,
         sightings,
         lambda: election.is_leader,
