@@ -18,7 +18,7 @@ from weightlock_webhook.server.crowd import Crowd
 from weightlock_webhook.server.limits import HANDSHAKE_SECONDS, MOST_HANDSHAKES
 
 BACKLOG: Final = 512
-AT_ONCE: Final = 64
+AT_ONCE: Final = 8
 """Connections that are taken before anything else has its turn."""
 
 PAUSE_SECONDS: Final = 0.1
