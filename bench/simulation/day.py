@@ -208,6 +208,7 @@ class Day:
         rolled_at = ROLLOUT + 3 * number
         armed = not rolled_at <= self.minute < rolled_at + 2
         webhook.set("admission_armed", int(armed))
+        webhook.set("admission_paths_open", 0)
         webhook.set("webhook_leader", int(number == 0))
         webhook.set("admission_in_flight", self._random.choice((0, 0, 1, 2)))
         renewed = self._start + (6.2 if self.minute < rolled_at else 7.4) * DAY_SECONDS

@@ -60,6 +60,7 @@ WEBHOOK: Declared = {
     "admission_duration_seconds": (_histogram(SECONDS), ("resource",)),
     "admission_in_flight": (_gauge, ()),
     "admission_armed": (_gauge, ()),
+    "admission_paths_open": (_gauge, ()),
     "webhook_leader": (_gauge, ()),
     "cache_staleness_seconds": (_gauge, ("resource",)),
     "cache_objects": (_gauge, ("resource",)),

@@ -18,8 +18,8 @@ from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.devices import LiveDevices
 from weightlock_webhook.judging.judge import Judging
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
+from weightlock_webhook.live.lanes import MOST_LOOKS, MOST_READS, Lanes
 from weightlock_webhook.live.reads import LiveReads
-from weightlock_webhook.live.shares import Share
 from weightlock_webhook.mutation.mutation import PodMutation
 from weightlock_webhook.requesting.events import RequestedEvents
 
@@ -82,13 +82,14 @@ def assembled(transport: Transport, installation: Installation, edges: Edges) ->
     gathering = Gathering(
         knowledge, installation.allowances, RememberingJudge(), RememberingRecords()
     )
-    reads = LiveReads(transport, edges.observed)
+    reads = LiveReads(transport, Lanes(MOST_READS), edges.observed)
+    looks = LiveReads(transport, Lanes(MOST_LOOKS), edges.observed)
     requests = RequestedEvents(transport, Cached(knowledge), clock, edges.steady_clock)
     deciding = Deciding(gathering, clock)
     judging = Judging(
         knowledge,
         deciding,
-        Confirming(knowledge, deciding, reads, LiveReads(Share(transport), edges.observed)),
+        Confirming(knowledge, deciding, reads, looks),
         requests,
         installation.allowances,
         LiveDevices(reads, lambda: installation.features),

@@ -16,6 +16,7 @@ from tests.webhook_server.standins import Cluster, Judge, Mutation, Records
 from weightlock_webhook.certificates import tls
 from weightlock_webhook.certificates.authority import Pair, client_leaf, new_authority, server_leaf
 from weightlock_webhook.guards.users import Accounts
+from weightlock_webhook.live.lanes import MOST_READS, Lanes
 from weightlock_webhook.reviews.claims import ClaimReviews
 from weightlock_webhook.reviews.desk import Desk, Handler, Recorder
 from weightlock_webhook.reviews.pods import PodReviews, Rules
@@ -23,6 +24,7 @@ from weightlock_webhook.reviews.protected import ProtectedReviews
 from weightlock_webhook.reviews.reading import Reading
 from weightlock_webhook.reviews.resources import ResourceReviews
 from weightlock_webhook.reviews.routes import MUTATE_PODS, SERVED, VALIDATE_PODS
+from weightlock_webhook.reviews.waiting import WaitingRoom
 from weightlock_webhook.reviews.wiring import handlers
 from weightlock_webhook.reviews.workloads import WorkloadReviews
 from weightlock_webhook.server.door import Door
@@ -50,13 +52,15 @@ class Behind:
     """Who hears of decisions in place of the records."""
 
     images: frozenset[str] = frozenset()
+    lanes: Lanes = field(default_factory=lambda: Lanes(MOST_READS))
+    room: WaitingRoom = field(default_factory=WaitingRoom)
 
     def pods(self) -> PodReviews:
         rules = Rules(ACCOUNTS, EXEMPT, self.images)
-        return PodReviews(self.judge, self.mutation, Reading(self.cluster), rules)
+        return PodReviews(self.judge, self.mutation, Reading(self.cluster, self.lanes), rules)
 
     def handlers(self) -> dict[str, Handler]:
-        reading = Reading(self.cluster)
+        reading = Reading(self.cluster, self.lanes)
         return dict(
             handlers(
                 self.pods(),
@@ -70,7 +74,7 @@ class Behind:
     def desk(self) -> Desk:
         at_once = self.pods().at_once
         paths = {VALIDATE_PODS: at_once, MUTATE_PODS: at_once}
-        return Desk(self.handlers(), self.recorder or self.records, paths)
+        return Desk(self.handlers(), self.recorder or self.records, paths, self.room)
 
     async def ask(self, path: str, body: bytes, seconds: float = 3.0) -> dict[str, Any]:
         """What the desk answers, without a network."""

@@ -157,6 +157,9 @@ class Cluster:
             for operation in body:
                 _operate(changed, operation)
         else:
+            version = body.get("metadata", {}).get("resourceVersion")
+            if version not in {None, found["metadata"]["resourceVersion"]}:
+                return 409, {}
             _merge(changed, body)
         return 200, self.put(path, changed)
 

@@ -204,6 +204,12 @@ class Binding(msgspec.Struct, frozen=True):
     metadata: Metadata = Metadata()
 
 
+class Connection(msgspec.Struct, frozen=True):
+    """What comes with exec and its kin; portforward names no container."""
+
+    container: str | None = None
+
+
 class _OnlyUid(msgspec.Struct, frozen=True):
     uid: str = ""
 
@@ -216,6 +222,7 @@ OBJECT: Final = msgspec.json.Decoder(Object)
 POD: Final = _PodDecoder()
 EPHEMERAL_CONTAINERS: Final = msgspec.json.Decoder(EphemeralContainers)
 BINDING: Final = msgspec.json.Decoder(Binding)
+CONNECTION: Final = msgspec.json.Decoder(Connection)
 ANY_OBJECT: Final = msgspec.json.Decoder(dict[str, object])
 """Decoders are made once: each knows its type's layout."""
 

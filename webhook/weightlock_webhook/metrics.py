@@ -17,8 +17,10 @@ from prometheus_client.core import (
 
 from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
+from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.documents import Request
-from weightlock_webhook.responses import ERROR, Response
+from weightlock_webhook.guards.refusals import GuardReason
+from weightlock_webhook.responses import ERROR, NO_MODE, Response
 from weightlock_webhook.reviews.collaborators import Readiness
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
@@ -52,14 +54,68 @@ KNOWN_RESOURCES: Final = frozenset(
     }
 )
 
-_ERRORS: Final = (Reason.CACHE_STALE, Reason.CLUSTER_UNREACHABLE, Reason.INTERNAL_ERROR)
-_BORN: Final = tuple(
-    (ERROR, str(reason), str(Enforcement.ENFORCE), resource)
-    for reason in _ERRORS
-    for resource in sorted({*KNOWN_RESOURCES, UNREADABLE, OTHER})
+_ENFORCE: Final = str(Enforcement.ENFORCE)
+_PODS: Final = ("pods", "pods/binding", "pods/ephemeralcontainers")
+_ERRORS: Final = (
+    Reason.CACHE_STALE,
+    Reason.CLUSTER_UNREACHABLE,
+    Reason.INTERNAL_ERROR,
+    Reason.LIMIT_EXCEEDED,
+)
+_GUARDED: Final = {
+    GuardReason.PROTECTED_OBJECT: sorted(
+        each for each in KNOWN_RESOURCES if each.startswith(("pods", "jobs"))
+    ),
+    GuardReason.RESERVED_KEY: ("bindings", "namespaces", "pods", "pods/binding"),
+    GuardReason.NOT_THE_OPERATOR: sorted(
+        each for each in KNOWN_RESOURCES if "model" in each or each == "jobs"
+    ),
+    GuardReason.NOT_A_VERIFICATION: ("pods", "pods/binding"),
+    GuardReason.FOREIGN_OWNER: ("modelcheckpoints",),
+    GuardReason.HOLD_BROKEN: ("pods",),
+    GuardReason.NAMESPACE_NAME: ("namespaces",),
+    GuardReason.PROTECTION_REMOVED: ("persistentvolumeclaims", "persistentvolumeclaims/status"),
+    GuardReason.UNSERVED: (OTHER,),
+}
+_AGAINST: Final = tuple(
+    reason for reason in Reason if reason not in {Reason.VERIFIED, Reason.NOT_GOVERNED}
+)
+_BORN: Final = (
+    *(
+        (ERROR, str(reason), _ENFORCE, resource)
+        for reason in _ERRORS
+        for resource in sorted({*KNOWN_RESOURCES, UNREADABLE, OTHER})
+    ),
+    *((str(Outcome.DENY), str(reason), _ENFORCE, pods) for reason in _AGAINST for pods in _PODS),
+    *(
+        (str(Outcome.DENY), str(reason), _ENFORCE, resource)
+        for reason, resources in _GUARDED.items()
+        for resource in resources
+    ),
+    *(
+        (str(Outcome.ALLOW), str(Reason.CLASSICAL_ONLY), mode, pods)
+        for mode in (NO_MODE, str(Enforcement.AUDIT), str(Enforcement.WARN))
+        for pods in _PODS
+    ),
 )
 """Series that are there from the start: `rate()` does not see the first of one that is born at 1,
-and an alert waits for these. All others would be thousands."""
+and alerts and whoever watches refusals wait for these. All others would be thousands."""
+
+_TIMED: Final = ("pods", "pods/binding")
+"""Resources whose histograms are there from the start."""
+
+_READ: Final = (
+    "clustermodelpolicies",
+    "modelcheckpoints",
+    "modelpolicies",
+    "namespaces",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "resourceclaims",
+    "resourceclaimtemplates",
+)
+_READ_RESULTS: Final = ("found", "missing", "error")
 
 
 class Metrics:
@@ -73,6 +129,10 @@ class Metrics:
         self.armed = self._gauge(
             "weightlock_admission_armed",
             "1 if both webhook configurations are in the cluster as they were shipped.",
+        )
+        self.paths_open = self._gauge(
+            "weightlock_admission_paths_open",
+            "1 while paths without a token are answered, which every pod can call.",
         )
         self._certificate_expiry = self._gauge(
             "weightlock_certificate_expiry_timestamp_seconds",
@@ -94,6 +154,9 @@ class Metrics:
         )
         self._read_counts: dict[tuple[str, str], Counter] = {}
         """By labels, which are few: looking them up takes longer than counting."""
+        for resource in _READ:
+            for result in _READ_RESULTS:
+                self._read_counts[resource, result] = self._live_reads.labels(resource, result)
         build = Gauge(
             "weightlock_build_info",
             "1; the labels say what runs.",
@@ -142,8 +205,8 @@ class _Tally:
 
     def __init__(self) -> None:
         self._decisions: dict[tuple[str, str, str, str], int] = dict.fromkeys(_BORN, 0)
-        self._durations: dict[str, list[int]] = {}
-        self._seconds: dict[str, float] = {}
+        self._durations = {resource: [0] * (len(BUCKETS) + 1) for resource in _TIMED}
+        self._seconds = dict.fromkeys(_TIMED, 0.0)
 
     def add(self, response: Response, resource: str, seconds: float) -> None:
         """One decision."""

@@ -15,6 +15,7 @@ from weightlock.policy.paths import VolumePath
 from weightlock_webhook.guards.users import listed_users
 
 PREFIX: Final = "WEIGHTLOCK_"
+INJECT_CA_FROM: Final = "cert-manager.io/inject-ca-from"
 
 Value = TypeVar("Value")
 
@@ -130,6 +131,12 @@ class Settings:
         Path("/etc/weightlock/webhook-configuration.yaml"),
         "the file with both webhook configurations as they must be in the cluster",
     )
+    inject_ca_from: str = _setting(
+        str,
+        "",
+        "NAMESPACE/NAME of the Certificate whose authority cert-manager's cainjector writes into"
+        " both configurations, where the file does not say so: what is put back has to say it",
+    )
     deadline_seconds: float = _setting(
         _seconds,
         3.0,
@@ -219,6 +226,11 @@ class Settings:
     def verifier_images(self) -> frozenset[str]:
         """The images that a verification pod may run; empty if none is known."""
         return frozenset({self.verifier_image, self.verifier_cpu_image} - {""})
+
+    @property
+    def shipped_annotations(self) -> Mapping[str, str]:
+        """Annotations that both configurations have beside those of the file."""
+        return {INJECT_CA_FROM: self.inject_ca_from} if self.inject_ca_from else {}
 
     def _check(self) -> None:
         by_tag = [image for image in self.verifier_images if "@sha256:" not in image]

@@ -31,8 +31,8 @@ from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.devices import LiveDevices
 from weightlock_webhook.judging.judge import Confirmation, Judging
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
+from weightlock_webhook.live.lanes import MOST_LOOKS, MOST_READS, Lanes
 from weightlock_webhook.live.reads import LiveReads
-from weightlock_webhook.live.shares import Share
 from weightlock_webhook.logs import (
     DecisionLog,
     Lines,
@@ -49,6 +49,7 @@ from weightlock_webhook.reviews.protected import ProtectedReviews
 from weightlock_webhook.reviews.reading import Reading
 from weightlock_webhook.reviews.resources import ResourceReviews
 from weightlock_webhook.reviews.routes import MUTATE_PODS, SERVED, VALIDATE_PODS
+from weightlock_webhook.reviews.waiting import WaitingRoom, most_waiting
 from weightlock_webhook.reviews.wiring import handlers
 from weightlock_webhook.reviews.workloads import WorkloadReviews
 from weightlock_webhook.server.door import Door
@@ -108,6 +109,7 @@ class Process:
         door = Door(desk, frozenset(SERVED), gate, _limits(settings))
         metrics.in_flight.set_function(lambda: door.in_flight)
         metrics.armed.set_function(lambda: keeper.is_armed)
+        metrics.paths_open.set_function(lambda: sightings.are_open)
         metrics.leader.set_function(lambda: election.is_leader)
         upkeep = Upkeep(
             settings,
@@ -157,8 +159,9 @@ class Parts:
 
 def _desk(settings: Settings, client: Transport, parts: Parts, lines: Lines) -> Desk:
     accounts = Accounts(settings.operator_user, settings.job_managers)
-    reading = Reading(client)
-    pods = _pods(settings, client, parts)
+    lanes = Lanes(MOST_READS)
+    reading = Reading(client, lanes)
+    pods = _pods(settings, client, parts, reading, lanes)
     line_of = json_line if settings.log_format is LogFormat.JSON else plain_line
     return Desk(
         handlers(
@@ -170,10 +173,13 @@ def _desk(settings: Settings, client: Transport, parts: Parts, lines: Lines) -> 
         ),
         DecisionLog(parts.metrics, lines, line_of, parts.state.canary_uid),
         {VALIDATE_PODS: pods.at_once, MUTATE_PODS: pods.at_once},
+        WaitingRoom(most_waiting(settings.most_in_flight)),
     )
 
 
-def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
+def _pods(
+    settings: Settings, client: Transport, parts: Parts, reading: Reading, lanes: Lanes
+) -> PodReviews:
     knowledge = parts.knowledge
     allowances = Allowances(
         settings.exempt_namespaces,
@@ -185,8 +191,8 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
     )
     gathering = Gathering(knowledge, allowances, RememberingJudge(), RememberingRecords())
     deciding = Deciding(gathering, ForwardClock(now))
-    reads = LiveReads(client, parts.metrics.live_read)
-    looks = LiveReads(Share(client), parts.metrics.live_read)
+    reads = LiveReads(client, lanes, parts.metrics.live_read)
+    looks = LiveReads(client, Lanes(MOST_LOOKS), parts.metrics.live_read)
     confirming = parts.confirmed(Confirming(knowledge, deciding, reads, looks))
     devices = LiveDevices(reads, parts.state.features)
     judge = Judging(knowledge, deciding, confirming, parts.events, allowances, devices)
@@ -195,7 +201,7 @@ def _pods(settings: Settings, client: Transport, parts: Parts) -> PodReviews:
     )
     accounts = Accounts(settings.operator_user, settings.job_managers)
     rules = Rules(accounts, settings.exempt_namespaces, settings.verifier_images)
-    return PodReviews(judge, mutation, Reading(client), rules)
+    return PodReviews(judge, mutation, reading, rules)
 
 
 def _keeper(
@@ -209,7 +215,7 @@ def _keeper(
     names += tuple(sorted(settings.extra_names))
     return Keeper(
         ReleaseStore(client, settings.namespace),
-        ShippedFile(settings.shipped),
+        ShippedFile(settings.shipped, settings.shipped_annotations),
         OwnLeaf(serving, names) if settings.tls_mode is TlsMode.SELF else None,
         sightings,
         lambda: election.is_leader,

@@ -186,6 +186,10 @@ podAntiAffinity:
   value: system:serviceaccount:{{ .Release.Namespace }}:weightlock-operator
 - name: WEIGHTLOCK_TLS_MODE
   value: {{ if eq .Values.tls.mode "certManager" }}files{{ else }}self{{ end }}
+{{- if eq .Values.tls.mode "certManager" }}
+- name: WEIGHTLOCK_INJECT_CA_FROM
+  value: {{ .Release.Namespace }}/weightlock-webhook
+{{- end }}
 {{- if .Values.webhook.clientCaConfigMap }}
 - name: WEIGHTLOCK_CLIENT_CA
   value: /client-ca/ca.crt

@@ -148,6 +148,22 @@ def test_a16_other_changes_stay_possible(injecting: Case) -> None:
     assert injecting.admin.read(manifest)["metadata"]["labels"]["a"] == "b"
 
 
+@pytest.mark.parametrize("way", ["exec?command=sh&", "attach?"])
+def test_a16_nobody_enters_the_container_and_other_ones_stay_open(
+    injecting: Case, way: str
+) -> None:
+    manifest = injected(injecting, initContainers=[container(mount(), name="mine")])
+    path = f"{injecting.admin.path(manifest)}/{way}container="
+    for method in ("GET", "POST"):
+        with pytest.raises(ApiError, match="ProtectedObject") as refusal:
+            injecting.tenant.api.send(method, f"{path}weightlock-verify-0")
+        assert refusal.value.code == 403
+        # It is on no node, so it cannot be entered, but not because of us.
+        with pytest.raises(ApiError) as other:
+            injecting.tenant.api.send(method, f"{path}mine")
+        assert "weightlock" not in other.value.message
+
+
 def test_a16_a_later_mutator_that_takes_the_first_place_gets_the_pod_refused(
     injecting: Case,
 ) -> None:
@@ -294,3 +310,58 @@ def test_a_refused_pod_asks_for_its_verdict_by_an_event(
 def test_secrets_of_the_webhook_are_in_no_message(verified: Case) -> None:
     message = verified.refused(verified.pod(pod_spec(claim_volume(claim="fresh"))))
     assert base64.b64encode(b"k" * 32).decode() not in message
+
+
+INJECTING = [
+    pytest.param("cdi.k8s.io/x", id="CDI"),
+    pytest.param("io.kubernetes.cri-o.Devices", id="CRI-O"),
+    pytest.param("devices.nri.io/container.main", id="NRI"),
+]
+
+
+@pytest.mark.parametrize("key", INJECTING)
+def test_b21_what_a_runtime_adds_is_not_added_after_the_pod_was_let_in(
+    verified: Case, key: str
+) -> None:
+    manifest = verified.pod(pod_spec())
+    verified.stored(manifest)
+    body = {"metadata": {"annotations": {key: "y.example/z=1"}}}
+    for kind in (MERGE_PATCH, STRATEGIC_PATCH):
+        assert "CdiAnnotation" in verified.refused_patch(manifest, body, kind)
+    applied = {"apiVersion": "v1", "kind": "Pod", **body}
+    assert "CdiAnnotation" in verified.refused_patch(manifest, applied, APPLY)
+    assert key not in verified.admin.read(manifest)["metadata"].get("annotations", {})
+    harmless = {"metadata": {"annotations": {"team.example/note": "x"}}}
+    patch(verified.tenant.api, manifest, harmless, MERGE_PATCH)
+
+
+@pytest.mark.parametrize("key", INJECTING)
+def test_b21_a_pod_without_governed_volumes_may_have_them(verified: Case, key: str) -> None:
+    manifest = verified.pod(pod_spec(volumes=[], containers=[container()]))
+    verified.stored(manifest)
+    body = {"metadata": {"annotations": {key: "y.example/z=1"}}}
+    patch(verified.tenant.api, manifest, body, MERGE_PATCH)
+    assert key in verified.admin.read(manifest)["metadata"]["annotations"]
+
+
+def test_b21_a_binding_brings_none_either(verified: Case) -> None:
+    manifest = verified.pod(pod_spec())
+    verified.stored(manifest)
+    name = manifest["metadata"]["name"]
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": name, "annotations": {"cdi.k8s.io/x": "y.example/z=1"}},
+        "target": {"kind": "Node", "name": "n1"},
+    }
+    path = f"{verified.admin.path(manifest)}/binding"
+    with pytest.raises(ApiError, match="CdiAnnotation"):
+        verified.admin.send("POST", path, binding)
+    binding["metadata"] = {"name": name}
+    verified.admin.send("POST", path, binding)
+    live = verified.admin.read(manifest)
+    assert live["spec"]["nodeName"] == "n1"
+    # On its node, and its containers not made yet.
+    body = {"metadata": {"annotations": {"cdi.k8s.io/x": "y.example/z=1"}}}
+    assert "CdiAnnotation" in verified.refused_patch(manifest, body, MERGE_PATCH)
+    patch(verified.tenant.api, manifest, {"metadata": {"labels": {"a": "b"}}}, MERGE_PATCH)

@@ -11,9 +11,14 @@ from tests.unit.webhook.objects import Object, claim_volume, container, mount, p
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.decision.facts import Allowances, Facts
+from weightlock_webhook.mounts.containers import DEVICE_CLASS_PREFIX
 
 SCRATCH = volume("scratch", emptyDir={})
 CONFIG = volume("config", configMap={"name": "settings"})
+
+
+def asking(device_class: str) -> Object:
+    return {"limits": {f"{DEVICE_CLASS_PREFIX}{device_class}": "1"}}
 
 
 def one(*mounts: Object, **fields: Any) -> list[Object]:
@@ -101,6 +106,29 @@ def securely(**context: Any) -> list[Object]:
             pod_spec(resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "odd"}]),
             pod_spec(resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "known"}]),
             id="a device claim of a class that is not allowed",
+        ),
+        pytest.param(
+            Reason.DEVICE_CLAIM,
+            pod_spec(containers=one(mount(), resources=asking("odd.example"))),
+            pod_spec(containers=one(mount(), resources=asking("gpu.example"))),
+            id="a resource of a device class that is not allowed",
+        ),
+        pytest.param(
+            Reason.DEVICE_CLAIM,
+            pod_spec(
+                containers=one(mount()),
+                initContainers=one(
+                    name="setup",
+                    resources={"requests": {f"{DEVICE_CLASS_PREFIX}odd.example": "1", "cpu": "1"}},
+                ),
+            ),
+            pod_spec(
+                containers=one(mount()),
+                initContainers=one(
+                    name="setup", resources={"requests": {"vendor.example/gpu": "1", "cpu": "1"}}
+                ),
+            ),
+            id="an init container that only requests one",
         ),
         pytest.param(
             Reason.RUNTIME_CLASS,
@@ -278,7 +306,9 @@ def test_a_field_that_was_looked_at_is_let_through() -> None:
 def test_a_pod_without_governed_volumes_may_be_privileged() -> None:
     spec = pod_spec(
         SCRATCH,
-        containers=[container(securityContext={"privileged": True})],
+        containers=[
+            container(securityContext={"privileged": True}, resources=asking("odd.example"))
+        ],
         hostPID=True,
         shareProcessNamespace=True,
         os={"name": "windows"},

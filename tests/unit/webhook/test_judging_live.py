@@ -23,6 +23,7 @@ from weightlock.reasons import Reason
 from weightlock_webhook.cache.errors import Stale, Unreachable
 from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.live import sharing
+from weightlock_webhook.live.lanes import Lanes
 from weightlock_webhook.reviews.collaborators import Reply
 
 
@@ -371,39 +372,104 @@ def test_a_list_that_the_server_does_not_have_is_no_list() -> None:
 
 def test_whoever_asks_during_a_read_shares_the_next_one() -> None:
     async def story() -> None:
-        reads: sharing.SharedReads[int] = sharing.SharedReads()
+        reads: sharing.SharedReads[int] = sharing.SharedReads(Lanes(1))
         began: list[float] = []
 
-        async def fetch() -> int:
+        async def fetch(_: float) -> int:
             began.append(asyncio.get_running_loop().time())
             await asyncio.sleep(1)
             return len(began)
 
-        first = reads.begin("x", fetch)
+        first = reads.begin("team-a", "x", fetch)
         await asyncio.sleep(0.5)
-        second, third = reads.begin("x", fetch), reads.begin("x", fetch)
-        old = reads.begin("x", fetch, 0.9)
+        second, third = reads.begin("team-a", "x", fetch), reads.begin("team-a", "x", fetch)
+        old = reads.begin("team-a", "x", fetch, 0.9)
         assert (old, third) == (first, second)
         await asyncio.sleep(1)
-        fourth = reads.begin("x", fetch)
+        fourth = reads.begin("team-a", "x", fetch)
         assert [await each for each in (first, second, fourth)] == [1, 2, 3]
         assert began == [0, 1, 2]
 
     run(story())
 
 
-def test_a_failed_read_is_no_answer_for_anybody_later() -> None:
+def test_whoever_asks_before_a_read_has_its_place_shares_it() -> None:
     async def story() -> None:
-        reads: sharing.SharedReads[int] = sharing.SharedReads()
+        reads: sharing.SharedReads[float] = sharing.SharedReads(Lanes(1))
 
-        async def fails() -> int:
-            raise Unreachable("no")
+        async def fetch(_: float) -> float:
+            began = asyncio.get_running_loop().time()
+            await asyncio.sleep(1)
+            return began
 
-        async def works() -> int:
+        first = reads.begin("team-a", "x", fetch)
+        waiting = reads.begin("team-a", "y", fetch)
+        await asyncio.sleep(0.9)
+        assert reads.begin("team-a", "y", fetch) is waiting
+        await asyncio.sleep(0.2)
+        assert reads.begin("team-a", "y", fetch) is not waiting, "it has begun"
+        assert (await first, await waiting) == (0, 1)
+
+    run(story())
+
+
+def test_a_read_that_never_has_a_place_ends_all_the_same() -> None:
+    async def story() -> None:
+        lanes = Lanes(1)
+        reads: sharing.SharedReads[int] = sharing.SharedReads(lanes)
+        loop = asyncio.get_running_loop()
+
+        async def fetch(deadline: float) -> int:
+            assert deadline == loop.time() + sharing.READ_SECONDS
             return 1
 
-        failed = reads.begin("x", fails)
+        holding = asyncio.create_task(
+            lanes.within("team-b", float("inf"), lambda: asyncio.sleep(10))
+        )
+        await asyncio.sleep(0)
+        read = reads.begin("team-a", "x", fetch)
+        await asyncio.wait([read])
+        assert loop.time() == pytest.approx(sharing.READ_SECONDS)
+        assert isinstance(read.exception(), Unreachable)
+        await holding
+        assert await reads.begin("team-a", "x", fetch) == 1
+
+    run(story())
+
+
+def test_a_burst_of_reads_is_not_gone_through_for_each_more() -> None:
+    async def story() -> None:
+        lanes = Lanes(1)
+        reads: sharing.SharedReads[None] = sharing.SharedReads(lanes)
+        passes = set()
+
+        async def fetch(_: float) -> None:
+            return None
+
+        for number in range(5_000):
+            reads.begin("team-a", f"{number}", fetch)
+            passes.add(id(reads._reads))
+        assert len(passes) <= 6
+        await asyncio.sleep(10)
+        for number in range(9_000):
+            await asyncio.wait([reads.begin("team-a", f"again {number}", fetch)])
+        assert len(reads._reads) <= 2 * sharing.MOST_REMEMBERED, "and is forgotten"
+
+    run(story())
+
+
+def test_a_failed_read_is_no_answer_for_anybody_later() -> None:
+    async def story() -> None:
+        reads: sharing.SharedReads[int] = sharing.SharedReads(Lanes(1))
+
+        async def fails(_: float) -> int:
+            raise Unreachable("no")
+
+        async def works(_: float) -> int:
+            return 1
+
+        failed = reads.begin("team-a", "x", fails)
         await asyncio.wait([failed])
-        assert await reads.begin("x", works, 60) == 1
+        assert await reads.begin("team-a", "x", works, 60) == 1
 
     run(story())

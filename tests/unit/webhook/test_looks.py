@@ -10,10 +10,9 @@ from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec
 from tests.unit.webhook.world import World, new_api, world
 
 from weightlock.reasons import Reason
-from weightlock_webhook.cache.errors import Unreachable
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.judging.confirming import MOST_LOOKED_AT
-from weightlock_webhook.live.shares import MOST_LOOKS, Share
+from weightlock_webhook.live.lanes import MOST_LOOKS
 from weightlock_webhook.reviews.collaborators import Reply
 
 
@@ -93,20 +92,6 @@ class Counting(ApiInMemory):
             self.running -= 1
 
 
-def test_looks_have_a_share_of_the_calls() -> None:
-    async def story() -> None:
-        api = Counting()
-        api.faults.delay_seconds = 1.0
-        share = Share(api)
-        deadline = asyncio.get_running_loop().time() + 100
-        await asyncio.gather(
-            *(share.call("GET", f"/{number}", deadline=deadline) for number in range(40))
-        )
-        assert api.most == MOST_LOOKS
-
-    run(story())
-
-
 def test_all_refused_pods_together_have_that_share() -> None:
     async def story() -> None:
         api = Counting()
@@ -121,22 +106,6 @@ def test_all_refused_pods_together_have_that_share() -> None:
             assert api.most <= api.watches + MOST_LOOKS
             for task in crowd:
                 task.exception()
-
-    run(story())
-
-
-def test_waiting_for_a_place_ends_at_the_deadline_and_takes_none() -> None:
-    async def story() -> None:
-        api = Counting()
-        api.faults.delay_seconds = 2.0
-        share = Share(api, 1)
-        now = asyncio.get_running_loop().time()
-        first = asyncio.create_task(share.call("GET", "/a", deadline=now + 10))
-        await asyncio.sleep(0)
-        with pytest.raises(Unreachable, match="wait already"):
-            await share.call("GET", "/b", deadline=now + 1)
-        assert (await first).status == 200
-        assert (await share.call("GET", "/c", deadline=now + 10)).status == 200
 
     run(story())
 

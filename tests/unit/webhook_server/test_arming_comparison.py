@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +13,17 @@ from tests.unit.webhook_server.armed import (
     TEXT,
     VALIDATING_SHIPPED,
     Object,
+    Site,
     defaulted,
     edited,
+    path_of_kind,
+    run,
 )
 
 from weightlock.errors import Malformed, Unreadable
 from weightlock_webhook.arming.comparison import (
+    MUTATING,
+    PLURALS,
     VALIDATING,
     Arming,
     Configuration,
@@ -27,9 +33,14 @@ from weightlock_webhook.arming.marker import is_disarmed, mark
 from weightlock_webhook.arming.restoring import (
     bundle_patch,
     decoded_bundle,
+    document_of,
     encoded_bundle,
+    entries_of,
 )
 from weightlock_webhook.arming.shipped import ShippedFile, configurations_in, read
+from weightlock_webhook.arming.tokens import (
+    BARE,
+)
 
 
 def test_what_the_api_server_fills_in_is_no_difference() -> None:
@@ -126,6 +137,83 @@ def test_the_file_is_read_anew_and_a_broken_one_ignored(tmp_path: Path) -> None:
     assert file() == SHIPPED
     path.write_text(TEXT.replace("timeoutSeconds: 5", "timeoutSeconds: 6"))
     assert file() != SHIPPED
+
+
+def test_annotations_of_the_installer_are_shipped_too(tmp_path: Path) -> None:
+    path = tmp_path / "shipped.yaml"
+    path.write_text(TEXT)
+    for each in ShippedFile(path, {"a": "b"})():
+        assert each.document["metadata"]["annotations"]["a"] == "b"  # type: ignore[index]
+        assert each.webhooks == next(it for it in SHIPPED if it.kind == each.kind).webhooks
+
+
+OF_INJECTOR = "b3RoZXIgYnVuZGxl"
+
+
+def inject(site: Site, bundle: str = OF_INJECTOR) -> None:
+    """What cert-manager's cainjector does, by an update of the whole object."""
+    for kind in PLURALS:
+        document = copy.deepcopy(site.live(kind))
+        for webhook in document["webhooks"]:
+            webhook["clientConfig"]["caBundle"] = bundle
+        site.cluster.put(path_of_kind(kind), document)
+
+
+def bundles_of(site: Site) -> set[str]:
+    return {
+        webhook["clientConfig"].get("caBundle", "")
+        for kind in PLURALS
+        for webhook in site.live(kind)["webhooks"]
+    }
+
+
+@pytest.mark.parametrize("bundle", [OF_INJECTOR, "w6TDtsO8", "no base64"])
+def test_a_bundle_that_is_not_ours_stays_whatever_is_put_right(bundle: str) -> None:
+    async def test() -> None:
+        site = Site(own=False)
+        await site.rounds()
+        inject(site, bundle)
+        await site.rounds()
+        site.live(VALIDATING)["webhooks"][0]["failurePolicy"] = "Ignore"
+        await site.rounds()
+        assert (site.is_armed, bundles_of(site)) == (True, {bundle})
+        site.live(MUTATING)["webhooks"][0]["timeoutSeconds"] = 1
+        del site.live(MUTATING)["webhooks"][0]["clientConfig"]["caBundle"]
+        await site.rounds()
+        assert (site.is_armed, bundles_of(site)) == (True, {bundle}), "as the other one says"
+        for kind in PLURALS:
+            del site.cluster.objects[path_of_kind(kind)]
+        await site.rounds()
+        assert (site.is_armed, bundles_of(site)) == (True, {bundle}), "as it was last seen"
+
+    run(test())
+
+
+def test_whoever_writes_at_the_same_time_is_not_written_over() -> None:
+    async def test() -> None:
+        site = Site(own=False)
+        await site.rounds()
+        found = await site.store.configuration(VALIDATING, "weightlock")
+        assert found is not None
+        inject(site)
+        await site.store.replace(found, entries_of(VALIDATING_SHIPPED, "", BARE))
+        assert bundles_of(site) == {OF_INJECTOR}
+        await site.rounds()
+        assert (site.is_armed, bundles_of(site)) == (True, {OF_INJECTOR})
+
+    run(test())
+
+
+def test_what_is_put_back_has_the_annotations_that_were_shipped_and_those_that_were_seen() -> None:
+    shipped = Configuration(
+        VALIDATING,
+        "weightlock",
+        {**VALIDATING_SHIPPED.document, "metadata": {"annotations": {"a": "1", "b": "1"}}},
+    )
+    seen = Configuration(VALIDATING, "weightlock", {"metadata": {"annotations": {"b": "2"}}})
+    for last, expected in ((seen, {"a": "1", "b": "2"}), (None, {"a": "1", "b": "1"})):
+        metadata = document_of(shipped, "", BARE, last)["metadata"]
+        assert metadata == {"name": "weightlock", "annotations": expected}
 
 
 def test_the_shipped_file_is_the_manifest() -> None:

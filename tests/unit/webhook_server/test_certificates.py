@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.webhook_server.listeners import NAME, answer_of, running
+from tests.webhook_server.mounted import mounted
 from tests.webhook_server.requests import pod, review
 
 from weightlock.errors import KeyUnusable, Malformed, Unreadable
@@ -244,6 +248,35 @@ def test_files_are_followed(tmp_path: Path) -> None:
         files.keep()
         assert found.pair == pair
     assert len(gauges.taken) == 2
+
+
+class Swapping(type(Path())):  # type: ignore[misc]
+    """A folder whose content is swapped whenever a certificate of it was read."""
+
+    swaps: ClassVar[list[Callable[[], None]]] = []
+
+    def read_text(self, *arguments: Any, **more: Any) -> str:
+        found: str = super().read_text(*arguments, **more)
+        if self.name == "tls.crt" and self.swaps:
+            self.swaps.pop()()
+        return found
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_a_swap_between_the_two_files_is_never_a_pair_of_two_halves(
+    times: int, tmp_path: Path
+) -> None:
+    found, gauges = serving()
+    pairs = [server_leaf(FIRST, NAMES, START) for _ in range(times + 1)]
+    mounted(tmp_path, 0, pairs[0])
+    Swapping.swaps.clear()
+    for number in range(times, 0, -1):
+        Swapping.swaps.append(functools.partial(mounted, tmp_path, number, pairs[number]))
+    Files(found, Swapping(tmp_path)).keep()
+    assert not Swapping.swaps
+    assert found.pair == pairs[times]
+    assert len(gauges.taken) == 1
+    assert gauges.refused == 0
 
 
 def test_the_context_is_strict() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from tests.webhook_server.requests import pod, review
 from tests.webhook_server.standins import ALLOWED, DENIED, Judge
 
 from weightlock.errors import Malformed, Unanswerable
+from weightlock.reasons import Reason
 from weightlock_webhook import documents
-from weightlock_webhook.guards.refusals import Refusal
+from weightlock_webhook.cache.errors import Crowded
+from weightlock_webhook.guards.refusals import GuardReason, Refusal
 from weightlock_webhook.logs import (
     DecisionLog,
     JsonLines,
@@ -40,6 +43,7 @@ from weightlock_webhook.responses import (
     unanswerable,
 )
 from weightlock_webhook.server.canary import Canary, new_uid
+from weightlock_webhook.server.gate import GRACE_SECONDS, Sightings
 from weightlock_webhook.server.health import Health
 from weightlock_webhook.server.heartbeat import Heartbeat
 from weightlock_webhook.server.listening import drain, http
@@ -179,21 +183,97 @@ def test_series_are_bounded_whatever_comes() -> None:
         line for line in text.splitlines() if line.startswith("weightlock_admission_requests_total")
     ]
     assert len([line for line in series if not line.endswith(" 0.0")]) == 3
-    assert len(series) < 100
+    assert len(series) < 500
     assert 'weightlock_cache_staleness_seconds{resource="pods"} 1.5' in text
     assert 'weightlock_build_info{component="webhook"' in text
     assert resource_of(request("pods/exec")) == "pods/exec"
 
 
-def test_the_first_error_is_an_increase_that_an_alert_sees() -> None:
+def labelled(decision: str, reason: str, resource: str, mode: str = "Enforce") -> str:
+    labels = f'decision="{decision}",mode="{mode}",reason="{reason}",resource="{resource}"'
+    return f"weightlock_admission_requests_total{{{labels}}}"
+
+
+FIRST = [
+    pytest.param(
+        labelled("Error", "InternalError", "pods"),
+        lambda metrics: metrics.count(request(), unanswerable(TimeoutError()), 0.001),
+        id="an error",
+    ),
+    pytest.param(
+        labelled("Error", "LimitExceeded", "pods"),
+        lambda metrics: metrics.count(request(), unanswerable(Crowded("x")), 0.001),
+        id="a crowd",
+    ),
+    pytest.param(
+        labelled("Deny", "ContentMismatch", "pods/binding"),
+        lambda metrics: metrics.count(
+            request("pods/binding"), refused(Refusal(Reason.CONTENT_MISMATCH, "x")), 0.001
+        ),
+        id="a refusal",
+    ),
+    pytest.param(
+        labelled("Deny", "ProtectedObject", "pods/exec"),
+        lambda metrics: metrics.count(
+            request("pods/exec"), refused(Refusal(GuardReason.PROTECTED_OBJECT, "x")), 0.001
+        ),
+        id="a guard's refusal",
+    ),
+    pytest.param(
+        'weightlock_admission_duration_seconds_count{resource="pods"}',
+        lambda metrics: metrics.count(request(), allowed(), 0.001),
+        id="a duration",
+    ),
+    pytest.param(
+        'weightlock_live_reads_total{resource="persistentvolumes",result="missing"}',
+        lambda metrics: metrics.live_read("persistentvolumes", "missing"),
+        id="a live read",
+    ),
+    pytest.param(
+        "weightlock_certificate_reload_failures_total",
+        lambda metrics: metrics.certificate_refused(),
+        id="a certificate",
+    ),
+]
+
+
+@pytest.mark.parametrize(("series", "happens"), FIRST)
+def test_what_happens_first_is_an_increase_that_an_alert_sees(
+    series: str, happens: Callable[[Metrics], object]
+) -> None:
     metrics = Metrics()
-    series = (
-        'weightlock_admission_requests_total{decision="Error",mode="Enforce",'
-        'reason="InternalError",resource="pods"}'
-    )
     assert f"{series} 0.0" in metrics.exposition().decode()
-    metrics.count(request(), unanswerable(TimeoutError()), 0.001)
+    happens(metrics)
     assert f"{series} 1.0" in metrics.exposition().decode()
+
+
+GOOD = {Reason.VERIFIED, Reason.NOT_GOVERNED}
+
+
+def test_every_word_of_every_guard_is_there_from_the_start() -> None:
+    text = Metrics().exposition().decode()
+    assert all(f'reason="{reason}"' in text for reason in (*GuardReason, *set(Reason) - GOOD))
+    assert not any(f'"Deny",mode="Enforce",reason="{reason}"' in text for reason in GOOD)
+
+
+def test_open_paths_are_told_for_as_long_as_they_are_answered() -> None:
+    now = 0.0
+    sightings = Sightings(lambda: now)
+    metrics = Metrics()
+    metrics.paths_open.set_function(lambda: sightings.are_open)
+
+    def shown() -> bool:
+        return "weightlock_admission_paths_open 1.0" in metrics.exposition().decode()
+
+    assert not shown(), "nothing was looked at, and nobody is answered"
+    sightings.saw(["some-token"])
+    assert not shown()
+    sightings.saw(["", "some-token"])
+    assert shown(), "one configuration is enough"
+    sightings.saw(["some-token"])
+    assert shown()
+    now = GRACE_SECONDS
+    assert not shown()
 
 
 def test_a_decision_is_one_line_of_json_that_no_name_can_break() -> None:
@@ -347,7 +427,9 @@ def test_it_is_neither_counted_nor_logged_and_everybody_else_is() -> None:
             await Canary(server.port, NAME, server.client(), uid, OWN_TOKEN).sing()
             lines.flush()
             assert not written
-            assert 'decision="Deny"' not in metrics.exposition().decode()
+            assert set(
+                re.findall('decision="Deny".*(\\d+[.]0)', metrics.exposition().decode())
+            ) == {"0.0"}
             # The same review by somebody who does not know the uid.
             await canary(server.port, server.client()).sing()
             lines.flush()

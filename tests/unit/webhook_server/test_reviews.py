@@ -257,6 +257,54 @@ def test_an_update_is_not_judged_again() -> None:
     assert not behind.judge.asked
 
 
+def annotated(**annotations: str) -> Object:
+    return {**pod(), "metadata": {"name": "trainer", "annotations": annotations}}
+
+
+CDI = {"cdi.k8s.io/x": "vendor.example/device=all"}
+CRIO = {"io.kubernetes.cri-o.Devices": "/dev/sda:/dev/sda:rwm"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({}, CDI, id="added"),
+        pytest.param({}, CRIO, id="of CRI-O"),
+        pytest.param({"cdi.k8s.io/x": "vendor.example/device=0"}, CDI, id="changed"),
+        pytest.param(CRIO, CRIO | CDI, id="one more"),
+    ],
+)
+@pytest.mark.parametrize("node", ["", "n1"])
+def test_an_update_by_which_a_runtime_adds_something_is_judged(
+    before: dict[str, str], after: dict[str, str], node: str
+) -> None:
+    new = annotated(**after)
+    new["spec"] = {**new["spec"], "nodeName": node} if node else new["spec"]
+    for answer, is_allowed in ((DENIED, False), (ALLOWED, True), (HELD, True), (INJECTED, True)):
+        behind = saying(answer)
+        assert asked(PODS, updated(annotated(**before), new), behind)["allowed"] is is_allowed
+        (question,) = behind.judge.asked
+        assert question.metadata["annotations"] == after
+        assert question.is_running is bool(node), "it was given its node by a scheduler"
+    broken = saying(ALLOWED, broken="The gate was removed.")
+    assert asked(PODS, updated(annotated(**before), new), broken)["allowed"] is False
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(CDI, CDI, id="kept"),
+        pytest.param(CDI | CRIO, CDI, id="taken away"),
+        pytest.param({}, {"k8s.v1.cni.cncf.io/networks": "n"}, id="of a network"),
+    ],
+)
+def test_other_annotations_are_not_judged(before: dict[str, str], after: dict[str, str]) -> None:
+    behind = saying(DENIED)
+    body = updated(annotated(**before), annotated(**after))
+    assert asked(PODS, body, behind)["allowed"] is True
+    assert not behind.judge.asked
+
+
 def test_what_holds_a_pod_is_the_operators_to_take_and_only_when_the_judge_allows() -> None:
     body = updated(pod(), pod())
     refused = asked(PODS, body, saying(ALLOWED, broken="The gate was removed."))
@@ -299,6 +347,13 @@ def test_a_binding_is_judged_by_the_pod_as_it_is_now() -> None:
     assert asked(BINDINGS, bound(binding()), with_pod(pod("trainer"), saying(INJECTED)))["allowed"]
     lost = with_pod(pod("trainer"), saying(INJECTED, lacking="The container is gone."))
     assert asked(BINDINGS, bound(binding()), lost)["allowed"] is False
+
+
+def test_the_annotations_of_a_binding_are_judged_as_the_pods() -> None:
+    behind = with_pod({**annotated(a="1", b="1")}, saying(ALLOWED))
+    body = bound(binding(annotations={"b": "2", **CDI}))
+    assert asked(BINDINGS, body, behind)["allowed"] is True
+    assert behind.judge.asked[0].metadata["annotations"] == {"a": "1", "b": "2", **CDI}
 
 
 @pytest.mark.parametrize(
@@ -385,6 +440,22 @@ def test_nobody_enters_a_verification_pod(way: str) -> None:
     down = Behind()
     down.cluster.fails = Unanswerable("down")
     assert asked(CONNECTIONS, body, down)["allowed"] is False
+
+
+@pytest.mark.parametrize("way", ["exec", "attach"])
+def test_nobody_enters_a_container_that_was_injected(way: str) -> None:
+    kind = {"exec": "PodExecOptions", "attach": "PodAttachOptions"}[way]
+
+    def entering(**options: object) -> bool:
+        body = review(f"pods/{way}", "CONNECT", kind=kind, name="x", new=options)
+        allowed: bool = asked(CONNECTIONS, body, with_pod(pod("x")))["allowed"]
+        return allowed
+
+    assert not entering(container="weightlock-verify-0")
+    assert not entering(container="weightlock-verify-7", stdin=False)
+    assert entering(container="main")
+    assert entering(container=None)
+    assert not entering(container=5)
 
 
 def protected(resource: str, operation: str, kind: str, group: str = "", **more: Any) -> bytes:

@@ -227,17 +227,24 @@ class Keeper:
         shipped = self._shipped[kind]
         tokens = _tokens(self._last_seen.values())
         token = BARE if BARE in tokens else youngest(tokens, self._clock())
+        # A caBundle that is not ours to write is left as it was: without one every call would fail
+        # until its writer has come by.
+        kept = encoded_bundle(bundle) if bundle else self._last_bundle(kind)
         if found is None:
             log.warning("%s %s is missing: putting it back", kind, shipped.name)
             last = self._last_seen.get(kind)
-            created = await self._store.create(shipped, document_of(shipped, bundle, token, last))
+            created = await self._store.create(shipped, document_of(shipped, kept, token, last))
             # An uninstall may have marked and removed in between; what came late must go again.
             if created and is_disarmed(await self._store.state(), []):
                 await self._store.delete(created)
             return
         log.warning("%s %s is not as it was shipped: putting it right", kind, shipped.name)
-        kept = bundle or next(map(decoded_bundle, found.bundles), "")
         await self._store.replace(found, entries_of(shipped, kept, token))
+
+    def _last_bundle(self, kind: str) -> str:
+        """What the configuration said last, or the other one; as the API has it."""
+        seen = sorted(self._last_seen.values(), key=lambda each: each.kind != kind)
+        return next(filter(None, (bundle for each in seen for bundle in each.bundles)), "")
 
     def _states(self, look: Look) -> dict[str, Arming]:
         return {kind: arming_of(each, look.live[kind]) for kind, each in self._shipped.items()}

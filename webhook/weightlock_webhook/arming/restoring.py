@@ -15,10 +15,14 @@ def document_of(
     """The whole object to create.
 
     Labels and annotations are those that it had when it was last seen, so that Helm still knows it
-    for its own.
+    for its own; an annotation that was shipped is there in any case: cert-manager's cainjector
+    fills in the caBundle by one.
     """
     known = mapping((last_seen or shipped).document.get("metadata"))
     metadata = {key: known[key] for key in _OWN_METADATA if key in known}
+    annotations = {**_annotations(shipped), **_annotations(last_seen or shipped)}
+    if annotations:
+        metadata["annotations"] = annotations
     return {
         "apiVersion": shipped.document["apiVersion"],
         "kind": shipped.kind,
@@ -28,15 +32,19 @@ def document_of(
 
 
 def entries_of(shipped: Configuration, bundle: str, token: str) -> Sequence[Mapping[str, object]]:
-    """The shipped entries, calling by this token and trusting this bundle.
+    """The shipped entries, calling by this token and trusting this bundle, as the API has it.
 
     An empty bundle is somebody else's to fill in.
     """
-    trust = {"caBundle": encoded_bundle(bundle)} if bundle else {}
+    trust = {"caBundle": bundle} if bundle else {}
     return [
         {**each, "clientConfig": {**with_token(mapping(each.get("clientConfig")), token), **trust}}
         for each in shipped.webhooks
     ]
+
+
+def _annotations(configuration: Configuration) -> Mapping[str, object]:
+    return mapping(mapping(configuration.document.get("metadata")).get("annotations"))
 
 
 def bundle_patch(live: Configuration, bundle: str) -> Sequence[Mapping[str, object]]:

@@ -1,7 +1,9 @@
 """The file with the configurations as they were shipped: what the chart rendered, mounted."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import yaml
@@ -22,20 +24,25 @@ class ShippedFile:
         Malformed: if it holds anything else then.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, annotations: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`annotations` are those that the installer adds to what the file says."""
         self._path = path
+        self._annotations = annotations
         self._text = text_of(path)
-        self._latest = configurations_in(self._text)
+        self._latest = self._read(self._text)
 
     def __call__(self) -> tuple[Configuration, ...]:
         """Both configurations."""
         try:
             text = text_of(self._path)
             if text != self._text:
-                self._text, self._latest = text, configurations_in(text)
+                self._text, self._latest = text, self._read(text)
         except WeightlockError as error:
             log.warning("the shipped configurations: %s", error.message)
         return self._latest
+
+    def _read(self, text: str) -> tuple[Configuration, ...]:
+        return tuple(_annotated(each, self._annotations) for each in configurations_in(text))
 
 
 def read(path: Path) -> tuple[Configuration, ...]:
@@ -58,6 +65,15 @@ def text_of(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise Unreadable(f"cannot read {path}") from error
+
+
+def _annotated(shipped: Configuration, annotations: Mapping[str, str]) -> Configuration:
+    if not annotations:
+        return shipped
+    metadata = mapping(shipped.document.get("metadata"))
+    known = {**mapping(metadata.get("annotations")), **annotations}
+    document = {**shipped.document, "metadata": {**metadata, "annotations": known}}
+    return Configuration(shipped.kind, shipped.name, document)
 
 
 def configurations_in(text: str) -> tuple[Configuration, ...]:

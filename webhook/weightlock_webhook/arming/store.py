@@ -67,8 +67,14 @@ class ReleaseStore:
         return Configuration(shipped.kind, shipped.name, _object(reply))
 
     async def replace(self, found: Configuration, webhooks: Sequence[Mapping[str, object]]) -> None:
-        """Give one other entries, and leave the rest of it."""
-        await self._call("PATCH", _path(found), {"webhooks": webhooks}, _MERGE)
+        """Give one other entries, and leave the rest of it.
+
+        If it is no more what was found, that is the next round's: whoever has written meanwhile,
+        such as cert-manager's cainjector, has written the whole of it.
+        """
+        version = mapping(found.document.get("metadata")).get("resourceVersion")
+        document = {"metadata": {"resourceVersion": version}, "webhooks": webhooks}
+        await self._call("PATCH", _path(found), document, _MERGE)
 
     async def patch(self, found: Configuration, operations: Sequence[Mapping[str, object]]) -> None:
         """Apply operations of RFC 6902; one that does not fit any more is the next round's."""

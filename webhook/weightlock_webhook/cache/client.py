@@ -33,8 +33,9 @@ _OK: Final = 200
 class Bounds:
     """What is taken at once."""
 
-    calls: int = 32
-    """Calls at the same time; a live read takes about a millisecond: thousands a second."""
+    calls: int = 48
+    """Calls at the same time; a live read takes about a millisecond: thousands a second. Who may
+    have them says weightlock_webhook.live.lanes."""
 
     reply_bytes: int = 32 << 20
     """An answer; whoever lists asks for shorter pages when one is longer."""

@@ -19,6 +19,9 @@ from weightlock_webhook.certificates.rotation import Authorities
 TOO_SOON: Final = timedelta(hours=24)
 """A certificate that ends sooner makes the process unready: somebody must look."""
 
+MOST_TRIES: Final = 3
+"""To read both files from one folder."""
+
 log: Final = logging.getLogger(__name__)
 
 
@@ -103,13 +106,25 @@ class Files:
             Unreadable: if they cannot be read.
         """
         try:
-            pair = Pair(
-                (self._folder / "tls.crt").read_text(), (self._folder / "tls.key").read_text()
-            )
+            pair = self._read()
         except (OSError, UnicodeDecodeError) as error:
             raise Unreadable(f"cannot read {self._folder}/tls.crt and tls.key") from error
         if pair != self._serving.pair:
             self._serving.take(pair)
+
+    def _read(self) -> Pair:
+        # A kubelet writes a folder and then lets `..data` lead there: from one folder both files
+        # are of one pair. The folder before may be gone by the second of them: then once more.
+        for _ in range(MOST_TRIES - 1):
+            try:
+                return _pair_in((self._folder / "..data").resolve(strict=True))
+            except OSError:
+                continue
+        return _pair_in(self._folder)
+
+
+def _pair_in(folder: Path) -> Pair:
+    return Pair((folder / "tls.crt").read_text(), (folder / "tls.key").read_text())
 
 
 def service_names(service: str, namespace: str) -> tuple[str, ...]:

@@ -143,6 +143,22 @@ def device_class_not_allowed(case: Case) -> Iterator[Problem]:
             )
 
 
+def device_class_asked_for(case: Case) -> Iterator[Problem]:
+    """A resource that names a device class is a claim that nobody sees (B21)."""
+    if not case.is_governed:
+        return
+    for container in case.pod.containers:
+        found = set(container.device_classes) - case.facts.allowances.device_classes
+        if found:
+            yield Problem(
+                Reason.DEVICE_CLAIM,
+                f"resources of the device classes {listed(tuple(sorted(found)))}",
+                "only device classes that are allowed",
+                _ASK_ADMINISTRATOR,
+                container=container.name,
+            )
+
+
 def runtime_class_not_allowed(case: Case) -> Iterator[Problem]:
     """A runtime handler may add or alter mounts (B22)."""
     name = case.pod.runtime_class
@@ -165,5 +181,6 @@ POD_CHECKS: Final[tuple[Check, ...]] = (
     privileged,
     devices_injected_by_annotation,
     device_class_not_allowed,
+    device_class_asked_for,
     runtime_class_not_allowed,
 )

@@ -12,6 +12,7 @@ from weightlock.cluster_names import (
     PREFIX,
     WAITS_FOR_ANNOTATION,
 )
+from weightlock.injection import injects
 from weightlock_webhook.documents import Metadata, User
 from weightlock_webhook.guards.keys import MARKS, changed_keys, is_marked
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
@@ -21,6 +22,9 @@ from weightlock_webhook.wording import listed
 HOLDING_KEYS: Final = frozenset({HELD_LABEL, WAITS_FOR_ANNOTATION, NUDGED_AT_ANNOTATION})
 COPIED_KEYS: Final = frozenset({WAITS_FOR_ANNOTATION, NUDGED_AT_ANNOTATION})
 """What a copy of a pod brings along (`kubectl debug --copy-to`), and what means nothing by then."""
+
+INJECTED_PREFIX: Final = "weightlock-verify-"
+"""How containers that Inject puts into other people's pods are called."""
 
 MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
 
@@ -49,6 +53,15 @@ def reserved_keys_changed(
     if accounts.is_operator(user):
         found = tuple(key for key in found if key not in HOLDING_KEYS)
     return _reserved(found) if found else None
+
+
+def injections_changed(before: Metadata, after: Metadata) -> bool:
+    """Whether an update adds or changes what a container runtime puts into a pod (B21).
+
+    It may not have put it in yet, or will do so again when a container is started anew.
+    """
+    known, found = before.annotations or {}, after.annotations or {}
+    return any(injects(key) and known.get(key) != value for key, value in found.items())
 
 
 def verification_pod_updated(

@@ -96,7 +96,7 @@ class Confirming:
         wanted = _wanted(subject, answer, read)
         for _ in range(MOST_ROUNDS):
             while wanted:
-                read = await self._read(wanted, read, deadline)
+                read = await self._read(subject, wanted, read, deadline)
                 wanted = _wanted(subject, answer, read)
             await self._expect_policies(subject.namespace, deadline)
             # Nothing is awaited from here on, so nothing can arrive and not be looked at.
@@ -133,7 +133,7 @@ class Confirming:
             _wanted(subject, answer, before, most=MOST_LOOKED_AT),
             checkpoints=frozenset(islice(self._known(subject), MOST_LOOKED_AT)),
         )
-        read = await self._read(wanted, before, deadline, is_look=True)
+        read = await self._read(subject, wanted, before, deadline, is_look=True)
         listed = await self._listed(subject, read, deadline)
         if not listed and not _differs(wanted, before, read):
             return answer
@@ -188,12 +188,18 @@ class Confirming:
         return not found[2:] or labels_of(found[2]) == policies.labels(namespace)
 
     async def _read(
-        self, wanted: Wanted, read: Live, deadline: float, *, is_look: bool = False
+        self,
+        subject: Subject,
+        wanted: Wanted,
+        read: Live,
+        deadline: float,
+        *,
+        is_look: bool = False,
     ) -> Live:
         """(2)."""
         reads, age = (self._looks, LOOK_SECONDS) if is_look else (self._reads, 0.0)
         claims = {key: reads.claim(key, age) for key in wanted.claims}
-        volumes = {name: reads.volume(name, age) for name in wanted.volumes}
+        volumes = {name: reads.volume(name, subject.namespace, age) for name in wanted.volumes}
         checkpoints = {key: reads.checkpoint(key, age) for key in wanted.checkpoints}
         await arrived((*claims.values(), *volumes.values(), *checkpoints.values()), deadline)
         cached = self._cached

@@ -24,14 +24,12 @@ from weightlock_webhook.cache.objects import (
     VolumeItem,
 )
 from weightlock_webhook.cache.policies import Identity, identity_of
+from weightlock_webhook.live.lanes import CLUSTER, Lanes
 from weightlock_webhook.live.sharing import SharedReads
 from weightlock_webhook.reviews.collaborators import Cluster
 
 DEVICE_CLAIMS: Final = "resourceclaims"
 DEVICE_CLAIM_TEMPLATES: Final = "resourceclaimtemplates"
-
-READ_SECONDS: Final = 3.0
-"""After which a read is given up, below the webhook's own deadline."""
 
 JSON: Final = "application/json"
 
@@ -75,90 +73,106 @@ _CHECKPOINTS: Final = msgspec.json.Decoder(Page[CheckpointItem])
 class LiveReads:
     """Reads of single objects, shared between pods that ask at the same time.
 
-    `observed` hears the resource and the result of each, for metrics.
+    `lanes` gives them their turn; `observed` hears the resource and the result of each, for
+    metrics.
     """
 
     def __init__(
-        self, cluster: Cluster, observed: Callable[[str, str], None] = lambda *_: None
+        self,
+        cluster: Cluster,
+        lanes: Lanes,
+        observed: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._cluster = cluster
         self._observed = observed
-        self._shared: SharedReads[Any] = SharedReads()
+        self._shared: SharedReads[Any] = SharedReads(lanes)
 
     def namespace(self, name: str, max_age_seconds: float = 0.0) -> Read:
         """A NamespaceItem; None if there is none."""
         path = f"/api/v1/namespaces/{_segment(name)}"
-        return self._shared.begin(
-            path, lambda: self._one(path, NAMESPACES, _NAMESPACE), max_age_seconds
-        )
+        return self._object(name, path, NAMESPACES, _NAMESPACE, max_age_seconds)
 
     def claim(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A ClaimItem; None if there is none."""
         path = f"/api/v1/{_in(key[0])}/{CLAIMS}/{_segment(key[1])}"
-        return self._shared.begin(path, lambda: self._one(path, CLAIMS, _CLAIM), max_age_seconds)
+        return self._object(key[0], path, CLAIMS, _CLAIM, max_age_seconds)
 
-    def volume(self, name: str, max_age_seconds: float = 0.0) -> Read:
-        """A VolumeItem; None if there is none."""
+    def volume(self, name: str, namespace: str, max_age_seconds: float = 0.0) -> Read:
+        """A VolumeItem, for a pod of a namespace; None if there is none."""
         path = f"/api/v1/{VOLUMES}/{_segment(name)}"
-        return self._shared.begin(path, lambda: self._one(path, VOLUMES, _VOLUME), max_age_seconds)
+        return self._object(namespace, path, VOLUMES, _VOLUME, max_age_seconds)
 
     def checkpoint(self, key: Key, max_age_seconds: float = 0.0) -> Read:
         """A CheckpointItem; None if there is none."""
         where = f"{resources.GROUP_PATH}/{_in(key[0])}"
         path = f"{where}/{CHECKPOINTS}/{_segment(key[1])}"
-        return self._shared.begin(
-            path, lambda: self._one(path, CHECKPOINTS, _CHECKPOINT), max_age_seconds
-        )
+        return self._object(key[0], path, CHECKPOINTS, _CHECKPOINT, max_age_seconds)
 
     def checkpoints(self, namespace: str) -> Read:
         """A list of CheckpointItem, as they were a moment ago; so many of them at most."""
         path = f"{resources.GROUP_PATH}/{_in(namespace)}/{CHECKPOINTS}?limit={MOST_LISTED}"
-        return self._shared.begin(path, lambda: self._listed(path), LOOK_SECONDS)
+        return self._shared.begin(
+            namespace, path, lambda deadline: self._listed(path, deadline), LOOK_SECONDS
+        )
 
     def policies(self, namespace: str) -> tuple[Read, Read]:
         """Which cluster policies there are, and which of the namespace: sets of identities."""
         of_cluster = f"{resources.GROUP_PATH}/{resources.CLUSTER_POLICIES}"
         own = f"{resources.GROUP_PATH}/{_in(namespace)}/{resources.POLICIES}"
-        begin = self._shared.begin
         return (
-            begin(
-                of_cluster,
-                lambda: self._identities(of_cluster, resources.CLUSTER_POLICIES),
-                POLICIES_SECONDS,
-            ),
-            begin(own, lambda: self._identities(own, resources.POLICIES), POLICIES_SECONDS),
+            self._policies(CLUSTER, of_cluster, resources.CLUSTER_POLICIES),
+            self._policies(namespace, own, resources.POLICIES),
         )
 
     def device_claim(self, api: str, plural: str, key: Key) -> Read:
         """The spec of a ResourceClaim or ResourceClaimTemplate; None if there is none."""
         path = f"/apis/resource.k8s.io/{api}/{_in(key[0])}/{plural}/{_segment(key[1])}"
-        return self._shared.begin(path, lambda: self._one(path, plural, _DEVICE_CLAIM))
+        return self._object(key[0], path, plural, _DEVICE_CLAIM)
 
     def claimed_devices(self, key: Key) -> Read:
         """A PodDevices; None if there is no such pod."""
         path = f"/api/v1/{_in(key[0])}/{PODS}/{_segment(key[1])}"
-        return self._shared.begin(path, lambda: self._one(path, PODS, _POD_DEVICES))
+        return self._object(key[0], path, PODS, _POD_DEVICES)
 
-    async def _one(self, path: str, resource: str, decoder: Any) -> Any:
-        body = await self._body(path, resource)
+    def _object(
+        self,
+        namespace: str,
+        path: str,
+        resource: str,
+        decoder: Any,
+        max_age_seconds: float = 0.0,
+    ) -> Read:
+        return self._shared.begin(
+            namespace,
+            path,
+            lambda deadline: self._one(path, resource, decoder, deadline),
+            max_age_seconds,
+        )
+
+    def _policies(self, namespace: str, path: str, resource: str) -> Read:
+        return self._shared.begin(
+            namespace,
+            path,
+            lambda deadline: self._identities(path, resource, deadline),
+            POLICIES_SECONDS,
+        )
+
+    async def _one(self, path: str, resource: str, decoder: Any, deadline: float) -> Any:
+        body = await self._body(path, resource, deadline)
         return None if body is None else _decoded(body, decoder)
 
-    async def _listed(self, path: str) -> list[CheckpointItem]:
-        return list((await self._page(path, CHECKPOINTS, _CHECKPOINTS)).items or ())
+    async def _listed(self, path: str, deadline: float) -> list[CheckpointItem]:
+        body = await self._body(path, CHECKPOINTS, deadline)
+        return list(_page(body, _CHECKPOINTS).items or ())
 
-    async def _identities(self, path: str, resource: str) -> frozenset[Identity]:
-        found = await self._page(path, resource, _POLICIES, ONLY_METADATA)
-        return frozenset(map(identity_of, found.items or ()))
+    async def _identities(self, path: str, resource: str, deadline: float) -> frozenset[Identity]:
+        body = await self._body(path, resource, deadline, ONLY_METADATA)
+        return frozenset(map(identity_of, _page(body, _POLICIES).items or ()))
 
-    async def _page(self, path: str, resource: str, decoder: Any, accept: str = JSON) -> Any:
-        body = await self._body(path, resource, accept)
-        if body is None:
-            raise Unreachable("the API server has no such list")
-        return _decoded(body, decoder)
-
-    async def _body(self, path: str, resource: str, accept: str = JSON) -> bytes | None:
+    async def _body(
+        self, path: str, resource: str, deadline: float, accept: str = JSON
+    ) -> bytes | None:
         """One GET. Without a resource version it is answered from etcd, not from a watch cache."""
-        deadline = asyncio.get_running_loop().time() + READ_SECONDS
         try:
             reply = await self._cluster.call("GET", path, deadline=deadline, accept=accept)
         except BaseException:
@@ -198,6 +212,12 @@ def _segment(name: str) -> str:
     if name in {"", ".", ".."}:
         raise Unreachable("this can be no object's name")
     return quote(name, safe="")
+
+
+def _page(body: bytes | None, decoder: Any) -> Any:
+    if body is None:
+        raise Unreachable("the API server has no such list")
+    return _decoded(body, decoder)
 
 
 def _decoded(body: bytes, decoder: Any) -> Any:

@@ -75,6 +75,10 @@ POWERFUL_CAPABILITIES: Final = frozenset(
 )
 
 
+DEVICE_CLASS_PREFIX: Final = "deviceclass.resource.kubernetes.io/"
+"""Of resources by which a container claims devices of a class, of any, without a claim (1.34)."""
+
+
 class Role(StrEnum):
     """The kinds of container; the value is how a sentence calls them."""
 
@@ -164,6 +168,9 @@ class Container:
     privileged: bool
     capabilities: tuple[str, ...]
     uses_device_claims: bool
+    device_classes: tuple[str, ...]
+    """Classes whose devices it asks for as resources."""
+
     target: str
     """The container whose processes an ephemeral one shares; empty for none."""
 
@@ -197,6 +204,7 @@ def _container(entry: Fields, role: Role) -> Container:
         security.flag("privileged"),
         _powerful(security.child("capabilities").texts("add")),
         bool(entry.child("resources").children("claims")),
+        _device_classes(entry.child("resources")),
         entry.text("targetContainerName"),
         entry.unknown(KNOWN_CONTAINER_FIELDS),
     )
@@ -276,6 +284,17 @@ def _covers(
     # The kubelet bind-mounts an empty file here: at /models/config.json it replaces a signed one.
     message_path = termination_message_path or DEFAULT_TERMINATION_MESSAGE_PATH
     return (*of_mounts, Cover(container, _point(message_path), "terminationMessagePath", None))
+
+
+def _device_classes(resources: Fields) -> tuple[str, ...]:
+    asked = {*resources.child("limits").members, *resources.child("requests").members}
+    return tuple(
+        sorted(
+            name.removeprefix(DEVICE_CLASS_PREFIX)
+            for name in asked
+            if name.startswith(DEVICE_CLASS_PREFIX)
+        )
+    )
 
 
 def _powerful(added: tuple[str, ...]) -> tuple[str, ...]:

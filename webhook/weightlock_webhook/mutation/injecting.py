@@ -21,10 +21,11 @@ from weightlock.policy.spec import Enforcement
 from weightlock.reporting import Gate, ReadingLimits, Request, request_arguments
 from weightlock_webhook.decision.answers import Answer, Outcome
 from weightlock_webhook.decision.governance import Demand, Governance
+from weightlock_webhook.guards.pods import INJECTED_PREFIX
 from weightlock_webhook.mutation.shapes import objects_of, part_of
 from weightlock_webhook.reviews.collaborators import PatchOperation
 
-NAME_PREFIX: Final = "weightlock-verify-"
+NAME_PREFIX: Final = INJECTED_PREFIX
 MOST_INJECTED: Final = 8
 """Containers for one pod; a pod that mounts more unverified paths is refused."""
 

@@ -16,11 +16,13 @@ from typing import Any, Final, Protocol, TypeAlias
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
 from weightlock_webhook import documents, replies
+from weightlock_webhook.cache.errors import Crowded
 from weightlock_webhook.documents import Request
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
 from weightlock_webhook.responses import Response, allowed, document_of, refused, unanswerable
 from weightlock_webhook.reviews.deadlines import by
 from weightlock_webhook.reviews.routes import SERVED, is_served
+from weightlock_webhook.reviews.waiting import WaitingRoom
 
 AtOnce: TypeAlias = Callable[[bytes], str | None]
 Handler: TypeAlias = Callable[[Request, float], Coroutine[Any, Any, Response]]
@@ -52,6 +54,8 @@ class Desk:
     at_once: Mapping[str, AtOnce] = field(default_factory=dict)
     """Who may know from the look of a review that it is allowed: most pods hold nothing to verify.
     What they give is its uid."""
+
+    room: WaitingRoom = field(default_factory=WaitingRoom)
 
     def __post_init__(self) -> None:
         if self.handlers.keys() != SERVED.keys():
@@ -88,12 +92,15 @@ class Desk:
         if not is_served(path, request):
             return request, refused(_unserved(path, request))
         # (3) in time, or no
+        handler = self.handlers[path]
         try:
-            return request, await by(deadline, self.handlers[path](request, deadline))
+            return request, await by(
+                deadline, handler(request, deadline), self.room, request.namespace
+            )
         except Malformed as error:
             return request, refused(_malformed(error.message))
         except Exception as error:
-            if not isinstance(error, TimeoutError):
+            if not isinstance(error, TimeoutError | Crowded):
                 log.exception("review of %s failed", path)
             return request, unanswerable(error)
 

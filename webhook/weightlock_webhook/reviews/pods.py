@@ -8,14 +8,17 @@ What is asked of a new pod, in this order:
 4. it brings none of our other keys
 5. the judge answers; Hold and Inject are allowances only for a pod that is held or injected
 
-An update is not judged again (B12): nothing that a pod may change adds storage. It must leave
-alone what holds or injects the pod; only the operator lets a held pod go, and only when the judge
-allows it at that moment (A17).
+An update is not judged again (B12): nothing that a pod may change adds storage, but annotations by
+which a container runtime does (B21): with other ones of those it is judged as if it were new. It
+must leave alone what holds or injects the pod; only the operator lets a held pod go, and only when
+the judge allows it at that moment (A17).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from weightlock.cluster_names import JOB_CONTROLLER_USER
 from weightlock.errors import WeightlockError
@@ -136,7 +139,8 @@ class PodReviews:
         if is_marked(pod.metadata):
             wrong = await self._verification(_JOB_CONTROLLER, request.namespace, pod, deadline)
             return refused(wrong) if wrong else allowed(VERIFICATION)
-        question = question_of(request, pod, node=binding.target.name)
+        bound = replace(pod, metadata=_annotated(pod.metadata, binding.metadata))
+        question = question_of(request, bound, node=binding.target.name)
         return self._running(question, await self.judge.answer(question, deadline))
 
     async def _exception(self, request: Request, pod: Pod, deadline: float) -> Response | None:
@@ -175,13 +179,24 @@ class PodReviews:
         if wrong:
             return refused(wrong)
         question = question_of(request, pod)
+        denial = await self._injections(question, before, pod, deadline)
         broken = self._mutation.tampered(question, _whole(before), _whole(pod))
-        if not broken:
-            return allowed(UNCHANGED)
+        if denial or not broken:
+            return denial or allowed(UNCHANGED)
         if not accounts.is_operator(user):
             return refused(Refusal(GuardReason.HOLD_BROKEN, f"{GuardReason.HOLD_BROKEN}: {broken}"))
         answer = await self.judge.answer(question, deadline)
         return judged(answer) if answer.outcome is Outcome.ALLOW else denied(answer, broken)
+
+    async def _injections(
+        self, question: PodQuestion, before: Pod, pod: Pod, deadline: float
+    ) -> Response | None:
+        """The refusal of annotations by which a runtime would add to a pod that was let in."""
+        if not guards.injections_changed(before.metadata, pod.metadata):
+            return None
+        question = replace(question, is_running=bool(_node_of(pod.spec)))
+        answer = await self.judge.answer(question, deadline)
+        return denied(answer) if answer.outcome is Outcome.DENY else None
 
     def _settled(self, question: PodQuestion, answer: Answer) -> Response:
         """Step 5, for a pod that is being made."""
@@ -252,6 +267,14 @@ def _binding_wrong(request: Request, binding: documents.Binding) -> Refusal | No
     if request.name and named and request.name != named:
         return Refusal(Reason.MALFORMED, f"{Reason.MALFORMED}: the binding names two pods", 400)
     return guards.reserved_keys_bound(binding.metadata)
+
+
+def _annotated(metadata: Metadata, binding: Metadata) -> Metadata:
+    """A pod's metadata as it will be once it is bound."""
+    if not binding.annotations:
+        return metadata
+    annotations = {**(metadata.annotations or {}), **binding.annotations}
+    return msgspec.structs.replace(metadata, annotations=annotations)
 
 
 def _pod_not_found(name: str) -> Refusal:

@@ -38,7 +38,13 @@ class ProtectedReviews:
         return refused(wrong) if wrong else allowed(NOT_OURS)
 
     async def connect(self, request: Request, deadline: float) -> Response:
-        """Somebody wants into a pod: only its name comes with that, so the pod is read."""
+        """Somebody wants into a pod: only its name comes with that, so the pod is read.
+
+        And into which container: one that was injected would be made to say what it should not.
+        """
+        options = documents.decoded(request.object, documents.CONNECTION, "options")
+        if (options.container or "").startswith(pods.INJECTED_PREFIX):
+            return refused(pods.protected("entered"))
         pod = await self._reading.pod(request.namespace, request.name, deadline)
         if pod is None:
             return refused(Refusal("NotFound", "NotFound: the pod was not found", 404))

@@ -10,6 +10,7 @@ from weightlock.errors import Unanswerable
 from weightlock.names import API_GROUP
 from weightlock_webhook import documents
 from weightlock_webhook.documents import Metadata, Pod, User
+from weightlock_webhook.live.lanes import Lanes
 from weightlock_webhook.reviews.collaborators import Cluster
 
 NOT_FOUND: Final = 404
@@ -38,17 +39,20 @@ _ACCESS: Final = msgspec.json.Decoder(_AccessReview)
 class Reading:
     """Reads with the process's own client; an unexpected answer is no answer."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, lanes: Lanes) -> None:
         self._cluster = cluster
+        self._lanes = lanes
 
     async def pod(self, namespace: str, name: str, deadline: float) -> Pod | None:
         """A pod; None if there is none."""
-        body = await self._get(f"/api/v1/{_in(namespace)}/pods/{_segment(name)}", deadline)
+        path = f"/api/v1/{_in(namespace)}/pods/{_segment(name)}"
+        body = await self._get(namespace, path, deadline)
         return None if body is None else documents.decoded(body, documents.POD, "pod")
 
     async def job(self, namespace: str, name: str, deadline: float) -> Job | None:
         """A Job; None if there is none."""
-        body = await self._get(f"/apis/batch/v1/{_in(namespace)}/jobs/{_segment(name)}", deadline)
+        path = f"/apis/batch/v1/{_in(namespace)}/jobs/{_segment(name)}"
+        body = await self._get(namespace, path, deadline)
         return None if body is None else documents.decoded(body, _JOB, "job")
 
     async def may_write_cluster_policies(self, user: User, deadline: float) -> bool:
@@ -75,8 +79,10 @@ class Reading:
             raise Unanswerable(f"the API server answered {reply.status} to who may write policies")
         return documents.decoded(reply.body, _ACCESS, "access review").status.allowed
 
-    async def _get(self, path: str, deadline: float) -> bytes | None:
-        reply = await self._cluster.call("GET", path, deadline=deadline)
+    async def _get(self, namespace: str, path: str, deadline: float) -> bytes | None:
+        reply = await self._lanes.within(
+            namespace, deadline, lambda: self._cluster.call("GET", path, deadline=deadline)
+        )
         if reply.status == NOT_FOUND:
             return None
         if reply.status not in _GOOD:

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from weightlock_webhook.recent import Recent
 from weightlock_webhook.server.crowd import Crowd
 from weightlock_webhook.server.limits import (
     KEEP_ALIVE_SECONDS,
@@ -23,7 +24,10 @@ from weightlock_webhook.server.limits import (
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-_ADDITIONAL: Final = ("_timer", "_server", "client", "is_known")
+_ADDITIONAL: Final = ("_timer", "_server", "client", "_is_known")
+
+MOST_KNOWN: Final = 256
+"""Addresses by which the API server has called; a cluster has a few."""
 
 
 class Connection(RequestHandler):
@@ -36,8 +40,18 @@ class Connection(RequestHandler):
         self._server = server
         self._timer: asyncio.TimerHandle | None = None
         self.client = ""
-        self.is_known = False
+        self._is_known = False
+
+    @property
+    def is_known(self) -> bool:
         """Whether a request came by it that only the API server sends."""
+        return self._is_known
+
+    @is_known.setter
+    def is_known(self, is_known: bool) -> None:
+        if is_known and not self._is_known:
+            self._server.recognized(self)
+        self._is_known = is_known
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A handshake is through: expect a request."""
@@ -93,6 +107,7 @@ class Server(web.Server):
         self._most = limits.most_connections
         self._idle: dict[bool, Crowd[Connection]] = {False: Crowd(), True: Crowd()}
         self._open: set[Connection] = set()
+        self._known: Recent[str, bool] = Recent(MOST_KNOWN, MOST_KNOWN)
 
     def __call__(self) -> RequestHandler:
         """A protocol for the next client; the event loop asks."""
@@ -114,6 +129,14 @@ class Server(web.Server):
         """One less."""
         self._open.discard(connection)
         self._idle[connection.is_known].discard(connection.client, connection)
+
+    def recognized(self, connection: Connection) -> None:
+        """The API server calls by this one."""
+        self._known.put(connection.client, True, 1)
+
+    def knows(self, client: str) -> bool:
+        """Whether the API server has called from this address."""
+        return self._known.get(client) is not None
 
     @property
     def count(self) -> int:

@@ -53,6 +53,11 @@ class Sightings:
         leaving = {each: min(until, end) for each, until in self._until.items() if until > now}
         self._until = {**leaving, **{token.encode(): math.inf for token in tokens}}
 
+    @property
+    def are_open(self) -> bool:
+        """Whether a path without a token counts."""
+        return self.know(b"")
+
     def know(self, token: bytes) -> bool:
         """Whether this is one of them, in a time that does not tell how nearly."""
         now, is_known = self._steady(), False

@@ -16,6 +16,9 @@ MOST_DOUBTFUL: Final = 64
 """Requests that wait for a look whether they come from the API server."""
 
 HANDSHAKE_SECONDS: Final = 5.0
+MOST_HANDSHAKES: Final = 512
+"""That are not finished, of about 70 KiB each: more than API servers begin at once."""
+
 KEEP_ALIVE_SECONDS: Final = 180.0
 """Longer than the 90 s that the API server keeps idle connections: it closes first, never we."""
 

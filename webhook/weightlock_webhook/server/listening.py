@@ -17,13 +17,13 @@ from typing import Final
 
 from aiohttp import web
 
+from weightlock_webhook.server.accepting import Accepting, listening_on
 from weightlock_webhook.server.connections import Server
 from weightlock_webhook.server.door import Door
 from weightlock_webhook.server.health import Health
-from weightlock_webhook.server.limits import HANDSHAKE_SECONDS, Limits
+from weightlock_webhook.server.limits import Limits
 from weightlock_webhook.settings import Address
 
-BACKLOG: Final = 512
 FINISH_SECONDS: Final = 5.0
 
 
@@ -31,7 +31,7 @@ FINISH_SECONDS: Final = 5.0
 class Listener:
     """A bound socket and what answers on it."""
 
-    socket: asyncio.Server
+    socket: Accepting | asyncio.Server
     server: web.Server
 
     @property
@@ -53,15 +53,7 @@ async def https(
 ) -> AsyncIterator[Listener]:
     """Reviews, over TLS, for the length of an `async with` block."""
     server = Server(door.handle, limits)
-    loop = asyncio.get_running_loop()
-    socket = await loop.create_server(
-        server,
-        address.host,
-        address.port,
-        ssl=context,
-        ssl_handshake_timeout=HANDSHAKE_SECONDS,
-        backlog=BACKLOG,
-    )
+    socket = Accepting(listening_on(address.host, address.port), server, context)
     listener = Listener(socket, server)
     try:
         yield listener
