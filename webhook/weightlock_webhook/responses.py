@@ -7,6 +7,7 @@ from binascii import b2a_base64
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Answer, Objection, Outcome
 from weightlock_webhook.guards.refusals import Refusal
-from weightlock_webhook.replies import ResponseDocument, Status
+from weightlock_webhook.replies import ResponseDocument, Status, rest_of
 
 LONGEST_WARNING: Final = 256
 """The API server cuts longer ones, and drops all beyond 4 KiB."""
@@ -48,7 +49,7 @@ _DENY: Final = str(Outcome.DENY)
 """Plain strings: hashing a member of an enumeration is a call, and every decision is counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Response:
     """An answer to one request.
 
@@ -64,6 +65,11 @@ class Response:
     warnings: tuple[str, ...] = ()
     audit: Mapping[str, str] = field(default_factory=dict)
     patch: Sequence[Mapping[str, object]] = ()
+
+    @cached_property
+    def rest(self) -> bytes:
+        """What goes over the wire, from behind the uid on; written once, however often given."""
+        return rest_of(document_of("", self))
 
 
 def allowed(reason: str = Reason.NOT_GOVERNED, *, warnings: tuple[str, ...] = ()) -> Response:

@@ -21,6 +21,7 @@ from weightlock_webhook.decision.decide import MOST_PROBLEMS
 from weightlock_webhook.decision.facts import Facts
 from weightlock_webhook.decision.verdict_checks import MOST_PATHS
 from weightlock_webhook.documents import JsonObject
+from weightlock_webhook.judging import pods
 from weightlock_webhook.judging.deciding import HEAVIEST, weight_of
 from weightlock_webhook.judging.remembering import MOST_ATTRIBUTES, RememberingRecords
 from weightlock_webhook.mounts.containers import DEEPEST_POINT
@@ -270,3 +271,23 @@ def test_responses_with_many_reasons_are_not_kept() -> None:
     assert settled(few) is settled(few)
     assert settled(many) == settled(many)
     assert [each for each, _ in settled._known.values()] == [few]
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        pytest.param(pod_spec(), 1 + 1 + 1 + 1, id="volume, mount and container"),
+        pytest.param(wrong_everywhere(100, 1), 1 + 1 + 100 + 1, id="mounts"),
+        pytest.param(pod_spec(a=1, b=2), 4 + 2, id="unknown fields"),
+        pytest.param(pod_spec(volume("model", configMap={"name": "x"})), 4 + 1, id="an object"),
+        pytest.param(
+            pod_spec(volume("model", projected={"sources": [{"secret": {}}] * 9})),
+            4 + 9,
+            id="projections",
+        ),
+        pytest.param(pod_spec(volume("model", odd={})), 4 + 1, id="an unknown source"),
+    ],
+)
+def test_a_remembered_pod_weighs_what_it_is_made_of(spec: Json, parts: int) -> None:
+    content = json.dumps(spec).encode()
+    assert pods.weight_of(content, pod_of({}, spec)) == len(content) + parts * pods.BYTES_OF_PART

@@ -47,8 +47,8 @@ from weightlock_webhook.cache.volumes import Volumes, places_in
 from weightlock_webhook.cache.writers import MOST_PATHS, Writers
 from weightlock_webhook.decision.answers import Problem
 from weightlock_webhook.decision.storage import Backing, backing_of
-from weightlock_webhook.gathering.gather import Subject
 from weightlock_webhook.gathering.lookups import Live
+from weightlock_webhook.gathering.subjects import Subject
 from weightlock_webhook.judging.clocks import ForwardClock
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.mounts.paths import path_of

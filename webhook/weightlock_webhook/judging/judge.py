@@ -21,8 +21,8 @@ from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.decision.answers import Answer, Outcome, Problem
 from weightlock_webhook.decision.decide import unreadable
 from weightlock_webhook.decision.facts import Allowances
-from weightlock_webhook.gathering.gather import Subject
 from weightlock_webhook.gathering.lookups import Cached
+from weightlock_webhook.gathering.subjects import Subject
 from weightlock_webhook.judging.confirming import CONFIRMED
 from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.devices import Devices

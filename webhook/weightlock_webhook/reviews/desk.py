@@ -15,10 +15,11 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
-from weightlock_webhook import documents, replies
+from weightlock_webhook import documents
 from weightlock_webhook.documents import Request
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
-from weightlock_webhook.responses import Response, allowed, document_of, refused, unanswerable
+from weightlock_webhook.replies import review
+from weightlock_webhook.responses import Response, allowed, refused, unanswerable
 from weightlock_webhook.reviews.deadlines import by
 from weightlock_webhook.reviews.routes import SERVED, is_served
 
@@ -68,12 +69,12 @@ class Desk:
         allowed_uid = at_once(body) if at_once else None
         if allowed_uid is not None:
             self.recorder.passed(PODS, PLAIN, monotonic() - arrived)
-            return replies.allowance(allowed_uid)
+            return review(allowed_uid, PLAIN.rest)
         request, response = await self._answered(path, body, deadline)
         # (4) recorded
         self.recorder.record(request, response, monotonic() - arrived)
         uid = request.uid if request else documents.uid_of(body)
-        return replies.encoded(document_of(uid, response))
+        return review(uid, response.rest)
 
     async def _answered(
         self, path: str, body: bytes, deadline: float
