@@ -106,6 +106,11 @@ SPECS = [
 ]
 
 
+SUBJECTS = [
+    Subject(pod_of({}, spec), NAMESPACE, *who) for spec in SPECS for who in ((), ("p", "uid-of-p"))
+]
+
+
 async def _verify(found: World) -> None:
     if found.api.has(CLAIMS, NAMESPACE, "llama"):
         found.verify()
@@ -220,17 +225,42 @@ def test_a_remembered_answer_is_what_would_be_decided(deeds: list[Any]) -> None:
             found.verify()
             judging = found.webhook.judge
             lookup = Cached(found.webhook.knowledge)
-            pods = [pod_of({}, spec) for spec in SPECS]
-            subjects = [Subject(pod, NAMESPACE) for pod in pods]
-            subjects += [Subject(pod, NAMESPACE, "p", "uid-of-p") for pod in pods]
             for deed in (_touch, *deeds, _wait):
                 await deed(found)
                 await found.settle()
-                for subject in subjects:
+                for subject in SUBJECTS:
                     gathering = judging._deciding._gathering
                     ground = gathering.ground(subject, lookup)
                     fresh = gathering.facts(subject, ground, judging._deciding._clock())
                     assert judging._deciding.answer(subject, lookup) == decide(subject.pod, fresh)
+
+    run(story())
+
+
+@laws
+@given(deeds=st.lists(st.sampled_from(DEEDS), min_size=2, max_size=16))
+def test_on_an_equal_footing_the_ground_is_equal(deeds: list[Any]) -> None:
+    async def story() -> None:
+        async with world(new_api(freshness={"maxAge": "2h"})) as found:
+            found.bind()
+            found.verify()
+            gathering, lookup = (
+                found.webhook.judge._deciding._gathering,
+                Cached(found.webhook.knowledge),
+            )
+            stood: list[tuple[Subject, Any, Any]] = []
+            for deed in (_touch, *deeds, _wait):
+                await deed(found)
+                await found.settle()
+                for subject, footing, ground in stood:
+                    if gathering.footing(subject, lookup) == footing:
+                        assert gathering.ground(subject, lookup) == ground
+                grounds = [(subject, gathering.ground(subject, lookup)) for subject in SUBJECTS]
+                stood += [
+                    (subject, gathering.footing(subject, lookup), ground)
+                    for subject, ground in grounds
+                    if gathering.has_footing(subject, ground)
+                ]
 
     run(story())
 

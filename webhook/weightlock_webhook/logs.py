@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -14,7 +13,8 @@ import orjson
 from weightlock.reasons import Reason
 from weightlock_webhook.documents import Request
 from weightlock_webhook.metrics import Metrics
-from weightlock_webhook.responses import MOST_RESPONSES, Response
+from weightlock_webhook.recent import Following
+from weightlock_webhook.responses import Response
 from weightlock_webhook.reviews import claims, pods, protected, resources, workloads
 
 DECISIONS: Final = "weightlock_webhook.decisions"
@@ -82,7 +82,7 @@ class DecisionLog:
         self._lines = lines
         self._line_of = line_of
         self._canary_uid = canary_uid
-        self._known: OrderedDict[int, tuple[Response, bytes]] = OrderedDict()
+        self._said = Following(_beginning)
 
     def record(self, request: Request | None, response: Response, seconds: float) -> None:
         """One decision."""
@@ -96,15 +96,6 @@ class DecisionLog:
     def passed(self, resource: str, response: Response, seconds: float) -> None:
         """One allowance in which no policy had a say."""
         self._metrics.count_as(resource, response, seconds)
-
-    def _said(self, response: Response) -> bytes:
-        """How the line begins, written once for a response that is given again: by its identity."""
-        known = self._known.get(id(response))
-        if known is None:
-            known = self._known[id(response)] = response, _ascii_json(said_of(response))[:-1]
-            if len(self._known) > MOST_RESPONSES:
-                self._known.popitem(last=False)
-        return known[1]
 
 
 def json_line(admission: bytes) -> bytes:
@@ -120,6 +111,11 @@ def plain_line(admission: bytes) -> bytes:
 def described(request: Request | None, response: Response, seconds: float) -> Decision:
     """What the line says. Names are cut, JSON escapes the rest."""
     return {**said_of(response), **asked_of(request, seconds)}
+
+
+def _beginning(response: Response) -> bytes:
+    """How the line begins: what it says of a response, which is often given again."""
+    return _ascii_json(said_of(response))[:-1]
 
 
 def said_of(response: Response) -> Decision:

@@ -4,7 +4,6 @@ The same value goes to the client, the decision log and the metrics, so that the
 """
 
 from binascii import b2a_base64
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,12 +23,6 @@ LONGEST_WARNING: Final = 256
 
 MOST_WARNINGS: Final = 12
 LONGEST_MESSAGE: Final = 4096
-MOST_RESPONSES: Final = 2048
-"""Responses that are kept beside the answers that are remembered."""
-
-MOST_REASONS: Final = 32
-"""Objections and verdicts of an answer that is kept so."""
-
 LONGEST_ANNOTATION: Final = 1024
 NO_MODE: Final = "None"
 ERROR: Final = "Error"
@@ -115,26 +108,9 @@ def judged(answer: Answer, *, patch: Sequence[Mapping[str, object]] = ()) -> Res
     )
 
 
-class Settled:
-    """The responses to answers that allow or deny, which are given again and again.
-
-    By the answer's identity: it is remembered beside its response, so no other can get it.
-    """
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[int, tuple[Answer, Response]] = OrderedDict()
-
-    def __call__(self, answer: Answer) -> Response:
-        """What `judged` or `denied` says."""
-        known = self._known.get(id(answer))
-        if known is None:
-            write = judged if answer.outcome is Outcome.ALLOW else denied
-            if len(answer.objections) + len(answer.vouched) > MOST_REASONS:
-                return write(answer)
-            known = self._known[id(answer)] = answer, write(answer)
-            if len(self._known) > MOST_RESPONSES:
-                self._known.popitem(last=False)
-        return known[1]
+def settled(answer: Answer) -> Response:
+    """The response to an answer that allows or denies."""
+    return judged(answer) if answer.outcome is Outcome.ALLOW else denied(answer)
 
 
 def denied(answer: Answer, lacking: str = "") -> Response:

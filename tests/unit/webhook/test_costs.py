@@ -34,7 +34,8 @@ from weightlock_webhook.mounts.pods import (
     pod_of,
 )
 from weightlock_webhook.mutation import holding, injecting
-from weightlock_webhook.responses import MOST_REASONS, Settled
+from weightlock_webhook.recent import Following
+from weightlock_webhook.responses import settled
 
 
 def wrong_everywhere(mounts: int = MOST_MOUNTS, volumes: int = 8) -> Json:
@@ -263,14 +264,14 @@ def test_what_an_answer_weighs_is_what_it_holds_on_to() -> None:
     assert weight_of(pod_of({}, spec), Answer(Reason.VERIFIED)) == 7
 
 
-def test_responses_with_many_reasons_are_not_kept() -> None:
-    settled = Settled()
-    few = answer(wrong_everywhere(1, 1), under({}))
-    many = answer(wrong_everywhere(), under({}, {"mounts": {"readOnly": "Optional"}}))
-    assert len(few.objections) <= MOST_REASONS < len(many.objections)
-    assert settled(few) is settled(few)
-    assert settled(many) == settled(many)
-    assert [each for each, _ in settled._known.values()] == [few]
+def test_what_follows_from_an_answer_is_forgotten_with_it() -> None:
+    following = Following(settled)
+    first, second = (answer(wrong_everywhere(number, 1), under({})) for number in (1, 2))
+    assert following(first) is following(first) is not following(second)
+    assert following(first) == settled(first)
+    assert len(following) == 2
+    del first
+    assert len(following) == 1
 
 
 @pytest.mark.parametrize(

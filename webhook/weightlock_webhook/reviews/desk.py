@@ -81,7 +81,7 @@ class Desk:
     ) -> tuple[Request | None, Response]:
         # (1), (2): read it, at the right door
         try:
-            request = documents.request_of(body)
+            request = documents.request_of(body, has_pod=path in self.at_once)
         except Malformed as error:
             if not documents.uid_of(body):
                 raise
