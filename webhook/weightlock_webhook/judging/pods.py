@@ -39,13 +39,17 @@ class Pods:
             return _read(question)
         # Of the metadata, a pod's reading takes the names of annotations and nothing else.
         annotations = question.metadata.get("annotations")
-        names = tuple(annotations) if isinstance(annotations, Mapping) else ()
+        names = () if annotations is None else _names_in(annotations)
         key = content, names
         known = self._known.get(key)
         if known is None:
             known = _read(question)
             self._known.put(key, known, weight_of(content, known[0]))
         return known
+
+
+def _names_in(annotations: object) -> tuple[str, ...]:
+    return tuple(annotations) if isinstance(annotations, Mapping) else ()
 
 
 def weight_of(content: bytes, pod: Pod) -> int:
