@@ -15,7 +15,7 @@ from weightlock_webhook.__main__ import serve_with
 from weightlock_webhook.cache.access import access_of
 from weightlock_webhook.cache.client import connected
 from weightlock_webhook.decision.answers import Answer
-from weightlock_webhook.gathering.gather import Subject
+from weightlock_webhook.gathering.subjects import Subject
 from weightlock_webhook.logs import JsonLines, configure
 from weightlock_webhook.settings import Settings, environment
 

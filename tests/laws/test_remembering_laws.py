@@ -1,6 +1,7 @@
 """Laws of memory: what is remembered is what would be found out, at every instant."""
 
 import asyncio
+import base64
 import json
 from datetime import timedelta
 from typing import Any
@@ -19,15 +20,19 @@ from tests.unit.webhook.world import (
     CLAIMS,
     NAMESPACE,
     PODS,
+    SECRETS,
     VOLUMES,
     World,
     claim,
     new_api,
+    put_config_map,
     put_policy,
+    remember,
     volume,
     world,
 )
 
+from weightlock.cluster_names import NAMESPACE as SYSTEM
 from weightlock.verdict.cases import Expected
 from weightlock.verdict.judge import judge
 from weightlock.verdict.records import record_of
@@ -35,9 +40,9 @@ from weightlock_webhook.decision.decide import decide
 from weightlock_webhook.decision.facts import recorded_of
 from weightlock_webhook.decision.governance import Governance
 from weightlock_webhook.documents import JsonObject
-from weightlock_webhook.gathering.gather import Subject
 from weightlock_webhook.gathering.lookups import Cached
 from weightlock_webhook.gathering.names import names_of
+from weightlock_webhook.gathering.subjects import Subject
 from weightlock_webhook.judging.pods import Pods
 from weightlock_webhook.judging.remembering import RememberingJudge, RememberingRecords
 from weightlock_webhook.mounts.pods import pod_of
@@ -95,6 +100,14 @@ SPECS = [
     pod_spec(claim_volume(claim="other")),
     pod_spec({"name": "model", "emptyDir": {}}),
     pod_spec({"name": "model", "hostPath": {"path": "/mnt"}}),
+    pod_spec({"name": "model", "nfs": {"server": "s", "path": "/mnt", "readOnly": True}}),
+    pod_spec(claim_volume(), claim_volume("more", claim="other")),
+    pod_spec({"name": "model", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}),
+]
+
+
+SUBJECTS = [
+    Subject(pod_of({}, spec), NAMESPACE, *who) for spec in SPECS for who in ((), ("p", "uid-of-p"))
 ]
 
 
@@ -141,6 +154,43 @@ async def _twin(found: World) -> None:
     found.api.put(VOLUMES, volume("twin", "x", accessModes=["ReadWriteMany"]))
 
 
+async def _twin_away(found: World) -> None:
+    if found.api.has(VOLUMES, "", "twin"):
+        found.api.delete(VOLUMES, "twin")
+
+
+async def _write_path(found: World) -> None:
+    source = {"nfs": {"server": "s", "path": "/mnt/x"}}
+    writing = pod_spec({"name": "model", **source}, containers=[container(mount(readOnly=False))])
+    metadata = {"name": "w", "namespace": "team-b"}
+    found.api.put(PODS, {"metadata": metadata, "spec": writing, "status": {"phase": "Running"}})
+
+
+async def _make_ephemeral(found: World) -> None:
+    made = claim("p-model")
+    made["metadata"]["ownerReferences"] = [{"uid": "uid-of-p"}]
+    found.api.put(CLAIMS, made)
+
+
+async def _reseal(found: World) -> None:
+    secret = base64.b64encode(OTHER_KEY.secret).decode()
+    metadata = {"name": "weightlock-seal", "namespace": SYSTEM}
+    found.api.put(SECRETS, {"metadata": metadata, "data": {"current": secret}})
+
+
+async def _remember(found: World) -> None:
+    remember(found.api, ("ClusterModelPolicy post-quantum", found.api.version))
+
+
+async def _restore(found: World) -> None:
+    put_config_map(found.api, "weightlock-state", restoredAt="2026-11-20T12:00:00Z")
+
+
+async def _touch(found: World) -> None:
+    if found.api.has(PATH, NAMESPACE, "llama-step-1200"):
+        found.api.put(PATH, found.api.stored(PATH, NAMESPACE, "llama-step-1200"))
+
+
 async def _wait(found: World) -> None:
     await asyncio.sleep(1800)
 
@@ -155,27 +205,62 @@ DEEDS = [
     _warn,
     _enforce,
     _twin,
+    _twin_away,
+    _write_path,
+    _make_ephemeral,
+    _reseal,
+    _remember,
+    _restore,
+    _touch,
     _wait,
 ]
 
 
 @laws
-@given(deeds=st.lists(st.sampled_from(DEEDS), max_size=12))
+@given(deeds=st.lists(st.sampled_from(DEEDS), min_size=2, max_size=16))
 def test_a_remembered_answer_is_what_would_be_decided(deeds: list[Any]) -> None:
     async def story() -> None:
         async with world(new_api(freshness={"maxAge": "2h"})) as found:
             found.bind()
+            found.verify()
             judging = found.webhook.judge
             lookup = Cached(found.webhook.knowledge)
-            subjects = [Subject(pod_of({}, spec), NAMESPACE) for spec in SPECS]
-            for deed in (*deeds, _wait):
+            for deed in (_touch, *deeds, _wait):
                 await deed(found)
                 await found.settle()
-                for subject in subjects:
+                for subject in SUBJECTS:
                     gathering = judging._deciding._gathering
                     ground = gathering.ground(subject, lookup)
                     fresh = gathering.facts(subject, ground, judging._deciding._clock())
                     assert judging._deciding.answer(subject, lookup) == decide(subject.pod, fresh)
+
+    run(story())
+
+
+@laws
+@given(deeds=st.lists(st.sampled_from(DEEDS), min_size=2, max_size=16))
+def test_on_an_equal_footing_the_ground_is_equal(deeds: list[Any]) -> None:
+    async def story() -> None:
+        async with world(new_api(freshness={"maxAge": "2h"})) as found:
+            found.bind()
+            found.verify()
+            gathering, lookup = (
+                found.webhook.judge._deciding._gathering,
+                Cached(found.webhook.knowledge),
+            )
+            stood: list[tuple[Subject, Any, Any]] = []
+            for deed in (_touch, *deeds, _wait):
+                await deed(found)
+                await found.settle()
+                for subject, footing, ground in stood:
+                    if gathering.footing(subject, lookup) == footing:
+                        assert gathering.ground(subject, lookup) == ground
+                grounds = [(subject, gathering.ground(subject, lookup)) for subject in SUBJECTS]
+                stood += [
+                    (subject, gathering.footing(subject, lookup), ground)
+                    for subject, ground in grounds
+                    if gathering.has_footing(subject, ground)
+                ]
 
     run(story())
 

@@ -159,16 +159,41 @@ class Pod:
     metadata: Metadata
 
 
-class _PodParts(msgspec.Struct, frozen=True):
+class PodParts(msgspec.Struct, frozen=True):
+    """A pod as it is decoded, as far as its metadata."""
+
     spec: msgspec.Raw
     metadata: Metadata = Metadata()
+
+    def __post_init__(self) -> None:
+        """A spec that is no object is refused when it arrives, though it is read later."""
+        if bytes(memoryview(self.spec)[:1]) != b"{":
+            raise ValueError("Expected `object` - at `$.spec`")
+
+    @property
+    def pod(self) -> Pod:
+        """The pod."""
+        return Pod(JsonObject(bytes(self.spec)), self.metadata)
+
+
+class PodRequest(Request, frozen=True, rename="camel", kw_only=True):
+    """A request with its pod decoded in the same go: the pod is most of the review.
+
+    Without one it is none: no pod must ever be made up.
+    """
+
+    object: PodParts  # type: ignore[assignment]  # instead of bytes
+
+
+class _PodReview(Review, frozen=True, rename="camel"):
+    request: PodRequest
 
 
 class _PodDecoder:
     """Reads pods as far as their metadata."""
 
     def __init__(self) -> None:
-        self._parts = msgspec.json.Decoder(_PodParts)
+        self._parts = msgspec.json.Decoder(PodParts)
 
     def decode(self, content: msgspec.Raw | bytes, /) -> Pod:
         """A pod.
@@ -176,11 +201,7 @@ class _PodDecoder:
         Raises:
             msgspec.MsgspecError: for anything else.
         """
-        parts = self._parts.decode(content)
-        spec = bytes(parts.spec)
-        if spec[:1] != b"{":
-            raise msgspec.ValidationError("Expected `object` - at `$.spec`")
-        return Pod(JsonObject(spec), parts.metadata)
+        return self._parts.decode(content).pod
 
 
 class EphemeralContainers(msgspec.Struct, frozen=True, rename="camel"):
@@ -227,21 +248,42 @@ ANY_OBJECT: Final = msgspec.json.Decoder(dict[str, object])
 """Decoders are made once: each knows its type's layout."""
 
 _REVIEW: Final = msgspec.json.Decoder(Review)
+_POD_REVIEW: Final = msgspec.json.Decoder(_PodReview)
 _ONLY_UID: Final = msgspec.json.Decoder(_OnlyRequest)
 
 
-def request_of(body: bytes) -> Request:
-    """The request of an AdmissionReview.
+def request_of(body: bytes, *, has_pod: bool = False) -> Request:
+    """The request of an AdmissionReview; with its pod decoded too if it should have one.
 
     Raises:
         Malformed: for anything else.
     """
-    review = _decoded(_REVIEW, body, "AdmissionReview")
+    review = _review_of_pod(body) if has_pod else None
+    review = review or _decoded(_REVIEW, body, "AdmissionReview")
     if (review.api_version, review.kind) != (API_VERSION, KIND):
         raise Malformed(f"found another document, expected {KIND} of {API_VERSION}")
     if not is_uid(review.request.uid):
         raise Malformed("request.uid is empty, too long or not printable")
     return review.request
+
+
+def _review_of_pod(body: bytes) -> Review | None:
+    """None for what is no such review: what is wrong with it is told by reading it in parts."""
+    try:
+        return _POD_REVIEW.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def pod_of(request: Request) -> Pod:
+    """The pod of a request.
+
+    Raises:
+        Malformed: for an object that is none.
+    """
+    if isinstance(request, PodRequest):
+        return request.object.pod
+    return decoded(request.object, POD, "pod")
 
 
 def uid_of(body: bytes) -> str:

@@ -4,8 +4,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -14,7 +13,8 @@ import orjson
 from weightlock.reasons import Reason
 from weightlock_webhook.documents import Request
 from weightlock_webhook.metrics import Metrics
-from weightlock_webhook.responses import MOST_RESPONSES, Response
+from weightlock_webhook.recent import Following
+from weightlock_webhook.responses import Response
 from weightlock_webhook.reviews import claims, pods, protected, resources, workloads
 
 DECISIONS: Final = "weightlock_webhook.decisions"
@@ -34,6 +34,8 @@ _DULL: Final = frozenset(
 """Allowances in which no policy and no guard had a say."""
 
 Decision: TypeAlias = dict[str, str | bool | float | list[str]]
+
+_HEAD: Final = f'"level":"INFO","logger":"{DECISIONS}","message":"admission"'.encode("ascii")
 
 
 class Lines:
@@ -73,14 +75,14 @@ class DecisionLog:
         self,
         metrics: Metrics,
         lines: Lines,
-        line_of: Callable[[Decision], bytes],
+        line_of: Callable[[bytes], bytes],
         canary_uid: str,
     ) -> None:
         self._metrics = metrics
         self._lines = lines
         self._line_of = line_of
         self._canary_uid = canary_uid
-        self._known: OrderedDict[int, tuple[Response, Decision]] = OrderedDict()
+        self._said = Following(_beginning)
 
     def record(self, request: Request | None, response: Response, seconds: float) -> None:
         """One decision."""
@@ -88,46 +90,32 @@ class DecisionLog:
             return
         self._metrics.count(request, response, seconds)
         if not _is_dull(response):
-            said = self._said(response)
-            self._lines.add(self._line_of({**said, **asked_of(request, seconds)}))
+            asked = _ascii_json(asked_of(request, seconds))
+            self._lines.add(self._line_of(b"%s,%s" % (self._said(response), asked[1:])))
 
     def passed(self, resource: str, response: Response, seconds: float) -> None:
         """One allowance in which no policy had a say."""
         self._metrics.count_as(resource, response, seconds)
 
-    def _said(self, response: Response) -> Decision:
-        """What the line says of a response, which is often given again: by its identity."""
-        known = self._known.get(id(response))
-        if known is None:
-            known = self._known[id(response)] = response, said_of(response)
-            if len(self._known) > MOST_RESPONSES:
-                self._known.popitem(last=False)
-        return known[1]
+
+def json_line(admission: bytes) -> bytes:
+    """As the lines of JsonLines are, about a decision in JSON."""
+    return b'{"time":"%s",%s,"admission":%s}' % (_now("T"), _HEAD, admission)
 
 
-def json_line(decision: Decision) -> bytes:
-    """As the lines of JsonLines are."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")  # noqa: TID251 the edge
-    return _ascii_json(
-        {
-            "time": at,
-            "level": "INFO",
-            "logger": DECISIONS,
-            "message": "admission",
-            "admission": decision,
-        }
-    )
-
-
-def plain_line(decision: Decision) -> bytes:
+def plain_line(admission: bytes) -> bytes:
     """For people."""
-    at = datetime.now(UTC).isoformat(sep=" ", timespec="milliseconds")  # noqa: TID251 the edge
-    return f"{at} INFO {DECISIONS}: admission {json.dumps(decision)}".encode("ascii")
+    return b"%s INFO %s: admission %s" % (_now(" "), DECISIONS.encode("ascii"), admission)
 
 
 def described(request: Request | None, response: Response, seconds: float) -> Decision:
     """What the line says. Names are cut, JSON escapes the rest."""
     return {**said_of(response), **asked_of(request, seconds)}
+
+
+def _beginning(response: Response) -> bytes:
+    """How the line begins: what it says of a response, which is often given again."""
+    return _ascii_json(said_of(response))[:-1]
 
 
 def said_of(response: Response) -> Decision:
@@ -148,13 +136,12 @@ def said_of(response: Response) -> Decision:
 
 def asked_of(request: Request | None, seconds: float) -> Decision:
     """What it says of the question."""
-    found: Decision = {"seconds": round(seconds, 6)}
     if request is None:
-        return found
+        return {"seconds": round(seconds, 6)}
     asked = request.resource
     sub = f"/{request.sub_resource}" if request.sub_resource else ""
     return {
-        **found,
+        "seconds": round(seconds, 6),
         "uid": request.uid,
         "operation": request.operation,
         "resource": _cut(f"{asked.resource}{sub}.{asked.group}".rstrip(".")),
@@ -204,7 +191,12 @@ def configure(formatter: logging.Formatter) -> None:
     root.setLevel(logging.INFO)
 
 
-def _ascii_json(line: dict[str, object]) -> bytes:
+def _now(between: str) -> bytes:
+    at = datetime.now(UTC)  # noqa: TID251 the edge
+    return at.isoformat(between, "milliseconds").encode("ascii")
+
+
+def _ascii_json(line: Mapping[str, object]) -> bytes:
     # orjson leaves other scripts, and what turns text around, as they are.
     written = orjson.dumps(line, default=str)
     return written if written.isascii() else json.dumps(line, default=str).encode("ascii")

@@ -1,11 +1,13 @@
 """What was used last, up to a number and a weight: memory that nobody can fill from outside."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
+from weakref import ref
 
 Name = TypeVar("Name", bound=Hashable)
 Value = TypeVar("Value")
+Origin = TypeVar("Origin")
 
 
 class Recent(Generic[Name, Value]):
@@ -37,3 +39,24 @@ class Recent(Generic[Name, Value]):
         while len(self._known) > self._most or self.weight > self._heaviest:
             _, (_, forgotten) = self._known.popitem(last=False)
             self.weight -= forgotten
+
+
+class Following(Generic[Origin, Value]):
+    """What follows from an object, for as long as somebody remembers that: by its identity."""
+
+    def __init__(self, work_out: Callable[[Origin], Value]) -> None:
+        self._work_out = work_out
+        self._known: dict[int, tuple[ref[Origin], Value]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __call__(self, origin: Origin) -> Value:
+        """What is worked out of the object, once."""
+        name = id(origin)
+        known = self._known.get(name)
+        if known is None:
+            # It is forgotten with its origin, before anything else can have that identity.
+            gone = ref(origin, lambda _: self._known.pop(name, None))
+            known = self._known[name] = gone, self._work_out(origin)
+        return known[1]

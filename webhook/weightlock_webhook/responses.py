@@ -4,9 +4,9 @@ The same value goes to the client, the decision log and the metrics, so that the
 """
 
 from binascii import b2a_base64
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -16,19 +16,13 @@ from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Answer, Objection, Outcome
 from weightlock_webhook.guards.refusals import Refusal
-from weightlock_webhook.replies import ResponseDocument, Status
+from weightlock_webhook.replies import ResponseDocument, Status, rest_of
 
 LONGEST_WARNING: Final = 256
 """The API server cuts longer ones, and drops all beyond 4 KiB."""
 
 MOST_WARNINGS: Final = 12
 LONGEST_MESSAGE: Final = 4096
-MOST_RESPONSES: Final = 2048
-"""Responses that are kept beside the answers that are remembered."""
-
-MOST_REASONS: Final = 32
-"""Objections and verdicts of an answer that is kept so."""
-
 LONGEST_ANNOTATION: Final = 1024
 NO_MODE: Final = "None"
 ERROR: Final = "Error"
@@ -48,7 +42,7 @@ _DENY: Final = str(Outcome.DENY)
 """Plain strings: hashing a member of an enumeration is a call, and every decision is counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Response:
     """An answer to one request.
 
@@ -64,6 +58,11 @@ class Response:
     warnings: tuple[str, ...] = ()
     audit: Mapping[str, str] = field(default_factory=dict)
     patch: Sequence[Mapping[str, object]] = ()
+
+    @cached_property
+    def rest(self) -> bytes:
+        """What goes over the wire, from behind the uid on; written once, however often given."""
+        return rest_of(document_of("", self))
 
 
 def allowed(reason: str = Reason.NOT_GOVERNED, *, warnings: tuple[str, ...] = ()) -> Response:
@@ -109,26 +108,9 @@ def judged(answer: Answer, *, patch: Sequence[Mapping[str, object]] = ()) -> Res
     )
 
 
-class Settled:
-    """The responses to answers that allow or deny, which are given again and again.
-
-    By the answer's identity: it is remembered beside its response, so no other can get it.
-    """
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[int, tuple[Answer, Response]] = OrderedDict()
-
-    def __call__(self, answer: Answer) -> Response:
-        """What `judged` or `denied` says."""
-        known = self._known.get(id(answer))
-        if known is None:
-            write = judged if answer.outcome is Outcome.ALLOW else denied
-            if len(answer.objections) + len(answer.vouched) > MOST_REASONS:
-                return write(answer)
-            known = self._known[id(answer)] = answer, write(answer)
-            if len(self._known) > MOST_RESPONSES:
-                self._known.popitem(last=False)
-        return known[1]
+def settled(answer: Answer) -> Response:
+    """The response to an answer that allows or denies."""
+    return judged(answer) if answer.outcome is Outcome.ALLOW else denied(answer)
 
 
 def denied(answer: Answer, lacking: str = "") -> Response:

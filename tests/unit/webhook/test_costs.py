@@ -21,6 +21,7 @@ from weightlock_webhook.decision.decide import MOST_PROBLEMS
 from weightlock_webhook.decision.facts import Facts
 from weightlock_webhook.decision.verdict_checks import MOST_PATHS
 from weightlock_webhook.documents import JsonObject
+from weightlock_webhook.judging import pods
 from weightlock_webhook.judging.deciding import HEAVIEST, weight_of
 from weightlock_webhook.judging.remembering import MOST_ATTRIBUTES, RememberingRecords
 from weightlock_webhook.mounts.containers import DEEPEST_POINT
@@ -33,7 +34,8 @@ from weightlock_webhook.mounts.pods import (
     pod_of,
 )
 from weightlock_webhook.mutation import holding, injecting
-from weightlock_webhook.responses import MOST_REASONS, Settled
+from weightlock_webhook.recent import Following
+from weightlock_webhook.responses import settled
 
 
 def wrong_everywhere(mounts: int = MOST_MOUNTS, volumes: int = 8) -> Json:
@@ -291,11 +293,31 @@ def test_what_an_answer_weighs_is_what_it_holds_on_to() -> None:
     assert weight_of(pod_of({}, spec), Answer(Reason.VERIFIED)) == 7
 
 
-def test_responses_with_many_reasons_are_not_kept() -> None:
-    settled = Settled()
-    few = answer(wrong_everywhere(1, 1), under({}))
-    many = answer(wrong_everywhere(), under({}, {"mounts": {"readOnly": "Optional"}}))
-    assert len(few.objections) <= MOST_REASONS < len(many.objections)
-    assert settled(few) is settled(few)
-    assert settled(many) == settled(many)
-    assert [each for each, _ in settled._known.values()] == [few]
+def test_what_follows_from_an_answer_is_forgotten_with_it() -> None:
+    following = Following(settled)
+    first, second = (answer(wrong_everywhere(number, 1), under({})) for number in (1, 2))
+    assert following(first) is following(first) is not following(second)
+    assert following(first) == settled(first)
+    assert len(following) == 2
+    del first
+    assert len(following) == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        pytest.param(pod_spec(), 1 + 1 + 1 + 1, id="volume, mount and container"),
+        pytest.param(wrong_everywhere(100, 1), 1 + 1 + 100 + 1, id="mounts"),
+        pytest.param(pod_spec(a=1, b=2), 4 + 2, id="unknown fields"),
+        pytest.param(pod_spec(volume("model", configMap={"name": "x"})), 4 + 1, id="an object"),
+        pytest.param(
+            pod_spec(volume("model", projected={"sources": [{"secret": {}}] * 9})),
+            4 + 9,
+            id="projections",
+        ),
+        pytest.param(pod_spec(volume("model", odd={})), 4 + 1, id="an unknown source"),
+    ],
+)
+def test_a_remembered_pod_weighs_what_it_is_made_of(spec: Json, parts: int) -> None:
+    content = json.dumps(spec).encode()
+    assert pods.weight_of(content, pod_of({}, spec)) == len(content) + parts * pods.BYTES_OF_PART

@@ -21,7 +21,7 @@ from weightlock.cluster_names import NAMESPACE as SYSTEM
 from weightlock.errors import WeightlockError
 from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
-from weightlock_webhook.cache import checkpoints, policies, volumes
+from weightlock_webhook.cache import checkpoints, policies, volumes, writers
 from weightlock_webhook.cache.errors import Stale, Unreachable
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.documents import JsonObject
@@ -238,6 +238,7 @@ SMALL = [
     (deciding, "MOST_ANSWERS"),
     (pods, "MOST_PODS"),
     (pods, "MOST_BYTES"),
+    (writers, "MOST_NAMESPACES"),
     (remembering, "MOST_JUDGEMENTS"),
     (remembering, "MOST_RECORDS"),
     (checkpoints, "MOST_READ"),

@@ -1,6 +1,7 @@
 """The judge and storage: writers, twins, seals, versions, restores, ages."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.unit.webhook.world import (
     PODS,
     SECRETS,
     VOLUMES,
+    World,
     claim,
     new_api,
     put_config_map,
@@ -29,8 +31,9 @@ from weightlock.cluster_names import NAMESPACE as SYSTEM
 from weightlock.reasons import Reason
 from weightlock_webhook.cache.errors import Unreachable
 from weightlock_webhook.decision.answers import Outcome
-from weightlock_webhook.gathering.gather import Subject
+from weightlock_webhook.gathering.gather import Gathering
 from weightlock_webhook.gathering.lookups import Cached
+from weightlock_webhook.gathering.subjects import Subject
 from weightlock_webhook.mounts.pods import pod_of
 
 
@@ -235,3 +238,46 @@ def test_an_inline_volume_that_somebody_writes_is_stale() -> None:
             assert dict(ground.written).keys() == {"model"}
 
     run(story())
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        pytest.param(lambda _: None, 0, id="nothing"),
+        pytest.param(lambda found: found.verify("elsewhere", of="other"), 0, id="of another claim"),
+        pytest.param(lambda found: found.verify(), 1, id="the checkpoint"),
+        pytest.param(lambda found: found.api.put(PODS, writer()), 3, id="a writer, all the while"),
+    ],
+)
+def test_a_ground_is_put_together_again_where_something_has_changed(
+    change: Callable[[World], object], again: int
+) -> None:
+    async def story() -> None:
+        async with world() as found:
+            found.bind("other", "vol-2")
+            deciding, lookup = found.webhook.judge._deciding, Cached(found.webhook.knowledge)
+            counted = Counted(deciding._gathering)
+            deciding._gathering = counted  # type: ignore[assignment]
+            subject = Subject(pod_of({}, pod_spec()), NAMESPACE)
+            await found.settle()
+            deciding.answer(subject, lookup)
+            change(found)
+            await found.settle()
+            counted.grounds = 0
+            for _ in range(3):
+                deciding.answer(subject, lookup)
+            assert counted.grounds == again
+
+    run(story())
+
+
+class Counted:
+    """A gathering, and how often it was asked for a ground."""
+
+    def __init__(self, real: Gathering) -> None:
+        self._real = real
+        self.grounds = 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.grounds += name == "ground"
+        return getattr(self._real, name)

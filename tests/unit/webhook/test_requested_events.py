@@ -12,7 +12,7 @@ from tests.unit.webhook.world import NAMESPACE
 
 from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Problem
-from weightlock_webhook.gathering.gather import Subject
+from weightlock_webhook.gathering.subjects import Subject
 from weightlock_webhook.mounts.pods import pod_of
 from weightlock_webhook.requesting import events, waiting
 from weightlock_webhook.requesting.events import RequestedEvents

@@ -313,7 +313,7 @@ def test_lines_are_written_soon_by_themselves() -> None:
             await asyncio.sleep(0)
 
     run(test())
-    assert b'"reason": "Malformed"' in written[0]
+    assert b'"reason":"Malformed"' in written[0]
 
 
 def test_warnings_are_written_too() -> None:

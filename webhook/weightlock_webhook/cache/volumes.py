@@ -20,9 +20,12 @@ class Volumes:
 
     def __init__(self) -> None:
         self._twins = Twins()
+        self.version = 0
+        """Changes whenever any of them does."""
 
     def changed(self, before: VolumeItem | None, after: VolumeItem | None) -> None:
         """A persistent volume is new, different or gone."""
+        self.version += 1
         if before is not None:
             self._twins.drop(before.metadata.name)
         if after is not None:

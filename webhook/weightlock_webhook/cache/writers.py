@@ -19,6 +19,9 @@ from weightlock_webhook.mounts.paths import path_of
 MOST_PATHS: Final = 10_000
 """Paths of nodes and servers whose writers are remembered one by one."""
 
+MOST_NAMESPACES: Final = 10_000
+"""Namespaces whose changes are counted one by one."""
+
 
 class Writers:
     """An index beside the store of writing pods."""
@@ -29,6 +32,9 @@ class Writers:
         self._ended_at: dict[Written, datetime] = {}
         self._paths: set[WrittenPath] = set()
         self._forgotten_at: datetime | None = None
+        self._changes = 0
+        self._changed_in: dict[str, int] = {}
+        self._oldest_change = 0
 
     def changed(self, before: Writer | None, after: Writer | None) -> None:
         """A writing pod is new, different or gone."""
@@ -39,6 +45,8 @@ class Writers:
                 self._pods.setdefault(written, set()).add(after.metadata.uid)
                 if isinstance(written, WrittenPath):
                     self._paths.add(written)
+                else:
+                    self._count(written.namespace)
         if before is not None:
             # Another pod of the same name has another uid.
             is_another = after is not None and after.metadata.uid != before.metadata.uid
@@ -50,6 +58,18 @@ class Writers:
         if before is None or (after and after.metadata.uid == before.metadata.uid):
             return
         self._ended_at.pop(WrittenClaim(*before.metadata.key), None)
+        self._count(before.metadata.namespace)
+
+    def version(self, namespace: str) -> int:
+        """Changes whenever `of_claim` may say another thing of a claim there that has no path.
+
+        Of a claim that is written it says another thing at every instant.
+        """
+        return self._changed_in.get(namespace, self._oldest_change)
+
+    def is_written(self, namespace: str, name: str) -> bool:
+        """Whether a pod writes to a claim now."""
+        return WrittenClaim(namespace, name) in self._pods
 
     def of_claim(self, namespace: str, name: str, real: VolumeFacts | None) -> datetime | None:
         """When a writer of a claim, or of the path that it really is, was last seen."""
@@ -70,6 +90,8 @@ class Writers:
         return self._clock() if written in self._pods else self._ended_at.get(written)
 
     def _ended(self, written: Written, uid: str) -> None:
+        if isinstance(written, WrittenClaim):
+            self._count(written.namespace)
         pods = self._pods.get(written, set())
         pods.discard(uid)
         if not pods:
@@ -77,6 +99,14 @@ class Writers:
             self._ended_at[written] = self._clock()
             if len(self._paths) > MOST_PATHS:
                 self._forget_paths()
+
+    def _count(self, namespace: str) -> None:
+        """No number is used twice, so one that was forgotten equals none that anybody remembers."""
+        self._changes += 1
+        self._changed_in[namespace] = self._changes
+        if len(self._changed_in) > MOST_NAMESPACES:
+            self._changed_in.clear()
+            self._oldest_change = self._changes
 
     def _forget_paths(self) -> None:
         """Paths are made up by whoever writes a pod; of too many, only the last end is kept."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from weightlock.policy.spec import Enforcement, OnUnverified
@@ -102,9 +103,12 @@ class Vouched:
     is_classical_only: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
-    """The answer to one pod. `reason` is the one that metrics count."""
+    """The answer to one pod. `reason` is the one that metrics count.
+
+    Answers are given again and again, so what follows from one is worked out once.
+    """
 
     reason: Reason
     objections: tuple[Objection, ...] = ()
@@ -113,14 +117,14 @@ class Answer:
     checkpoints: frozenset[str] = frozenset()
     """The names of those that vouch."""
 
-    @property
+    @cached_property
     def outcome(self) -> Outcome:
         """The strictest that any objection asks for."""
         if not self.objections:
             return Outcome.ALLOW
         return max((each.outcome for each in self.objections), key=_STRICTNESS.__getitem__)
 
-    @property
+    @cached_property
     def refusals(self) -> tuple[Problem, ...]:
         """What keeps the pod from running now."""
         return tuple(each.problem for each in self.objections if each.outcome is not Outcome.ALLOW)

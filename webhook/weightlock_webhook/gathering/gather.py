@@ -14,7 +14,7 @@ facts, and comparing them costs next to nothing.
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from weightlock.verdict.floors import Floors
 from weightlock.verdict.seal import SealKey
@@ -22,38 +22,16 @@ from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.cache.objects import CheckpointItem, ClaimItem
 from weightlock_webhook.decision.facts import Allowances, Facts, Judge, Recall
 from weightlock_webhook.decision.governance import Governance
-from weightlock_webhook.decision.storage import HOST_BACKED, Claim, Storage
+from weightlock_webhook.decision.storage import Claim, Storage
+from weightlock_webhook.gathering.footing import (
+    WRITTEN_BY_PATH,
+    Footing,
+    footing_of,
+    has_footing,
+)
 from weightlock_webhook.gathering.lookups import Lookup
-from weightlock_webhook.gathering.names import Names, names_of
-from weightlock_webhook.mounts.pods import Pod, Volume
-from weightlock_webhook.mounts.sources import NFS
-
-_WRITTEN_BY_PATH: Final = HOST_BACKED | {NFS}
-
-
-DeviceClasses: TypeAlias = tuple[tuple[str, frozenset[str]], ...]
-"""Of a pod's claims for devices, by `claim/NAME` and `template/NAME`, the classes they ask for."""
-
-
-class Subject(NamedTuple):
-    """A pod with what is known of who and where it is.
-
-    `name` and `uid` are empty until the API server has given them. `known_names` is what the pod
-    names, if that was worked out before, `device_classes` those of its claims that were read.
-    """
-
-    pod: Pod
-    namespace: str
-    name: str = ""
-    uid: str = ""
-    known_names: Names | None = None
-    device_classes: DeviceClasses = ()
-    is_running: bool = False
-
-    @property
-    def names(self) -> Names:
-        """What has to be looked up."""
-        return self.known_names or names_of(self.pod)
+from weightlock_webhook.gathering.names import Names
+from weightlock_webhook.gathering.subjects import DeviceClasses, Subject, ephemeral_claim_of
 
 
 class Ground(NamedTuple):
@@ -111,6 +89,18 @@ class Gathering:
             subject.device_classes,
         )
 
+    def footing(self, subject: Subject, lookup: Lookup) -> Footing:
+        """What the ground is put together from, now; it costs a fraction of the ground.
+
+        Raises:
+            WeightlockError: if any of it cannot be told.
+        """
+        return footing_of(self._knowledge, subject, lookup)
+
+    def has_footing(self, subject: Subject, ground: Ground) -> bool:
+        """Whether this ground lasts for as long as its footing."""
+        return has_footing(self._knowledge, subject, ground.claims)
+
     def facts(self, subject: Subject, ground: Ground, now: datetime) -> Facts:
         """What the decision about a pod rests on at an instant."""
         return Facts(
@@ -145,7 +135,7 @@ class Gathering:
         volume = lookup.volume(item.spec.volumeName) if item.spec.volumeName else None
         claim = self._knowledge.claim_reader.read(item, volume)
         real = claim.backing.facts if claim.backing else None
-        by_path = real if real and real.kind in _WRITTEN_BY_PATH else None
+        by_path = real if real and real.kind in WRITTEN_BY_PATH else None
         seen_at = self._knowledge.writers.of_claim(namespace, name, by_path)
         return replace(claim, writer_seen_at=seen_at) if seen_at else claim
 
@@ -172,11 +162,6 @@ class Gathering:
             seen_at = self._knowledge.writers.of_path(path)
             if seen_at is not None:
                 yield volume, seen_at
-
-
-def ephemeral_claim_of(subject: Subject, volume: Volume) -> str:
-    """The claim that is made for a generic ephemeral volume of a pod."""
-    return f"{subject.name}-{volume.name}"
 
 
 def _checkpoints(namespace: str, names: Names, lookup: Lookup) -> tuple[CheckpointItem, ...]:

@@ -8,19 +8,22 @@ from weightlock_webhook.documents import Metadata
 OPERATOR_PREFIXES: Final = ("operator.weightlock.dev/", "kopf.zalando.org/", "kopf.dev/")
 """Where the operator's framework would keep what it remembers, were it to keep anything (A10)."""
 
-MARKS: Final = (VERIFICATION_LABEL, CHECKPOINT_UID_LABEL)
+MARKS: Final = frozenset({VERIFICATION_LABEL, CHECKPOINT_UID_LABEL})
 """The labels that make a Job or a pod one of ours."""
+
+
+_NOTHING: Final = Metadata()
 
 
 def is_marked(metadata: Metadata | None) -> bool:
     """Whether this carries a label of verification Jobs and their pods."""
-    labels = (metadata or Metadata()).labels or {}
-    return any(mark in labels for mark in MARKS)
+    labels = metadata.labels if metadata is not None else None
+    return labels is not None and not MARKS.isdisjoint(labels)
 
 
 def changed_keys(before: Metadata | None, after: Metadata, *prefixes: str) -> tuple[str, ...]:
     """Labels and annotations under the prefixes that are added, changed or gone; sorted."""
-    known = before or Metadata()
+    known = before or _NOTHING
     found = {
         key
         for old, new in (

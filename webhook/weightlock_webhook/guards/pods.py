@@ -34,8 +34,11 @@ def reserved_keys_set(metadata: Metadata, *, is_held: bool) -> Refusal | None:
 
     `is_held` says that the answer to the pod is to hold it, so that the label is the webhook's own.
     """
+    ours = changed_keys(None, metadata)
+    if not ours:
+        return None
     tolerated = HOLDING_KEYS if is_held else COPIED_KEYS
-    found = tuple(key for key in changed_keys(None, metadata) if key not in tolerated)
+    found = tuple(key for key in ours if key not in tolerated)
     return _reserved(found) if found else None
 
 

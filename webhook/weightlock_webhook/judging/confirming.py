@@ -23,8 +23,8 @@ from weightlock_webhook.cache.objects import CheckpointItem, Item, Key
 from weightlock_webhook.cache.policies import labels_of
 from weightlock_webhook.cache.store import is_same
 from weightlock_webhook.decision.answers import Answer, Outcome
-from weightlock_webhook.gathering.gather import Subject, ephemeral_claim_of
 from weightlock_webhook.gathering.lookups import Cached, Live
+from weightlock_webhook.gathering.subjects import Subject, ephemeral_claim_of
 from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.live.reads import (
     LOOK_SECONDS,

@@ -2,7 +2,8 @@
 
 Most pods are copies: the replicas of a Deployment and the workers of a Job differ in nothing that a
 decision looks at. So the same pod on equal ground has the same answer, until the first instant at
-which a key, a tolerance or a verdict begins or ends; never longer (A23).
+which a key, a tolerance or a verdict begins or ends; never longer (A23). While everything that the
+ground was put together from is the same, it is not even put together again.
 
 Law: what is remembered is what would be decided.
 """
@@ -14,8 +15,10 @@ from typing import Final
 
 from weightlock_webhook.decision.answers import Answer
 from weightlock_webhook.decision.decide import decide
-from weightlock_webhook.gathering.gather import Gathering, Ground, Subject
+from weightlock_webhook.gathering.footing import Footing
+from weightlock_webhook.gathering.gather import Gathering, Ground
 from weightlock_webhook.gathering.lookups import Lookup
+from weightlock_webhook.gathering.subjects import Subject
 from weightlock_webhook.judging.turns import turns_of
 from weightlock_webhook.mounts.pods import Pod
 from weightlock_webhook.recent import Recent
@@ -31,20 +34,22 @@ ALL_TOGETHER: Final = 100_000
 """The parts of all that are remembered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Remembered:
     pod: Pod
     ground: Ground
+    footing: Footing | None
+    """None if this ground has none."""
+
     answer: Answer
     since: datetime
     until: datetime | None
 
-    def holds(self, subject: Subject, ground: Ground, now: datetime) -> bool:
+    def lasts(self, subject: Subject, now: datetime) -> bool:
         return (
             self.pod is subject.pod
             and self.since <= now
             and (self.until is None or now < self.until)
-            and self.ground == ground
         )
 
 
@@ -62,7 +67,6 @@ class Deciding:
         Raises:
             WeightlockError: if what it rests on cannot be told.
         """
-        ground = self._gathering.ground(subject, lookup)
         now = self._clock()
         # By the pod's identity: equal pods are one object (weightlock_webhook.judging.pods), and
         # comparing them would cost more than it saves.
@@ -70,16 +74,38 @@ class Deciding:
         name = subject.name if subject.uid else ""
         key = id(subject.pod), subject.namespace, name, subject.uid, subject.is_running
         known = self._known.get(key)
-        if known is not None and known.holds(subject, ground, now):
+        if known is None or not known.lasts(subject, now):
+            return self._decided(subject, self._gathering.ground(subject, lookup), key, lookup)
+        footing = known.footing and self._gathering.footing(subject, lookup)
+        if footing is not None and known.footing == footing:
             return known.answer
+        ground = self._gathering.ground(subject, lookup)
+        if known.ground != ground:
+            return self._decided(subject, ground, key, lookup)
+        known.footing = self._footing(subject, ground, lookup)
+        return known.answer
+
+    def _decided(
+        self,
+        subject: Subject,
+        ground: Ground,
+        key: tuple[object, ...],
+        lookup: Lookup,
+    ) -> Answer:
+        now = self._clock()
         facts = self._gathering.facts(subject, ground, now)
         answer = decide(subject.pod, facts)
         until = min((turn for turn in turns_of(facts) if turn > now), default=None)
         weight = weight_of(subject.pod, answer)
         if weight <= HEAVIEST:
-            remembered = _Remembered(subject.pod, ground, answer, now, until)
+            footing = self._footing(subject, ground, lookup)
+            remembered = _Remembered(subject.pod, ground, footing, answer, now, until)
             self._known.put(key, remembered, weight)
         return answer
+
+    def _footing(self, subject: Subject, ground: Ground, lookup: Lookup) -> Footing | None:
+        has_one = self._gathering.has_footing(subject, ground)
+        return self._gathering.footing(subject, lookup) if has_one else None
 
 
 def weight_of(pod: Pod, answer: Answer) -> int:

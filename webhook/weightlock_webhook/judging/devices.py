@@ -14,7 +14,7 @@ from typing import Protocol
 
 from weightlock_webhook.cache.features import Features
 from weightlock_webhook.decision.devices import classes_in
-from weightlock_webhook.gathering.gather import DeviceClasses, Subject
+from weightlock_webhook.gathering.subjects import DeviceClasses, Subject
 from weightlock_webhook.live.reads import DEVICE_CLAIM_TEMPLATES, DEVICE_CLAIMS, LiveReads, arrived
 from weightlock_webhook.mounts.pods import DeviceClaim
 

@@ -17,12 +17,13 @@ from typing import Protocol
 from weightlock.errors import Refused
 from weightlock.policy.spec import Enforcement
 from weightlock.reasons import Reason
+from weightlock_webhook.cache.errors import Stale
 from weightlock_webhook.cache.knowledge import Knowledge
 from weightlock_webhook.decision.answers import Answer, Outcome, Problem
 from weightlock_webhook.decision.decide import unreadable
 from weightlock_webhook.decision.facts import Allowances
-from weightlock_webhook.gathering.gather import Subject
 from weightlock_webhook.gathering.lookups import Cached
+from weightlock_webhook.gathering.subjects import Subject
 from weightlock_webhook.judging.confirming import CONFIRMED
 from weightlock_webhook.judging.deciding import Deciding
 from weightlock_webhook.judging.devices import Devices
@@ -82,9 +83,10 @@ class Judging:
             WeightlockError: if that is not known, or was heard of too long ago.
         """
         self._knowledge.expect_rules()
-        if self._knowledge.policies.has_to_hear_of(namespace):
-            return False
-        return self._knowledge.policies.governing(namespace).leaves_plain_pods_alone
+        try:
+            return self._knowledge.policies.governing(namespace).leaves_plain_pods_alone
+        except Stale:
+            return False  # its labels count, and are still to be read
 
     def enforcement(self, namespace: str) -> Enforcement | None:
         """How strictly the strictest policy judges pods there; None where none does.

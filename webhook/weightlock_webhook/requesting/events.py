@@ -21,8 +21,8 @@ from weightlock.cluster_names import REQUESTED_EVENT, WEBHOOK_ACCOUNT
 from weightlock.errors import WeightlockError
 from weightlock.verdict.records import instant_text
 from weightlock_webhook.decision.answers import Problem
-from weightlock_webhook.gathering.gather import Subject
 from weightlock_webhook.gathering.lookups import Lookup
+from weightlock_webhook.gathering.subjects import Subject
 from weightlock_webhook.mounts import sources
 from weightlock_webhook.requesting.waiting import Request, Waiting
 from weightlock_webhook.reviews.collaborators import Cluster

@@ -15,11 +15,12 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from weightlock.errors import Malformed
 from weightlock.reasons import Reason
-from weightlock_webhook import documents, replies
+from weightlock_webhook import documents
 from weightlock_webhook.cache.errors import Crowded
 from weightlock_webhook.documents import Request
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
-from weightlock_webhook.responses import Response, allowed, document_of, refused, unanswerable
+from weightlock_webhook.replies import review
+from weightlock_webhook.responses import Response, allowed, refused, unanswerable
 from weightlock_webhook.reviews.deadlines import by
 from weightlock_webhook.reviews.routes import SERVED, is_served
 from weightlock_webhook.reviews.waiting import WaitingRoom
@@ -72,19 +73,19 @@ class Desk:
         allowed_uid = at_once(body) if at_once else None
         if allowed_uid is not None:
             self.recorder.passed(PODS, PLAIN, monotonic() - arrived)
-            return replies.allowance(allowed_uid)
+            return review(allowed_uid, PLAIN.rest)
         request, response = await self._answered(path, body, deadline)
         # (4) recorded
         self.recorder.record(request, response, monotonic() - arrived)
         uid = request.uid if request else documents.uid_of(body)
-        return replies.encoded(document_of(uid, response))
+        return review(uid, response.rest)
 
     async def _answered(
         self, path: str, body: bytes, deadline: float
     ) -> tuple[Request | None, Response]:
         # (1), (2): read it, at the right door
         try:
-            request = documents.request_of(body)
+            request = documents.request_of(body, has_pod=path in self.at_once)
         except Malformed as error:
             if not documents.uid_of(body):
                 raise

@@ -28,11 +28,31 @@ from weightlock_webhook.mounts.pods import KNOWN_POD_FIELDS
 _Raw = msgspec.Raw
 
 
+_ORDER: Final = {
+    field: place
+    for place, field in enumerate(
+        (
+            *("volumes", "initContainers", "containers", "restartPolicy"),
+            *("terminationGracePeriodSeconds", "dnsPolicy", "nodeSelector", "serviceAccountName"),
+            *("serviceAccount", "hostNetwork", "securityContext", "imagePullSecrets", "affinity"),
+            *("schedulerName", "tolerations", "priorityClassName", "priority"),
+            *("enableServiceLinks", "preemptionPolicy", "topologySpreadConstraints"),
+            *("name", "image", "command", "args", "workingDir", "ports", "envFrom", "env"),
+            *("resources", "readOnly", "mountPath", "subPath", "volumeMounts", "livenessProbe"),
+            *("readinessProbe", "startupProbe", "lifecycle", "terminationMessagePath"),
+            *("terminationMessagePolicy", "imagePullPolicy", "sources", "defaultMode"),
+        )
+    )
+}
+"""The order in which API servers write what most pods have, as core/v1 declares it: the decoder
+looks for a field behind the one before. Any other order is read as well, if slower."""
+
+
 def _known(name: str, known: frozenset[str], **read: Any) -> Any:
     """A struct that takes these fields and no others; those not `read` stay bytes."""
     fields: list[tuple[str, Any, Any]] = [
         (field, read[field] | None, None) if field in read else (field, _Raw, _Raw())
-        for field in sorted(known)
+        for field in sorted(known, key=lambda field: (_ORDER.get(field, len(_ORDER)), field))
     ]
     return msgspec.defstruct(name, fields, forbid_unknown_fields=True, gc=False)
 

@@ -31,7 +31,8 @@ from weightlock_webhook.guards.keys import is_marked
 from weightlock_webhook.guards.refusals import GuardReason, Refusal
 from weightlock_webhook.guards.users import Accounts
 from weightlock_webhook.guards.verification_pods import Claimed, job_of, not_a_verification
-from weightlock_webhook.responses import Response, Settled, allowed, denied, judged, refused
+from weightlock_webhook.recent import Following
+from weightlock_webhook.responses import Response, allowed, denied, judged, refused, settled
 from weightlock_webhook.reviews.collaborators import Mutation, PodJudge, PodQuestion
 from weightlock_webhook.reviews.plain import plain_review
 from weightlock_webhook.reviews.reading import Reading
@@ -61,7 +62,7 @@ class PodReviews:
         self._mutation = mutation
         self._reading = reading
         self._rules = rules
-        self._responses = Settled()
+        self._responses = Following(settled)
 
     def at_once(self, body: bytes) -> str | None:
         """The uid of a review of a new pod that holds nothing that anybody has to verify.
@@ -83,7 +84,7 @@ class PodReviews:
         """A pod is made or changed; all mutators are through."""
         if request.namespace in self._rules.exempt_namespaces:
             return allowed(EXEMPT)
-        pod = documents.decoded(request.object, documents.POD, "pod")
+        pod = documents.pod_of(request)
         if request.operation == "UPDATE":
             return await self._updated(request, pod, deadline)
         exception = await self._exception(request, pod, deadline)
@@ -99,7 +100,7 @@ class PodReviews:
         """A pod is made: hold or inject it if that is the answer; all else is validation's."""
         if request.namespace in self._rules.exempt_namespaces:
             return allowed(EXEMPT)
-        pod = documents.decoded(request.object, documents.POD, "pod")
+        pod = documents.pod_of(request)
         if is_marked(pod.metadata) or _is_mirror(request, pod):
             return allowed(UNCHANGED)
         question = question_of(request, pod)
@@ -213,7 +214,7 @@ class PodReviews:
 
     async def _with_ephemeral(self, request: Request, deadline: float) -> Pod | None:
         if request.kind.kind == "Pod":
-            return documents.decoded(request.object, documents.POD, "pod")
+            return documents.pod_of(request)
         # Before 1.22 the containers come alone.
         added = documents.decoded(
             request.object, documents.EPHEMERAL_CONTAINERS, "list of ephemeral containers"
