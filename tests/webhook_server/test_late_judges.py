@@ -54,10 +54,14 @@ def test_one_namespaces_pods_that_wait_stop_no_other_namespaces() -> None:
         limits = Limits(most_in_flight=64, deadline_seconds=60, read_seconds=60)
         async with running(Behind(judge=Slow(), room=WaitingRoom(48)), limits) as server:
             body = review(new=pod(), namespace="crowd")
-            asked = [asyncio.ensure_future(server.post(PATH, body)) for _ in range(100)]
-            done: set[Any] = set()
-            while len(done) < 52:
-                done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            asked = [asyncio.ensure_future(server.post(PATH, body)) for _ in range(48)]
+            for refused in range(1, 53):  # one by one: at the door itself there is room for 64
+                asked.append(asyncio.ensure_future(server.post(PATH, body)))
+                while sum(each.done() for each in asked) < refused:
+                    await asyncio.wait(
+                        [each for each in asked if not each.done()],
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
             for _ in range(20):
                 await still_serves(server)
             waiting.set()

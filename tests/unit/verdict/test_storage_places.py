@@ -36,7 +36,7 @@ FINDING = {
     "quobyte": {"volume"},
     "rbd": {"image", "pool"},
     "scaleIO": {"system", "volumeName"},
-    "storageos": {"volumeName", "volumeNamespace"},
+    "storageos": {"volumeName"},
     "vsphereVolume": {"volumePath"},
 }
 """What finds the bytes; addresses, partitions, users and options are different ways to them."""
