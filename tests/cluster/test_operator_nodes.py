@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from tests.cluster.operator_objects import Shelf
@@ -47,7 +47,7 @@ class Ward:
         binding = {"apiVersion": "v1", "kind": "Binding", "target": target}
         binding["metadata"] = {"name": pod["metadata"]["name"]}
         self.server.api.send("POST", f"{self.path(pod)}/binding", binding)
-        self.says(pod, {"phase": "Running", "startTime": instant(minutes_ago=0)})
+        self.says(pod, {"phase": "Running", "startTime": instant()})
         return pod
 
     def go_on(self, name: str) -> None:
@@ -75,8 +75,8 @@ def ward(apiserver_with_controllers: ApiServer, shelf: Shelf, node: NodeAgent) -
     return Ward(apiserver_with_controllers, shelf, node)
 
 
-def instant(*, minutes_ago: int) -> str:
-    now = datetime.now(UTC) - timedelta(minutes=minutes_ago)  # noqa: TID251 - it plays the kubelet
+def instant() -> str:
+    now = datetime.now(UTC)  # noqa: TID251 - it plays the kubelet
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -108,7 +108,7 @@ def out_of_memory(pod: Json) -> Json:
 
 def without_image(pod: Json) -> Json:
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
-    return {"phase": "Pending", "startTime": instant(minutes_ago=6), **container(pod, waiting)}
+    return {"phase": "Pending", "startTime": instant(), **container(pod, waiting)}
 
 
 LOSSES: dict[str, tuple[Callable[[Json], Json], Reason]] = {
@@ -116,7 +116,6 @@ LOSSES: dict[str, tuple[Callable[[Json], Json], Reason]] = {
     "shut-down": (shut_down, Reason.NODE_LOST),
     "unknown": (unknown, Reason.NODE_LOST),
     "oom": (out_of_memory, Reason.OUT_OF_MEMORY),
-    "no-image": (without_image, Reason.IMAGE_UNAVAILABLE),
 }
 
 
@@ -185,3 +184,14 @@ def test_a_pod_that_never_ends_on_a_lost_node_keeps_no_other_from_verifying(ward
     ward.go_on("stuck")
     status = ward.shelf.reaches("stuck", "Verified", seconds=60)
     assert status["verifier"]["node"] == "node-a"
+
+
+def test_a_pod_whose_image_does_not_come_is_given_up_in_time(ward: Ward) -> None:
+    """Five minutes by the operator's own clock, whatever the node says of its start."""
+    pod = ward.begin("no-image")
+    ward.says(pod, without_image(pod))
+    ward.shelf.reaches("no-image", "Error", Reason.IMAGE_UNAVAILABLE, seconds=60 + 5 * 60)
+    assert ward.shelf.status("no-image")["nextAttempt"]
+    ward.go_on("no-image")
+    ward.shelf.reaches("no-image", "Verified", seconds=60)
+    assert ward.node.ran.count("no-image") == 1
