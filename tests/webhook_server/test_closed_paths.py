@@ -89,11 +89,14 @@ def test_few_strangers_wait_for_a_look() -> None:
             strangers = [await server.connect() for _ in range(3 * MOST_DOUBTFUL)]
             # After this look, the next one is a second away.
             assert (await server.post(PATH, review(new=pod())))[0] == 404
+            before = len(server.looks)
             for _, writer in strangers:
                 writer.write(begun(1000))
             answers = await asyncio.gather(*(end(reader) for reader, _ in strangers))
-            assert sum(b"404 Not Found" in answer for answer in answers) == MOST_DOUBTFUL
-            assert answers.count(b"") == 2 * MOST_DOUBTFUL
+            looks = len(server.looks) - before  # more than one where this machine is slow
+            answered = sum(b"404 Not Found" in answer for answer in answers)
+            assert MOST_DOUBTFUL <= answered <= looks * MOST_DOUBTFUL
+            assert answers.count(b"") == len(strangers) - answered
             for _, writer in strangers:
                 writer.close()
 
