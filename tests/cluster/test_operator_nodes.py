@@ -7,7 +7,7 @@ half a minute, so the stories run side by side.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -78,6 +78,10 @@ def ward(apiserver_with_controllers: ApiServer, shelf: Shelf, node: NodeAgent) -
 def instant() -> str:
     now = datetime.now(UTC)  # noqa: TID251 - it plays the kubelet
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def uids(pods: Iterable[Json]) -> set[str]:
+    return {each["metadata"]["uid"] for each in pods}
 
 
 def container(pod: Json, state: Json) -> Json:
@@ -167,9 +171,7 @@ def test_a_node_that_is_deleted_takes_its_pod_along_and_another_one_verifies(war
     api.delete(node_named("doomed"))
     wait_until(
         "its pod is collected",
-        lambda: (
-            pod["metadata"]["uid"] not in {each["metadata"]["uid"] for each in ward.pods("bereft")}
-        ),
+        lambda: pod["metadata"]["uid"] not in uids(ward.pods("bereft")),
         timeout_seconds=150,
     )
     ward.go_on("bereft")
@@ -192,6 +194,11 @@ def test_a_pod_whose_image_does_not_come_is_given_up_in_time(ward: Ward) -> None
     ward.says(pod, without_image(pod))
     ward.shelf.reaches("no-image", "Error", Reason.IMAGE_UNAVAILABLE, seconds=60 + 5 * 60)
     assert ward.shelf.status("no-image")["nextAttempt"]
+    wait_until(
+        "its pod is gone",
+        lambda: pod["metadata"]["uid"] not in uids(ward.pods("no-image")),
+        timeout_seconds=30,
+    )
     ward.go_on("no-image")
     ward.shelf.reaches("no-image", "Verified", seconds=60)
     assert ward.node.ran.count("no-image") == 1
