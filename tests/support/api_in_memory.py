@@ -260,6 +260,23 @@ class ApiInMemory:
         return Reply(200, json.dumps(body).encode())
 
 
+class CountingApi(ApiInMemory):
+    """Knows how many calls ran at once."""
+
+    def __init__(self, delay_seconds: float = 0.0) -> None:
+        super().__init__()
+        self.faults.delay_seconds = delay_seconds
+        self.running = self.most = 0
+
+    async def call(self, *arguments: Any, **more: Any) -> Reply:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            return await super().call(*arguments, **more)
+        finally:
+            self.running -= 1
+
+
 def _namespaced(collection: str, namespace: str) -> str:
     root, _, plural = collection.rpartition("/")
     return f"{root}/namespaces/{namespace}/{plural}" if namespace else collection

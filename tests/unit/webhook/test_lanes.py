@@ -1,10 +1,9 @@
 """What one namespace asks of the API server delays no other one."""
 
 import asyncio
-from typing import Any
 
 import pytest
-from tests.support.api_in_memory import ApiInMemory
+from tests.support.api_in_memory import CountingApi
 from tests.support.loops import run
 from tests.unit.webhook.objects import pod_spec
 from tests.unit.webhook.test_looks import many_claims
@@ -18,23 +17,8 @@ from weightlock_webhook.live.reads import LiveReads
 from weightlock_webhook.reviews.collaborators import Reply
 
 FOREVER = float("inf")
-
-
-class Slow(ApiInMemory):
-    """Takes a second for everything, and knows how many calls ran at once and in which order."""
-
-    def __init__(self, seconds: float = 1.0) -> None:
-        super().__init__()
-        self.faults.delay_seconds = seconds
-        self.running = self.most = 0
-
-    async def call(self, *arguments: Any, **more: Any) -> Reply:
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            return await super().call(*arguments, **more)
-        finally:
-            self.running -= 1
+SECOND = 1.0
+"""What a call takes."""
 
 
 def test_reviews_and_looks_leave_calls_to_the_process_itself() -> None:
@@ -44,7 +28,7 @@ def test_reviews_and_looks_leave_calls_to_the_process_itself() -> None:
 @pytest.mark.parametrize(("namespaces", "expected"), [(1, 24), (2, 32)])
 def test_one_namespace_never_has_all_places(namespaces: int, expected: int) -> None:
     async def story() -> None:
-        api = Slow()
+        api = CountingApi(SECOND)
         reads = LiveReads(api, Lanes(MOST_READS))
         found = [reads.claim((f"team-{n % namespaces}", f"c-{n}")) for n in range(100)]
         await asyncio.wait(found)
@@ -55,7 +39,7 @@ def test_one_namespace_never_has_all_places(namespaces: int, expected: int) -> N
 
 def test_ten_thousand_reads_of_one_namespace_delay_anothers_by_one_round() -> None:
     async def story() -> None:
-        api = Slow()
+        api = CountingApi(SECOND)
         lanes = Lanes(MOST_READS)
         reads = LiveReads(api, lanes)
         many = [reads.claim(("crowd", f"c-{number}")) for number in range(10_000)]
@@ -84,7 +68,7 @@ def test_ten_thousand_reads_of_one_namespace_delay_anothers_by_one_round() -> No
 
 def test_waiting_for_a_place_ends_at_the_deadline_and_takes_none() -> None:
     async def story() -> None:
-        api, lanes = Slow(2.0), Lanes(1)
+        api, lanes = CountingApi(2 * SECOND), Lanes(1)
         now = asyncio.get_running_loop().time()
 
         async def call(path: str, seconds: float) -> Reply:
@@ -155,7 +139,7 @@ def test_a_turn_that_comes_just_as_its_asker_leaves_is_the_next_ones(is_told_fir
 
 def test_a_volume_that_another_namespace_names_is_not_read_in_its_lane() -> None:
     async def story() -> None:
-        reads = LiveReads(Slow(), Lanes(MOST_READS))
+        reads = LiveReads(CountingApi(SECOND), Lanes(MOST_READS))
         many = [reads.claim(("crowd", f"c-{number}")) for number in range(200)]
         named = reads.volume("pv-of-another", "crowd")
         own = reads.volume("pv-of-another", "calm")

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.support.api_in_memory import ApiInMemory
+from tests.support.api_in_memory import CountingApi
 from tests.support.loops import run
 from tests.unit.webhook.objects import claim_volume, container, mount, pod_spec
 from tests.unit.webhook.world import World, new_api, world
@@ -13,7 +13,6 @@ from weightlock.reasons import Reason
 from weightlock_webhook.decision.answers import Outcome
 from weightlock_webhook.judging.confirming import MOST_LOOKED_AT
 from weightlock_webhook.live.lanes import MOST_LOOKS
-from weightlock_webhook.reviews.collaborators import Reply
 
 
 def many_claims(count: int, name: str = "none") -> Any:
@@ -74,27 +73,13 @@ def test_a_pod_that_is_let_in_has_all_its_claims_read() -> None:
     run(story())
 
 
-class Counting(ApiInMemory):
-    """Knows how many calls ran at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.running = self.most = 0
-        self.watches = 2
-        """Lists of policies, which are not looks."""
-
-    async def call(self, *arguments: Any, **more: Any) -> Reply:
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            return await super().call(*arguments, **more)
-        finally:
-            self.running -= 1
+POLICY_WATCHES = 2
+"""Lists of policies, which are not looks."""
 
 
 def test_all_refused_pods_together_have_that_share() -> None:
     async def story() -> None:
-        api = Counting()
+        api = CountingApi()
         async with world(new_api(api)) as found:
             api.faults.delay_seconds = 0.2
             crowd = [
@@ -103,7 +88,7 @@ def test_all_refused_pods_together_have_that_share() -> None:
             ]
             api.most = api.running
             await asyncio.wait(crowd)
-            assert api.most <= api.watches + MOST_LOOKS
+            assert api.most <= POLICY_WATCHES + MOST_LOOKS
             for task in crowd:
                 task.exception()
 
